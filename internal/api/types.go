@@ -1,0 +1,243 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// Chart is a published chart version.
+type Chart struct {
+	Name         string          `json:"name"`
+	Version      string          `json:"version"`
+	AppVersion   string          `json:"app_version,omitempty"`
+	Description  string          `json:"description,omitempty"`
+	Package      ref.Digest      `json:"package"`
+	Content      ref.Digest      `json:"content"`
+	Size         int64           `json:"size"` // bytes
+	Seq          uint64          `json:"seq"`  // order of publication, not of versions
+	Created      time.Time       `json:"created"`
+	OrderUnknown bool            `json:"order_unknown,omitempty"`
+	Imported     bool            `json:"imported,omitempty"`
+	State        string          `json:"state"` // "listed", "yanked", "purged"
+	Reason       string          `json:"reason,omitempty"`
+	By           string          `json:"by,omitempty"`
+	Provenance   bool            `json:"provenance"`
+	Images       []ChartImage    `json:"images"`
+	Warnings     []string        `json:"warnings,omitempty"`
+	Binding      *Binding        `json:"binding,omitempty"` // the default one
+	Bindings     []ref.BindingID `json:"bindings"`          // oldest first
+	Unbound      string          `json:"unbound,omitempty"` // why it is not bound
+}
+
+// ChartImage is an image that the chart's values name.
+type ChartImage struct {
+	Role       ref.Role `json:"role"`
+	Repository string   `json:"repository"`
+	Tag        string   `json:"tag"`
+	Digest     string   `json:"digest,omitempty"`
+	File       string   `json:"file"`
+	Path       string   `json:"path"`
+	Override   bool     `json:"override,omitempty"`
+	Base       string   `json:"base,omitempty"`
+	Required   bool     `json:"required,omitempty"`
+}
+
+// BoundImage is one image of a binding.
+type BoundImage struct {
+	Role     ref.Role  `json:"role"`
+	Image    ref.Image `json:"image"`
+	Tag      string    `json:"tag,omitempty"`
+	Base     ref.Image `json:"base,omitzero"`
+	BaseTag  string    `json:"base_tag,omitempty"`
+	Evidence string    `json:"evidence"`
+	Required bool      `json:"required"`
+}
+
+// Binding is a chart version and its images, proven (or declared) to belong together.
+type Binding struct {
+	ID       ref.BindingID `json:"id"`
+	Name     string        `json:"name"`
+	Version  string        `json:"version"`
+	Package  ref.Digest    `json:"package"`
+	Images   []BoundImage  `json:"images"`
+	Evidence string        `json:"evidence"`
+	State    string        `json:"state"` // "verified", "declared", "unverified", "revoked"
+	Reason   string        `json:"reason,omitempty"`
+	Sealed   ref.Digest    `json:"sealed,omitzero"`
+	Unsealed string        `json:"unsealed,omitempty"`
+	At       time.Time     `json:"at"`
+	By       string        `json:"by"`
+	Moved    []string      `json:"moved,omitempty"`
+}
+
+// Environment is a hub's stage with its current pin.
+type Environment struct {
+	Env      ref.Env   `json:"environment"`
+	Chart    string    `json:"chart"`
+	Accept   []string  `json:"accept"`
+	Upstream []string  `json:"upstream,omitempty"` // stage names of the same hub, or hub/stage
+	Revision uint64    `json:"revision"`
+	Created  time.Time `json:"created"`
+	By       string    `json:"by"`
+	Pin      *Pin      `json:"pin,omitempty"`
+	Binding  *Binding  `json:"binding,omitempty"`
+}
+
+// Pin is one revision of an environment.
+type Pin struct {
+	Env      ref.Env       `json:"environment"`
+	Revision uint64        `json:"revision"`
+	Binding  ref.BindingID `json:"binding"`
+	Name     string        `json:"name"`
+	Version  string        `json:"version"`
+	Images   []BoundImage  `json:"images,omitempty"`
+	Kind     string        `json:"kind"` // bump, promote, rollback, fix, adopt
+	From     string        `json:"from,omitempty"`
+	Reason   string        `json:"reason,omitempty"`
+	Commit   string        `json:"commit,omitempty"`
+	Set      string        `json:"set,omitempty"`
+	By       string        `json:"by"`
+	At       time.Time     `json:"at"`
+}
+
+// Line is a line of the journal.
+type Line struct {
+	Seq    uint64          `json:"seq"`
+	At     time.Time       `json:"at"`
+	By     string          `json:"by"`
+	Token  string          `json:"token,omitempty"`
+	Source string          `json:"source,omitempty"`
+	Verb   string          `json:"verb"`
+	Object string          `json:"object"`
+	Result string          `json:"result"`
+	Detail json.RawMessage `json:"detail,omitempty"`
+}
+
+// Token describes a token without its secret.
+type Token struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Scopes   []string  `json:"scopes"`
+	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires,omitzero"` // zero: never
+	LastUsed time.Time `json:"last_used,omitzero"`
+	Revoked  bool      `json:"revoked,omitempty"`
+	By       string    `json:"by,omitempty"`
+}
+
+// Requests and their answers.
+
+// PublishResult answers a publish.
+type PublishResult struct {
+	Saved   bool  `json:"saved"`   // what push plugins look for
+	Existed bool  `json:"existed"` // the same content was already published
+	Chart   Chart `json:"chart"`
+}
+
+// BindRequest binds a chart version. With no images, those that the chart
+// names are resolved.
+type BindRequest struct {
+	Images  map[ref.Role]string `json:"images,omitempty"` // role to REPOSITORY:TAG or REPOSITORY@DIGEST
+	Declare bool                `json:"declare,omitempty"`
+	Reason  string              `json:"reason,omitempty"`
+}
+
+// ReasonRequest is the body of yank, purge and revoke.
+type ReasonRequest struct {
+	Reason string `json:"reason"`
+}
+
+// CreateEnvironment is the body of POST /environments.
+type CreateEnvironment struct {
+	Env      ref.Env  `json:"environment"`
+	Chart    string   `json:"chart"`
+	Accept   []string `json:"accept,omitempty"`
+	Upstream []string `json:"upstream,omitempty"`
+}
+
+// PinRequest is the body of POST …/pins. If-Match carries the base revision,
+// Idempotency-Key the key.
+type PinRequest struct {
+	Binding ref.BindingID `json:"binding"`
+	Reason  string        `json:"reason,omitempty"`
+	Kind    string        `json:"kind,omitempty"` // "bump" (default), "promote", "rollback"
+	From    string        `json:"from,omitempty"` // promote: HUB/STAGE; rollback: the revision
+	Commit  string        `json:"commit,omitempty"`
+}
+
+// PinSetRequest pins several environments in one transaction.
+type PinSetRequest struct {
+	Pins   []SetPin `json:"pins"`
+	Kind   string   `json:"kind,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+	Commit string   `json:"commit,omitempty"`
+}
+
+// SetPin is one pin of a set; Revision is the base revision.
+type SetPin struct {
+	Env      ref.Env       `json:"environment"`
+	Revision uint64        `json:"revision"`
+	Binding  ref.BindingID `json:"binding"`
+	From     string        `json:"from,omitempty"`
+}
+
+// PinSetResult answers a pin set.
+type PinSetResult struct {
+	Set  string `json:"set"`
+	Pins []Pin  `json:"pins"`
+}
+
+// AdoptRequest makes revision 1 from what runs today.
+type AdoptRequest struct {
+	Version string              `json:"version"`
+	Images  map[ref.Role]string `json:"images,omitempty"`
+	Reason  string              `json:"reason"`
+}
+
+// TokenRequest makes a token. TTL is a Go duration or "0" for never; "" is the default of 90 days.
+type TokenRequest struct {
+	Name   string   `json:"name"`
+	Scopes []string `json:"scopes"`
+	TTL    string   `json:"ttl,omitempty"`
+}
+
+// TokenSecret answers it; the secret is shown once.
+type TokenSecret struct {
+	Token
+	Secret string `json:"secret"`
+}
+
+// WhoAmI describes the caller's credential.
+type WhoAmI struct {
+	Name      string   `json:"name"`
+	Scopes    []string `json:"scopes"`
+	Anonymous bool     `json:"anonymous"`
+	Version   string   `json:"version"` // of the server
+}
+
+// Lists. Next, where present, is the value of "after" (or "before") for the next page.
+type (
+	Charts struct {
+		Charts []Chart `json:"charts"`
+		Next   string  `json:"next,omitempty"`
+	}
+	Bindings struct {
+		Bindings []Binding `json:"bindings"`
+	}
+	Environments struct {
+		Environments []Environment `json:"environments"`
+	}
+	Pins struct {
+		Pins []Pin  `json:"pins"` // newest first
+		Next uint64 `json:"next,omitempty"`
+	}
+	Journal struct {
+		Lines []Line `json:"lines"`
+		Next  uint64 `json:"next,omitempty"`
+	}
+	Tokens struct {
+		Tokens []Token `json:"tokens"`
+	}
+)

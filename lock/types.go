@@ -1,0 +1,203 @@
+package lock
+
+import (
+	"encoding/json"
+	"time"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// Actor is the authenticated principal of a change. Name is the token's name,
+// never a flag of the caller's.
+type Actor struct {
+	Name    string `json:"name"`
+	TokenID string `json:"token,omitempty"`
+	Source  string `json:"source,omitempty"` // remote address
+}
+
+// Op carries what every change needs: who, and how a repetition is known.
+type Op struct {
+	Actor Actor
+	// Key is the Idempotency-Key, "" for none. It is bound to Route (verb and
+	// object, such as "pin data8/prod") and to Body.
+	Key   string
+	Route string
+	Body  ref.Digest // digest of the request as the caller sent it
+}
+
+// State of a chart version or a binding.
+type State string
+
+const (
+	Listed   State = ""         // in the index, may be pinned
+	Yanked   State = "yanked"   // fetchable, not in the index, no new pins
+	Purged   State = "purged"   // bytes removed, the name stays taken
+	Verified State = "verified" // a binding whose evidence was read
+	Declared State = "declared" // a binding on somebody's word
+	Unproven State = "unverified"
+	Revoked  State = "revoked"
+)
+
+// ChartVersion is an immutable published package; only its state, its
+// provenance file and its bindings change.
+type ChartVersion struct {
+	Format       int              `json:"format"` // 1
+	Chart        ref.ChartVersion `json:"chart"`
+	Package      ref.Digest       `json:"package"`
+	Content      ref.Digest       `json:"content"` // the same after a repack
+	Size         int64            `json:"size"`
+	Seq          uint64           `json:"seq"`
+	Created      time.Time        `json:"created"`
+	OrderUnknown bool             `json:"order_unknown,omitempty"` // imported behind newer ones, or undated
+	Imported     bool             `json:"imported,omitempty"`
+	Lenient      bool             `json:"lenient,omitempty"` // name or version that only Helm's reader accepts
+	Metadata     json.RawMessage  `json:"metadata,omitempty"`
+	Images       []ChartImage     `json:"images,omitempty"`
+	Warnings     []string         `json:"warnings,omitempty"`
+	Provenance   ref.Digest       `json:"provenance,omitzero"`
+	State        State            `json:"state,omitempty"`
+	Why          string           `json:"why,omitempty"` // reason of the state
+	By           string           `json:"by,omitempty"`  // who published it
+	Default      ref.BindingID    `json:"default,omitzero"`
+	Bindings     []ref.BindingID  `json:"bindings,omitempty"` // oldest first
+	Unbound      string           `json:"unbound,omitempty"`  // why the last attempt to bind failed
+}
+
+// ChartImage is an image that a chart's values name.
+type ChartImage struct {
+	Role       ref.Role `json:"role"`
+	Repository string   `json:"repository"` // as written in the values
+	Tag        string   `json:"tag"`        // as written; an empty one is already appVersion
+	Digest     string   `json:"digest,omitempty"`
+	File       string   `json:"file"`     // the values file that holds it, nested packages joined by "!"
+	Path       string   `json:"path"`     // of the image map in that file, dots between keys
+	Override   bool     `json:"override"` // a wrapper's override of its subchart's image
+	// Base is, for an override, the image that the chart which owns the
+	// templates names itself: "repository:tag".
+	Base     string `json:"base,omitempty"`
+	Required bool   `json:"required,omitempty"`
+}
+
+// Observation is a digest seen behind a tag.
+type Observation struct {
+	Digest ref.Digest `json:"digest"`
+	At     time.Time  `json:"at"`
+	By     string     `json:"by,omitempty"`
+}
+
+// Image is what a registry said of an image when it was read.
+type Image struct {
+	Format    int               `json:"format"`
+	Image     ref.Image         `json:"image"`
+	MediaType string            `json:"media_type"`
+	Platforms []Platform        `json:"platforms"`
+	Labels    map[string]string `json:"labels,omitempty"` // of the first platform, "org.opencontainers.image." only
+	Seq       uint64            `json:"seq"`
+	At        time.Time         `json:"at"`
+}
+
+// Platform is one platform of an image: "os/arch[/variant]".
+type Platform struct {
+	Platform string       `json:"platform"`
+	Config   ref.Digest   `json:"config"`
+	DiffIDs  []ref.Digest `json:"diff_ids"`
+}
+
+// Evidence is why a chart and an image belong together, strongest first.
+type Evidence string
+
+const (
+	ChartValues Evidence = "chart-values"
+	BaseLayers  Evidence = "base-layers"
+	BaseLabel   Evidence = "base-label"
+	DeclaredBy  Evidence = "declared"
+	NoImages    Evidence = "no-images" // the chart names none: its digest alone is pinned
+)
+
+// BoundImage is one image of a binding.
+type BoundImage struct {
+	Role     ref.Role  `json:"role"`
+	Image    ref.Image `json:"image"`
+	Tag      string    `json:"tag,omitempty"` // the tag it was found by
+	Base     ref.Image `json:"base,omitzero"` // the chart's own image, where another one is bound
+	BaseTag  string    `json:"base_tag,omitempty"`
+	Evidence Evidence  `json:"evidence"`
+	Required bool      `json:"required"`
+}
+
+// Binding is an immutable chart+image pair; only its state changes.
+type Binding struct {
+	Format   int              `json:"format"`
+	ID       ref.BindingID    `json:"id"`
+	Chart    ref.ChartVersion `json:"chart"`
+	Package  ref.Digest       `json:"package"`
+	Images   []BoundImage     `json:"images"`   // in order of role
+	Evidence Evidence         `json:"evidence"` // the weakest of the required images
+	State    State            `json:"state"`
+	Why      string           `json:"why,omitempty"` // of a declaration, adoption or revocation
+	Sealed   ref.Digest       `json:"sealed,omitzero"`
+	SealSize int64            `json:"seal_size,omitempty"`
+	Unsealed string           `json:"unsealed,omitempty"` // why there is no sealed package
+	At       time.Time        `json:"at"`
+	By       string           `json:"by"`
+	Moved    []string         `json:"moved,omitempty"` // tags that point elsewhere today
+}
+
+// Policy of an environment.
+type Policy struct {
+	Accept   []Evidence `json:"accept"`
+	Upstream []ref.Env  `json:"upstream,omitempty"`
+}
+
+// Environment is a hub's stage. Revision is 0 until its first pin.
+type Environment struct {
+	Format   int       `json:"format"`
+	Env      ref.Env   `json:"env"`
+	Chart    string    `json:"chart"`
+	Policy   Policy    `json:"policy"`
+	Revision uint64    `json:"revision"`
+	Created  time.Time `json:"created"`
+	By       string    `json:"by"`
+}
+
+// Kind of a pin.
+type Kind string
+
+const (
+	Bump     Kind = "bump"
+	Promote  Kind = "promote"
+	Rollback Kind = "rollback"
+	Fix      Kind = "fix"
+	Adopt    Kind = "adopt"
+)
+
+// Pin is one revision of an environment. It names a binding, always whole.
+type Pin struct {
+	Format   int              `json:"format"`
+	Env      ref.Env          `json:"env"`
+	Revision uint64           `json:"revision"`
+	Binding  ref.BindingID    `json:"binding"`
+	Chart    ref.ChartVersion `json:"chart"`
+	Kind     Kind             `json:"kind"`
+	From     string           `json:"from,omitempty"` // hub/stage#revision promoted, or the revision rolled back to
+	Reason   string           `json:"reason,omitempty"`
+	Commit   string           `json:"commit,omitempty"` // base commit of the deploy repo
+	Set      string           `json:"set,omitempty"`    // pin set
+	Key      string           `json:"key,omitempty"`
+	By       string           `json:"by"`
+	At       time.Time        `json:"at"`
+	Seq      uint64           `json:"seq"` // journal sequence
+}
+
+// Line is one line of the journal: one for each transaction that changed
+// something, and one for each refused pin.
+type Line struct {
+	Format int             `json:"format"`
+	Seq    uint64          `json:"seq"`
+	At     time.Time       `json:"at"`
+	By     Actor           `json:"by"`
+	Verb   string          `json:"verb"`
+	Object string          `json:"object"`
+	Result string          `json:"result"` // "ok" or "refused"
+	Detail json.RawMessage `json:"detail,omitempty"`
+}
