@@ -1,0 +1,190 @@
+// Package layers holds the test of the import rule: who may import whom, and
+// what the binaries may link. A new edge fails until it is added to the table
+// here, and to the one in docs/design/layout.md, on purpose.
+package layers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "chartd.dev/chartd/"
+
+// rooms says which of our own packages a room's code (not its tests) imports.
+var rooms = map[string][]string{
+	"internal/ref":      {},
+	"internal/durable":  {},
+	"internal/yamledit": {},
+	"storage":           {"internal/ref"},
+	"storage/dirstore":  {"internal/durable", "internal/ref", "storage"},
+	"lock":              {"internal/ref"},
+	"lock/boltstore":    {"internal/durable", "lock"},
+	"repo":              {"internal/archive", "internal/ref", "lock", "storage"},
+	"internal/archive":  {"internal/ref", "internal/yamledit"},
+	"internal/resolve":  {"internal/ref"},
+	"internal/auth":     {"internal/ref", "lock"},
+	"internal/api":      {"internal/ref"},
+	"internal/client":   {"internal/api", "internal/ref"},
+	"internal/imports":  {"internal/api", "internal/archive", "internal/client", "internal/ref"},
+	"internal/server": {"internal/api", "internal/archive", "internal/auth", "internal/ref",
+		"internal/resolve", "lock", "repo", "storage"},
+	"cmd/chartctl": {"internal/api", "internal/archive", "internal/client", "internal/imports", "internal/ref"},
+	"cmd/chartd": {"internal/api", "internal/archive", "internal/auth", "internal/durable", "internal/ref",
+		"internal/resolve", "internal/server", "lock", "lock/boltstore", "repo", "storage", "storage/dirstore"},
+}
+
+// support lists the packages that exist for tests; only tests, and each other,
+// may import them.
+var support = []string{
+	"storage/storagetest", "lock/locktest", "internal/registrytest", "internal/testtools",
+	"internal/layers", "internal/e2e", "internal/demo",
+}
+
+// owners says which rooms may import a library. A library that is in no line
+// may be imported by every room.
+var owners = []struct {
+	library string
+	rooms   []string
+}{
+	{"helm.sh/helm/", []string{"repo"}},
+	{"github.com/google/go-containerregistry/", []string{"internal/resolve"}},
+	{"go.etcd.io/bbolt", []string{"lock/boltstore"}},
+	{"github.com/prometheus/", []string{"internal/server", "cmd/chartd"}},
+	{"github.com/gorilla/mux", []string{"internal/server"}},
+	{"github.com/spf13/cobra", []string{"cmd/chartd", "cmd/chartctl"}},
+	{"net/http", []string{"internal/client", "internal/imports", "internal/resolve", "internal/server", "cmd/chartctl", "cmd/chartd"}},
+	// Rendering and talking to a cluster are never our business.
+	{"helm.sh/helm/v3/pkg/engine", nil},
+	{"helm.sh/helm/v3/pkg/action", nil},
+	{"helm.sh/helm/v3/pkg/kube", nil},
+	{"k8s.io/", nil},
+}
+
+// unlinked says what must not be in a program, by whatever way.
+var unlinked = map[string][]string{
+	"cmd/chartctl": {"go.etcd.io/bbolt", "helm.sh/", "k8s.io/", "github.com/prometheus/",
+		module + "internal/server", module + "lock", module + "storage", module + "repo"},
+	"cmd/chartd": {"helm.sh/helm/v3/pkg/action", "helm.sh/helm/v3/pkg/kube", module + "internal/client"},
+}
+
+type pkg struct {
+	ImportPath    string
+	Imports, Deps []string
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range list(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		if isSupport(room) {
+			continue
+		}
+		may, known := rooms[room]
+		if !known {
+			t.Errorf("%s is in no line of the table of rooms", room)
+			continue
+		}
+		for _, path := range p.Imports {
+			if ours, ok := strings.CutPrefix(path, module); ok {
+				if !slices.Contains(may, ours) {
+					t.Errorf("%s imports %s, which the table does not allow", room, ours)
+				}
+				continue
+			}
+			for _, o := range owners {
+				if strings.HasPrefix(path, o.library) && !slices.Contains(o.rooms, room) {
+					t.Errorf("%s imports %s; only %q may", room, path, o.rooms)
+				}
+			}
+		}
+	}
+}
+
+// A room in the table that is gone would leave its line to rot.
+func TestRoomsExist(t *testing.T) {
+	var have []string
+	for _, p := range list(t) {
+		have = append(have, strings.TrimPrefix(p.ImportPath, module))
+	}
+	for room := range rooms {
+		if !slices.Contains(have, room) {
+			t.Errorf("the table names %s, which does not exist", room)
+		}
+	}
+}
+
+func TestPrograms(t *testing.T) {
+	for _, p := range list(t) {
+		for _, bad := range unlinked[strings.TrimPrefix(p.ImportPath, module)] {
+			for _, dep := range p.Deps {
+				if strings.HasPrefix(dep, bad) {
+					t.Errorf("%s links %s", p.ImportPath, dep)
+				}
+			}
+		}
+	}
+}
+
+func TestTopLevel(t *testing.T) {
+	want := []string{"cmd", "docs", "internal", "lock", "repo", "storage", "testdata"}
+	// Tracked files only: what a build or an editor leaves is nobody's room.
+	out, err := exec.Command("git", "-C", root(t), "ls-tree", "-d", "--name-only", "HEAD").Output()
+	if err != nil {
+		t.Fatalf("list the top level: %v", err)
+	}
+	for _, dir := range strings.Fields(string(out)) {
+		if !strings.HasPrefix(dir, ".") && !slices.Contains(want, dir) {
+			t.Errorf("directory %s at the top level; the layout is %q", dir, want)
+		}
+	}
+	for _, dir := range want {
+		if _, err := os.Stat(filepath.Join(root(t), dir)); err != nil {
+			t.Errorf("the layout says %s: %v", dir, err)
+		}
+	}
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...")
+	cmd.Dir = root(t)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func isSupport(room string) bool {
+	for _, s := range support {
+		if room == s || strings.HasPrefix(room, s+"/") {
+			return true
+		}
+	}
+	return false
+}
