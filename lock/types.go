@@ -32,8 +32,7 @@ const (
 	Listed   State = ""         // in the index, may be pinned
 	Yanked   State = "yanked"   // fetchable, not in the index, no new pins
 	Purged   State = "purged"   // bytes removed, the name stays taken
-	Verified State = "verified" // a binding whose evidence was read
-	Declared State = "declared" // a binding on somebody's word
+	Verified State = "verified" // a binding with evidence
 	Unproven State = "unverified"
 	Revoked  State = "revoked"
 )
@@ -92,7 +91,8 @@ type Image struct {
 	MediaType string            `json:"media_type"`
 	Platforms []Platform        `json:"platforms"`
 	Labels    map[string]string `json:"labels,omitempty"` // of the first platform, "org.opencontainers.image." only
-	Seq       uint64            `json:"seq"`
+	Seq       uint64            `json:"seq"`              // of the first chart that names it, else of its first observation
+	Named     bool              `json:"named,omitempty"`  // a chart names it
 	At        time.Time         `json:"at"`
 }
 
@@ -158,6 +158,27 @@ type Environment struct {
 	Revision uint64    `json:"revision"`
 	Created  time.Time `json:"created"`
 	By       string    `json:"by"`
+}
+
+// EnvironmentState is an environment with its current pin and binding.
+type EnvironmentState struct {
+	Environment
+	Pin     *Pin     `json:"pin,omitempty"`
+	Binding *Binding `json:"binding,omitempty"`
+}
+
+// Token is an access token without its secret.
+type Token struct {
+	Format   int       `json:"format"`
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Scopes   []string  `json:"scopes"`
+	Hash     string    `json:"hash"` // hexadecimal SHA-256 of the whole token
+	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires,omitzero"` // zero: never
+	LastUsed time.Time `json:"last_used,omitzero"`
+	Revoked  bool      `json:"revoked,omitempty"`
+	By       string    `json:"by,omitempty"`
 }
 
 // Kind of a pin.

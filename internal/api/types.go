@@ -63,7 +63,7 @@ type Binding struct {
 	Package  ref.Digest    `json:"package"`
 	Images   []BoundImage  `json:"images"`
 	Evidence string        `json:"evidence"`
-	State    string        `json:"state"` // "verified", "declared", "unverified", "revoked"
+	State    string        `json:"state"` // "verified", "unverified", "revoked"
 	Reason   string        `json:"reason,omitempty"`
 	Sealed   ref.Digest    `json:"sealed,omitzero"`
 	Unsealed string        `json:"unsealed,omitempty"`
@@ -191,6 +191,7 @@ type PinSetResult struct {
 
 // AdoptRequest makes revision 1 from what runs today.
 type AdoptRequest struct {
+	Chart   string              `json:"chart,omitempty"` // needed where the environment does not exist yet
 	Version string              `json:"version"`
 	Images  map[ref.Role]string `json:"images,omitempty"`
 	Reason  string              `json:"reason"`

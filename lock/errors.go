@@ -1,0 +1,74 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+var (
+	// ErrNotFound says that there is no such object.
+	ErrNotFound = errors.New("not found")
+	// ErrExists says that the name is taken by something else.
+	ErrExists = errors.New("already exists")
+	// ErrStale says that a pin named a base revision that is not the current
+	// one; the error is a *StaleError.
+	ErrStale = errors.New("base revision is stale")
+	// ErrGate says that the rules refused a move; the error is a *Refusal.
+	ErrGate = errors.New("refused by the gate")
+	// ErrInvalid says that an argument makes no sense.
+	ErrInvalid = errors.New("invalid argument")
+	// ErrRefused says that a well-formed request is against a rule that is
+	// not the gate's.
+	ErrRefused = errors.New("refused")
+)
+
+// failure is a sentence for the user that is also one of the sentinels.
+type failure struct {
+	kind error
+	text string
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.kind }
+
+func fail(kind error, format string, args ...any) error {
+	return &failure{kind, fmt.Sprintf(format, args...)}
+}
+
+// StaleError is the answer to a pin whose base revision is not the current
+// one: somebody else was first.
+type StaleError struct {
+	Env      ref.Env `json:"env"`
+	Base     uint64  `json:"base"`
+	Revision uint64  `json:"revision"`
+	Current  *Pin    `json:"current,omitempty"`
+}
+
+func (e *StaleError) Error() string {
+	s := fmt.Sprintf("%s is at revision %d, not %d", e.Env, e.Revision, e.Base)
+	if e.Current != nil {
+		s += fmt.Sprintf(": %s pinned %s", e.Current.By, e.Current.Chart)
+		if e.Current.Reason != "" {
+			s += fmt.Sprintf(" (%s)", e.Current.Reason)
+		}
+	}
+	return s
+}
+
+// Unwrap makes the error an ErrStale.
+func (e *StaleError) Unwrap() error { return ErrStale }
+
+// Refusal is the answer of a rule that refused a move: which rule, the facts
+// that it saw, and what would satisfy it.
+type Refusal struct {
+	Rule  string `json:"rule"`
+	Facts string `json:"facts"`
+	Want  string `json:"want"`
+}
+
+func (e *Refusal) Error() string { return e.Facts }
+
+// Unwrap makes the error an ErrGate.
+func (e *Refusal) Unwrap() error { return ErrGate }

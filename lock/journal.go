@@ -1,0 +1,40 @@
+package lock
+
+import "context"
+
+// Verbs of the journal.
+const (
+	verbPublish     = "publish"
+	verbImport      = "import"
+	verbProvenance  = "provenance"
+	verbYank        = "yank"
+	verbPurge       = "purge"
+	verbBind        = "bind"
+	verbRevoke      = "revoke"
+	verbEnvironment = "environment"
+	verbPin         = "pin"
+	verbPinSet      = "pinset"
+	verbAdopt       = "adopt"
+	verbToken       = "token"
+	verbTokenRevoke = "token.revoke"
+)
+
+// Journal returns up to limit lines after the given sequence number, oldest
+// first; next is the value of after for the following page, 0 at the end.
+func (l *Lockfile) Journal(ctx context.Context, after uint64, limit int) (lines []Line, next uint64, err error) {
+	err = l.store.View(ctx, func(t Tx) error {
+		return t.Scan(bucketJournal, ScanOptions{From: number(after + 1)}, func(k string, raw []byte) error {
+			if len(lines) == limit {
+				next = lines[limit-1].Seq
+				return ErrStop
+			}
+			var line Line
+			if err := decode(bucketJournal, k, raw, &line); err != nil {
+				return err
+			}
+			lines = append(lines, line)
+			return nil
+		})
+	})
+	return lines, next, err
+}

@@ -1,0 +1,109 @@
+package lock
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// keyLife is how long an idempotency key is kept; a pin's is kept for ever.
+const keyLife = 7 * 24 * time.Hour
+
+// outcome is what a key stands for: the answer that was given.
+type outcome struct {
+	Format  int             `json:"format"`
+	Route   string          `json:"route"`
+	Body    ref.Digest      `json:"body,omitzero"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Refusal *Refusal        `json:"refusal,omitempty"`
+	Stale   *StaleError     `json:"stale,omitempty"`
+	At      time.Time       `json:"at"`
+}
+
+// replay answers a repeated key from its stored outcome.
+func replay[T any](c *change, out *T, verdict *error) (bool, error) {
+	if c.op.Key == "" {
+		return false, nil
+	}
+	if len(c.op.Key) > 255 {
+		return false, fail(ErrInvalid, "the idempotency key is %d characters long: at most 255", len(c.op.Key))
+	}
+	o, err := get[outcome](c, bucketKeys, c.op.Key)
+	if errors.Is(err, ErrNoKey) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if o.Route != c.op.Route || o.Body != c.op.Body {
+		return false, fail(ErrRefused, "idempotency key %q was used for another request (%s): use a new key", c.op.Key, o.Route)
+	}
+	switch {
+	case o.Refusal != nil:
+		*verdict = o.Refusal
+	case o.Stale != nil:
+		*verdict = o.Stale
+	default:
+		return true, decode(bucketKeys, c.op.Key, o.Result, out)
+	}
+	return true, nil
+}
+
+// remember stores the outcome under the key of the operation.
+func remember[T any](c *change, out T, verdict error) error {
+	if c.op.Key == "" {
+		return nil
+	}
+	o := outcome{Format: FormatVersion, Route: c.op.Route, Body: c.op.Body, At: c.now}
+	if !errors.As(verdict, &o.Refusal) && !errors.As(verdict, &o.Stale) {
+		raw, err := json.Marshal(out)
+		if err != nil {
+			return err
+		}
+		o.Result = raw
+	}
+	if err := put(c, bucketKeys, c.op.Key, o); err != nil {
+		return err
+	}
+	if isPin(c.line.Verb) {
+		return nil
+	}
+	return c.Put(bucketKeyTimes, c.now.Format(time.RFC3339)+"\x00"+c.op.Key, nil)
+}
+
+func isPin(verb string) bool { return verb == verbPin || verb == verbPinSet || verb == verbAdopt }
+
+// ExpireKeys forgets the idempotency keys that are older than seven days. It
+// is bookkeeping and leaves no journal line.
+func (l *Lockfile) ExpireKeys(ctx context.Context) error {
+	limit := l.time().Add(-keyLife).Format(time.RFC3339)
+	for {
+		more := false
+		err := l.store.Update(ctx, func(t Txn) error {
+			var old []string
+			more = false
+			err := t.Scan(bucketKeyTimes, ScanOptions{}, func(k string, _ []byte) error {
+				if k >= limit {
+					return ErrStop
+				}
+				if old = append(old, k); len(old) == MaxWrites/2-2 {
+					more = true
+					return ErrStop
+				}
+				return nil
+			})
+			for _, k := range old {
+				_, key, _ := strings.Cut(k, "\x00")
+				err = errors.Join(err, t.Delete(bucketKeyTimes, k), t.Delete(bucketKeys, key))
+			}
+			return err
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+}
