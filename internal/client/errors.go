@@ -1,0 +1,183 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/api"
+)
+
+func fail(code api.Code, format string, a ...any) *api.Error {
+	return &api.Error{Code: code, Message: fmt.Sprintf(format, a...)}
+}
+
+// brokenBody is a read error of an answer's body.
+type brokenBody struct{ error }
+
+func (b *brokenBody) Unwrap() error { return b.error }
+
+// readBounded reads all of r, at most max bytes.
+func readBounded(r io.Reader, max int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, max+1))
+	if err != nil {
+		return nil, &brokenBody{err}
+	}
+	if int64(len(b)) > max {
+		return nil, fail(api.CodeTooLarge, "the answer is larger than %d bytes", max)
+	}
+	return b, nil
+}
+
+// transportError says what kept an answer from arriving. Cancellation by the
+// caller stays the context's own error.
+func (c *Client) transportError(ctx context.Context, r request, err error) (time.Duration, error) {
+	var own *api.Error
+	if errors.As(err, &own) {
+		return -1, own
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return -1, context.Canceled
+	}
+	if why, ok := tlsError(err); ok {
+		return -1, fail(api.CodeInvalid, "cannot trust %s: %s", c.base, why)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return -1, fail(api.CodeUnavailable, "%s did not answer in time", c.base)
+	}
+	verb := "read from"
+	if r.method != http.MethodGet && r.method != http.MethodHead {
+		verb = "write to"
+	}
+	return 0, fail(api.CodeUnavailable, "cannot %s %s: %s", verb, c.base, rootCause(err))
+}
+
+// rootCause drops net/http's prefix, which repeats method and URL.
+func rootCause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil || !strings.Contains(err.Error(), "http") {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// tlsError reports whether err says that the peer is not whom we expect, or
+// does not speak TLS. Trying again would not help.
+func tlsError(err error) (string, bool) {
+	var (
+		verify *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+		alert  tls.AlertError
+		host   x509.HostnameError
+		cert   x509.CertificateInvalidError
+		unsure x509.UnknownAuthorityError
+	)
+	switch {
+	case errors.As(err, &verify):
+		return verify.Err.Error(), true
+	case errors.As(err, &record):
+		return "it does not speak TLS on that port", true
+	case errors.As(err, &alert):
+		return alert.Error(), true
+	case errors.As(err, &host), errors.As(err, &cert), errors.As(err, &unsure):
+		return rootCause(err), true
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "it does not speak TLS on that port; for plain HTTP write http://", true
+	case strings.Contains(err.Error(), "tls: "):
+		return rootCause(err), true
+	}
+	return "", false
+}
+
+// answerError reads an error answer. One that is not the API's own, from a
+// proxy for example, gets the code that its status stands for.
+func (c *Client) answerError(resp *http.Response) *api.Error {
+	var e api.Error
+	b, _ := readBounded(resp.Body, maxError)
+	if json.Unmarshal(b, &e) != nil || e.Message == "" {
+		e = api.Error{Message: fmt.Sprintf("%s answered %s to %s %s", c.base, resp.Status, resp.Request.Method, resp.Request.URL.Path)}
+	}
+	if e.Code == "" {
+		e.Code = codeOf(resp.StatusCode)
+	}
+	if e.RequestID == "" {
+		e.RequestID = resp.Header.Get("X-Request-Id")
+	}
+	e.Status = resp.StatusCode
+	return &e
+}
+
+func codeOf(status int) api.Code {
+	switch status {
+	case http.StatusUnauthorized:
+		return api.CodeUnauthorized
+	case http.StatusForbidden:
+		return api.CodeForbidden
+	case http.StatusNotFound, http.StatusGone:
+		return api.CodeNotFound
+	case http.StatusMethodNotAllowed:
+		return api.CodeMethod
+	case http.StatusRequestTimeout:
+		return api.CodeTimeout
+	case http.StatusConflict:
+		return api.CodeExists
+	case http.StatusPreconditionFailed:
+		return api.CodeStale
+	case http.StatusPreconditionRequired:
+		return api.CodePrecondition
+	case http.StatusRequestEntityTooLarge:
+		return api.CodeTooLarge
+	case http.StatusUnsupportedMediaType:
+		return api.CodeMediaType
+	case http.StatusUnprocessableEntity:
+		return api.CodeRefused
+	case http.StatusLocked:
+		return api.CodeHalted
+	case http.StatusTooManyRequests:
+		return api.CodeRateLimited
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return api.CodeUnavailable
+	case http.StatusInsufficientStorage:
+		return api.CodeNoSpace
+	}
+	if status >= 300 && status < 500 {
+		return api.CodeInvalid
+	}
+	return api.CodeInternal
+}
+
+// maxWait bounds what a server may ask for with Retry-After.
+const maxWait = 10 * time.Second
+
+// retryAfter says how long to wait before the next try; negative: there is none.
+func retryAfter(resp *http.Response, e *api.Error) time.Duration {
+	switch {
+	case resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusBadGateway && resp.StatusCode != http.StatusServiceUnavailable:
+		return -1
+	case e.Code != api.CodeUnavailable && e.Code != api.CodeRateLimited:
+		return -1 // such as a digest that a registry got wrong: it stays wrong
+	}
+	n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(n)*time.Second, maxWait)
+}
+
+// backoff doubles with each try and is spread by half, so that clients which
+// failed together do not come back together.
+func (c *Client) backoff(try int) time.Duration {
+	d := min(c.opts.Backoff<<min(try, 8), maxWait)
+	return d/2 + rand.N(d/2+1)
+}
