@@ -1,0 +1,333 @@
+package lock
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// maxRoles bounds the images of one binding, so that a binding stays within
+// the limits of a transaction.
+const maxRoles = 8
+
+// NewBinding is a binding to make. Everything in it was read before the
+// transaction; what it proves is judged in it.
+type NewBinding struct {
+	Chart    ref.ChartVersion
+	Package  ref.Digest
+	Images   []Candidate
+	Declare  bool   // accept on the caller's word what evidence does not show
+	Reason   string // of a declaration
+	Adopt    bool   // record it even where it is refused, as unverified
+	Sealed   ref.Digest
+	SealSize int64
+	Unsealed string // why there is no sealed package
+}
+
+// ID is the identity that the binding will have.
+func (nb NewBinding) ID() ref.BindingID {
+	required := map[ref.Role]ref.Image{}
+	for _, c := range nb.Images {
+		if c.Required {
+			required[c.Role] = c.Image.Image
+		}
+	}
+	return ref.BindingIDOf(nb.Package, required)
+}
+
+// bound is the stored answer of Bind.
+type bound struct {
+	Binding Binding `json:"binding"`
+	Existed bool    `json:"existed,omitempty"`
+}
+
+// Bind binds a published chart version to images, or refuses with a *Refusal.
+func (l *Lockfile) Bind(ctx context.Context, op Op, nb NewBinding) (b Binding, existed bool, err error) {
+	out, err := run(ctx, l, op, func(c *change) (bound, error) {
+		v, err := getChart(c, nb.Chart)
+		if err != nil {
+			return bound{}, err
+		}
+		b, changed, err := bind(c, &v, nb)
+		if err != nil || !changed {
+			return bound{b, true}, err
+		}
+		return bound{b, false}, errors.Join(
+			put(c, bucketCharts, chartKey(v.Chart), v),
+			c.touchIndex(v.Chart),
+			c.journal(verbBind, v.Chart.String(), b),
+		)
+	})
+	return out.Binding, out.Existed, err
+}
+
+// bind judges the images and writes the binding. It changes v, which the
+// caller writes, and reports whether anything changed. A refusal leaves
+// nothing written.
+func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
+	if v.State != Listed && !(nb.Adopt && v.State == Yanked) {
+		return Binding{}, false, fail(ErrRefused, "%s was %s: it takes no new binding", v.Chart, v.State)
+	}
+	if v.Package != nb.Package {
+		return Binding{}, false, fail(ErrRefused, "%s is package %s, not %s", v.Chart, v.Package, nb.Package)
+	}
+	if nb.Declare && nb.Reason == "" {
+		return Binding{}, false, fail(ErrInvalid, "a declared binding of %s needs a reason: it stands in every later view", v.Chart)
+	}
+	if len(nb.Images) > maxRoles {
+		return Binding{}, false, fail(ErrRefused, "a binding has at most %d images, this one has %d", maxRoles, len(nb.Images))
+	}
+	b := Binding{
+		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: NoImages, State: Verified,
+		Sealed: nb.Sealed, SealSize: nb.SealSize, Unsealed: nb.Unsealed, At: c.now, By: c.op.Actor.Name,
+	}
+	for _, cand := range nb.Images {
+		evidence, err := judge(c, cand, nb)
+		var no *Refusal
+		if errors.As(err, &no) && nb.Adopt {
+			b.State, b.Why = Unproven, no.Facts
+			evidence = DeclaredBy
+		} else if err != nil {
+			return Binding{}, false, err
+		}
+		b.Images = append(b.Images, boundImage(cand, evidence))
+		if cand.Required && rank(evidence) > rank(b.Evidence) {
+			b.Evidence = evidence
+		}
+	}
+	slices.SortFunc(b.Images, func(x, y BoundImage) int { return cmp.Compare(x.Role, y.Role) })
+	if b.Evidence == DeclaredBy && b.Why == "" {
+		b.Why = nb.Reason
+	}
+	old, err := get[Binding](c, bucketBindings, b.ID.String())
+	if err == nil {
+		if old.State == Revoked {
+			return old, false, fail(ErrRefused, "binding %s of %s was revoked (%s) and stays so: bind another image", b.ID, b.Chart, old.Why)
+		}
+		if better := b.State == Verified && (old.State != Verified || rank(b.Evidence) < rank(old.Evidence)); !better {
+			moved, err := observeAll(c, nb)
+			return old, moved, err
+		}
+		b.At, b.By = old.At, old.By
+	} else if !errors.Is(err, ErrNoKey) {
+		return Binding{}, false, err
+	}
+	return b, true, writeBinding(c, v, b, nb)
+}
+
+func boundImage(cand Candidate, e Evidence) BoundImage {
+	out := BoundImage{Role: cand.Role, Image: cand.Image.Image, Tag: cand.Tag, Evidence: e, Required: cand.Required}
+	if cand.Own != nil && cand.Own.Image.Digest != cand.Image.Image.Digest {
+		out.Base, out.BaseTag = cand.Own.Image, cand.OwnRef.Tag
+	}
+	return out
+}
+
+func writeBinding(c *change, v *ChartVersion, b Binding, nb NewBinding) error {
+	for _, cand := range nb.Images {
+		own := cand.Own != nil && cand.Own.Image.Digest == cand.Image.Image.Digest
+		if err := keepImage(c, cand.Image, cand.Tag, own, v.Seq); err != nil {
+			return err
+		}
+		if cand.Own != nil && !own {
+			if err := keepImage(c, *cand.Own, cand.OwnRef.Tag, true, v.Seq); err != nil {
+				return err
+			}
+		}
+		if err := keepBase(c, v.Chart, cand); err != nil {
+			return err
+		}
+	}
+	if !slices.Contains(v.Bindings, b.ID) {
+		v.Bindings = append(v.Bindings, b.ID)
+	}
+	if err := errors.Join(
+		put(c, bucketBindings, b.ID.String(), b),
+		c.useBlob(b.Sealed, blobUse{v.Chart, "sealed", b.SealSize}),
+	); err != nil {
+		return err
+	}
+	v.Unbound = ""
+	return chooseDefault(c, v)
+}
+
+// rank orders evidence, strongest first.
+func rank(e Evidence) int {
+	return slices.Index([]Evidence{NoImages, ChartValues, BaseLayers, BaseLabel, DeclaredBy}, e)
+}
+
+// Proof reports whether the evidence is content, not somebody's word.
+func (e Evidence) Proof() bool { return rank(e) <= rank(BaseLayers) }
+
+// chooseDefault makes the newest verified binding the default; one that rests
+// on somebody's word only where no proven one is there.
+func chooseDefault(c *change, v *ChartVersion) error {
+	v.Default = ref.BindingID{}
+	proven := false
+	for _, id := range v.Bindings {
+		b, err := get[Binding](c, bucketBindings, id.String())
+		if err != nil {
+			return fmt.Errorf("read binding %s of %s: %w", id, v.Chart, err)
+		}
+		if b.State == Verified && (b.Evidence.Proof() || !proven) {
+			v.Default, proven = id, proven || b.Evidence.Proof()
+		}
+	}
+	return nil
+}
+
+// keepImage records an image and the digest seen behind its tag. The sequence
+// of an image is that of the first chart naming it, else of its first
+// observation.
+func keepImage(c *change, image Image, tag string, named bool, seq uint64) error {
+	key := image.Image.String()
+	old, err := get[Image](c, bucketImages, key)
+	switch {
+	case errors.Is(err, ErrNoKey):
+		image.Format, image.At, image.Named, image.Seq = FormatVersion, c.now, named, seq
+		if !named {
+			if image.Seq, err = c.nextSequence(); err != nil {
+				return err
+			}
+		}
+		err = put(c, bucketImages, key, image)
+	case err == nil && named && (!old.Named || seq < old.Seq):
+		old.Named, old.Seq = true, seq
+		err = put(c, bucketImages, key, old)
+	}
+	if err != nil || tag == "" {
+		return err
+	}
+	return observe(c, image.Image, tag)
+}
+
+// observeAll notes the tags of a binding that was there already, and reports
+// whether one of them had moved.
+func observeAll(c *change, nb NewBinding) (bool, error) {
+	before, err := c.Count(bucketTags)
+	if err != nil {
+		return false, err
+	}
+	for _, cand := range nb.Images {
+		if cand.Tag != "" {
+			err = errors.Join(err, observe(c, cand.Image.Image, cand.Tag))
+		}
+	}
+	after, e := c.Count(bucketTags)
+	return after != before, errors.Join(err, e)
+}
+
+// observe appends to the log of a tag where the digest is a new one.
+func observe(c *change, image ref.Image, tag string) error {
+	seen, err := observations(c, image.Repository, tag)
+	if err != nil || len(seen) > 0 && seen[len(seen)-1].Digest == image.Digest {
+		return err
+	}
+	key := image.Repository.String() + ":" + tag + "\x00" + number(uint64(len(seen)+1))
+	return put(c, bucketTags, key, Observation{Digest: image.Digest, At: c.now, By: c.op.Actor.Name})
+}
+
+// Revoke ends a binding: no new pin may use it, a rollback neither.
+func (l *Lockfile) Revoke(ctx context.Context, op Op, id ref.BindingID, reason string) (Binding, error) {
+	return run(ctx, l, op, func(c *change) (Binding, error) {
+		b, err := getBinding(c, id)
+		if err != nil || b.State == Revoked {
+			return b, err
+		}
+		if reason == "" {
+			return b, fail(ErrInvalid, "revoking binding %s needs a reason", id)
+		}
+		v, err := getChart(c, b.Chart)
+		if err != nil {
+			return b, err
+		}
+		b.State, b.Why = Revoked, reason
+		if err := put(c, bucketBindings, id.String(), b); err != nil {
+			return b, err
+		}
+		if err := chooseDefault(c, &v); err != nil {
+			return b, err
+		}
+		return b, errors.Join(
+			put(c, bucketCharts, chartKey(v.Chart), v),
+			c.touchIndex(v.Chart),
+			c.journal(verbRevoke, id.String(), map[string]string{"chart": b.Chart.String(), "reason": reason}),
+		)
+	})
+}
+
+func getBinding(t Tx, id ref.BindingID) (Binding, error) {
+	b, err := get[Binding](t, bucketBindings, id.String())
+	if errors.Is(err, ErrNoKey) {
+		err = fail(ErrNotFound, "there is no binding %s", id)
+	}
+	return b, err
+}
+
+// readBinding also tells which of its tags point elsewhere today.
+func readBinding(t Tx, id ref.BindingID) (Binding, error) {
+	b, err := getBinding(t, id)
+	if err != nil {
+		return b, err
+	}
+	for _, i := range b.Images {
+		for _, tagged := range []struct {
+			image ref.Image
+			tag   string
+		}{{i.Image, i.Tag}, {i.Base, i.BaseTag}} {
+			if tagged.tag == "" || tagged.image.IsZero() {
+				continue
+			}
+			seen, err := observations(t, tagged.image.Repository, tagged.tag)
+			if err != nil {
+				return b, err
+			}
+			if n := len(seen); n > 0 && seen[n-1].Digest != tagged.image.Digest {
+				b.Moved = append(b.Moved, fmt.Sprintf("%s:%s is %s since %s", tagged.image.Repository, tagged.tag, short(seen[n-1].Digest), seen[n-1].At.Format("2006-01-02")))
+			}
+		}
+	}
+	return b, nil
+}
+
+// Binding returns a binding and the tags of its images that have moved.
+func (l *Lockfile) Binding(ctx context.Context, id ref.BindingID) (Binding, error) {
+	return view(ctx, l, func(t Tx) (Binding, error) { return readBinding(t, id) })
+}
+
+// BindingsOf returns the bindings of a chart version, oldest first.
+func (l *Lockfile) BindingsOf(ctx context.Context, chart ref.ChartVersion) ([]Binding, error) {
+	return view(ctx, l, func(t Tx) ([]Binding, error) {
+		v, err := getChart(t, chart)
+		if err != nil {
+			return nil, err
+		}
+		var out []Binding
+		for _, id := range v.Bindings {
+			b, err := readBinding(t, id)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, b)
+		}
+		return out, nil
+	})
+}
+
+// Image returns what is known of an image.
+func (l *Lockfile) Image(ctx context.Context, image ref.Image) (Image, error) {
+	out, err := view(ctx, l, func(t Tx) (Image, error) { return get[Image](t, bucketImages, image.String()) })
+	if errors.Is(err, ErrNoKey) {
+		err = fail(ErrNotFound, "image %s was never read", image)
+	}
+	return out, err
+}
+
+// Observations returns the digests seen behind a tag, oldest first.
+func (l *Lockfile) Observations(ctx context.Context, repo ref.Repository, tag string) ([]Observation, error) {
+	return view(ctx, l, func(t Tx) ([]Observation, error) { return observations(t, repo, tag) })
+}

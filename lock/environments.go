@@ -1,0 +1,217 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// NewEnvironment is an environment to create. No evidence named means the
+// default: chart values or base layers.
+type NewEnvironment struct {
+	Env      ref.Env
+	Chart    string
+	Accept   []Evidence
+	Upstream []ref.Env
+}
+
+// ParseEvidence reads the name of a kind of evidence that a policy can accept.
+func ParseEvidence(s string) (Evidence, error) {
+	e := Evidence(s)
+	if e == NoImages || rank(e) < 0 {
+		return "", fail(ErrInvalid, "there is no evidence %q: choose among chart-values, base-layers, base-label and declared", s)
+	}
+	return e, nil
+}
+
+// CreateEnvironment makes an environment at revision 0.
+func (l *Lockfile) CreateEnvironment(ctx context.Context, op Op, ne NewEnvironment) (Environment, error) {
+	return run(ctx, l, op, func(c *change) (Environment, error) {
+		e, err := newEnvironment(c, ne)
+		if err != nil {
+			return e, err
+		}
+		return e, errors.Join(put(c, bucketEnvironments, e.Env.String(), e), c.journal(verbEnvironment, e.Env.String(), e))
+	})
+}
+
+func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
+	var none Environment
+	if ne.Env.IsZero() {
+		return none, fail(ErrInvalid, "the environment has no name")
+	}
+	if _, err := ref.ParseImported(ne.Chart, "0.0.0"); err != nil {
+		return none, fail(ErrInvalid, "environment %s needs the chart that it runs: %v", ne.Env, err)
+	}
+	if _, err := c.Get(bucketEnvironments, ne.Env.String()); err == nil {
+		return none, fail(ErrExists, "environment %s exists already", ne.Env)
+	} else if !errors.Is(err, ErrNoKey) {
+		return none, err
+	}
+	for _, up := range ne.Upstream {
+		if up == ne.Env {
+			return none, fail(ErrInvalid, "environment %s cannot be its own upstream", up)
+		}
+		if _, err := c.Get(bucketEnvironments, up.String()); errors.Is(err, ErrNoKey) {
+			return none, fail(ErrNotFound, "upstream environment %s does not exist: create it first", up)
+		} else if err != nil {
+			return none, err
+		}
+	}
+	accept := slices.Clone(ne.Accept)
+	if len(accept) == 0 {
+		accept = []Evidence{ChartValues, BaseLayers}
+	}
+	return Environment{
+		Format: FormatVersion, Env: ne.Env, Chart: ne.Chart,
+		Policy:  Policy{Accept: accept, Upstream: ne.Upstream},
+		Created: c.now, By: c.op.Actor.Name,
+	}, nil
+}
+
+func getEnvironment(t Tx, env ref.Env) (Environment, error) {
+	e, err := get[Environment](t, bucketEnvironments, env.String())
+	if errors.Is(err, ErrNoKey) {
+		err = fail(ErrNotFound, "there is no environment %s: create it with chartctl env create %s --chart NAME", env, env)
+	}
+	return e, err
+}
+
+func pinKey(env ref.Env, revision uint64) string { return env.String() + "\x00" + number(revision) }
+
+func getPin(t Tx, env ref.Env, revision uint64) (Pin, error) {
+	p, err := get[Pin](t, bucketPins, pinKey(env, revision))
+	if errors.Is(err, ErrNoKey) {
+		err = fail(ErrNotFound, "environment %s has no revision %d", env, revision)
+	}
+	return p, err
+}
+
+func environmentState(t Tx, e Environment) (EnvironmentState, error) {
+	out := EnvironmentState{Environment: e}
+	if e.Revision == 0 {
+		return out, nil
+	}
+	p, err := getPin(t, e.Env, e.Revision)
+	if err != nil {
+		return out, fmt.Errorf("%w: %v", ErrBroken, err)
+	}
+	b, err := readBinding(t, p.Binding)
+	if err != nil {
+		return out, fmt.Errorf("%w: %s revision %d: %v", ErrBroken, e.Env, p.Revision, err)
+	}
+	out.Pin, out.Binding = &p, &b
+	return out, nil
+}
+
+// Environment returns an environment with its current pin.
+func (l *Lockfile) Environment(ctx context.Context, env ref.Env) (EnvironmentState, error) {
+	return view(ctx, l, func(t Tx) (EnvironmentState, error) {
+		e, err := getEnvironment(t, env)
+		if err != nil {
+			return EnvironmentState{}, err
+		}
+		return environmentState(t, e)
+	})
+}
+
+// Environments returns all environments in order of name, from one snapshot.
+func (l *Lockfile) Environments(ctx context.Context) ([]EnvironmentState, error) {
+	return view(ctx, l, func(t Tx) ([]EnvironmentState, error) {
+		all, err := list[Environment](t, bucketEnvironments, ScanOptions{})
+		if err != nil {
+			return nil, err
+		}
+		out := make([]EnvironmentState, 0, len(all))
+		for _, e := range all {
+			s, err := environmentState(t, e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
+		}
+		return out, nil
+	})
+}
+
+// PinnedState returns one revision of an environment with its binding.
+func (l *Lockfile) PinnedState(ctx context.Context, env ref.Env, revision uint64) (Pin, Binding, error) {
+	var b Binding
+	p, err := view(ctx, l, func(t Tx) (Pin, error) {
+		p, err := getPin(t, env, revision)
+		if err != nil {
+			return p, err
+		}
+		b, err = getBinding(t, p.Binding)
+		return p, err
+	})
+	return p, b, err
+}
+
+// Pin returns one revision of an environment.
+func (l *Lockfile) Pin(ctx context.Context, env ref.Env, revision uint64) (Pin, error) {
+	return view(ctx, l, func(t Tx) (Pin, error) {
+		if _, err := getEnvironment(t, env); err != nil {
+			return Pin{}, err
+		}
+		return getPin(t, env, revision)
+	})
+}
+
+// Pins returns up to limit revisions below before (0: all), newest first; next
+// is the value of before for the following page, 0 at the end.
+func (l *Lockfile) Pins(ctx context.Context, env ref.Env, before uint64, limit int) (pins []Pin, next uint64, err error) {
+	err = l.store.View(ctx, func(t Tx) error {
+		if _, err := getEnvironment(t, env); err != nil {
+			return err
+		}
+		o := ScanOptions{Prefix: env.String() + "\x00", Reverse: true}
+		if before > 0 {
+			o.From = pinKey(env, before)
+		}
+		return t.Scan(bucketPins, o, func(k string, raw []byte) error {
+			if len(pins) == limit {
+				next = pins[limit-1].Revision
+				return ErrStop
+			}
+			var p Pin
+			if err := decode(bucketPins, k, raw, &p); err != nil {
+				return err
+			}
+			pins = append(pins, p)
+			return nil
+		})
+	})
+	return pins, next, err
+}
+
+// PinByKey returns the pin that was made under an idempotency key: the answer
+// to an unknown outcome. ErrNotFound says that nothing was pinned under it.
+func (l *Lockfile) PinByKey(ctx context.Context, env ref.Env, key string) (Pin, error) {
+	return view(ctx, l, func(t Tx) (Pin, error) {
+		nothing := fail(ErrNotFound, "nothing was pinned in %s under the key %q", env, key)
+		o, err := get[outcome](t, bucketKeys, key)
+		if errors.Is(err, ErrNoKey) || err == nil && o.Result == nil {
+			return Pin{}, nothing
+		}
+		if err != nil {
+			return Pin{}, err
+		}
+		var found struct {
+			Pin
+			Pins []Pin `json:"pins"`
+		}
+		if err := decode(bucketKeys, key, o.Result, &found); err != nil {
+			return Pin{}, err
+		}
+		for _, p := range append(found.Pins, found.Pin) {
+			if p.Env == env && p.Revision > 0 {
+				return p, nil
+			}
+		}
+		return Pin{}, nothing
+	})
+}

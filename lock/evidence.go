@@ -1,0 +1,244 @@
+package lock
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// Candidate is an image proposed for a role of a chart version, with what the
+// registry said of it and of the image that the chart itself names there.
+type Candidate struct {
+	Role     ref.Role
+	Required bool
+	Image    Image
+	Tag      string // the tag it was found by, "" if it was given by digest
+
+	// Own is the image that the chart which owns the templates names for this
+	// role; nil if the chart names none or it could not be read.
+	Own       *Image
+	OwnRef    ref.Reference // zero if the chart names none
+	OwnReason string        // why Own could not be read
+}
+
+// main roles decide what a chart version is for: for these, no declaration
+// passes an image that was built on another base.
+func (c Candidate) mainRole() bool { return c.Role == "hub" || c.Role == "main" }
+
+// judge finds the strongest evidence that the image belongs to the chart, or
+// says why there is none.
+func judge(t Tx, c Candidate, nb NewBinding) (Evidence, error) {
+	if c.Own != nil {
+		if c.Own.Image.Digest == c.Image.Image.Digest {
+			return ChartValues, nil
+		}
+		if builtOn(c.Image, *c.Own) {
+			return BaseLayers, nil
+		}
+		if c.mainRole() || !nb.Declare {
+			return "", otherBase(t, c, nb)
+		}
+		return DeclaredBy, nil
+	}
+	weak := Evidence("")
+	if labelled(t, c) {
+		weak = BaseLabel
+	}
+	if nb.Declare {
+		weak = DeclaredBy
+	}
+	if weak == "" {
+		return "", unread(c, nb)
+	}
+	bases, err := basesOf(t, c.Image)
+	if err != nil {
+		return "", err
+	}
+	if len(bases) > 0 && !matches(bases, c, nb.Chart) {
+		return "", otherBase(t, c, nb)
+	}
+	return weak, nil
+}
+
+// builtOn reports whether image was built on base: for every platform of
+// image, the layers of base on that platform come first.
+func builtOn(image, base Image) bool {
+	if len(image.Platforms) == 0 {
+		return false
+	}
+	for _, p := range image.Platforms {
+		q := platform(base, p.Platform)
+		if q == nil || len(q.DiffIDs) == 0 || len(q.DiffIDs) > len(p.DiffIDs) {
+			return false
+		}
+		for i, d := range q.DiffIDs {
+			if p.DiffIDs[i] != d {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func platform(image Image, name string) *Platform {
+	for i := range image.Platforms {
+		if image.Platforms[i].Platform == name {
+			return &image.Platforms[i]
+		}
+	}
+	return nil
+}
+
+// labelled reports whether the image's own label claims the chart's image as
+// its base. Anybody can write a label.
+func labelled(t Tx, c Candidate) bool {
+	if c.OwnRef.Repository.IsZero() {
+		return false
+	}
+	digest := c.Image.Labels["org.opencontainers.image.base.digest"]
+	if digest == "" {
+		return false
+	}
+	if c.OwnRef.Digest.String() == digest {
+		return true
+	}
+	seen, err := observations(t, c.OwnRef.Repository, c.OwnRef.Tag)
+	if err != nil {
+		return false
+	}
+	for _, o := range seen {
+		if o.Digest.String() == digest {
+			return true
+		}
+	}
+	return false
+}
+
+func otherBase(t Tx, c Candidate, nb NewBinding) error {
+	own := c.OwnRef.String()
+	if c.Own != nil {
+		own += " (" + short(c.Own.Image.Digest) + ")"
+	}
+	found := "on something else"
+	if bases, err := basesOf(t, c.Image); err == nil && len(bases) > 0 {
+		found = "on " + bases[0].Name + ", the " + string(bases[0].Role) + " image of " + bases[0].chart.String()
+	}
+	facts := fmt.Sprintf("image %s was not built on the %s image of %s: expected base %s, it was built %s", c.name(), c.Role, nb.Chart, own, found)
+	if own == "" {
+		facts = fmt.Sprintf("image %s was built %s, and not for %s", c.name(), found, nb.Chart)
+	}
+	return &Refusal{
+		Rule:  "base",
+		Facts: facts,
+		Want:  fmt.Sprintf("rebuild it FROM %s and bind the new image, or bind the chart version that it was built for", c.OwnRef),
+	}
+}
+
+func unread(c Candidate, nb NewBinding) error {
+	if c.OwnRef.Repository.IsZero() {
+		return &Refusal{
+			Rule:  "evidence",
+			Facts: fmt.Sprintf("%s names no image for role %q, so nothing proves that %s belongs to it", nb.Chart, c.Role, c.name()),
+			Want:  fmt.Sprintf("declare it: chartctl bind %s --image %s=%s --declare --reason \"…\"", nb.Chart, c.Role, c.name()),
+		}
+	}
+	return &Refusal{
+		Rule:  "evidence",
+		Facts: fmt.Sprintf("the base of %s is unknown: the %s image that %s names, %s, could not be read (%s)", c.name(), c.Role, nb.Chart, c.OwnRef, c.OwnReason),
+		Want:  fmt.Sprintf("bind again when its registry answers, or declare it: chartctl bind %s --image %s=%s --declare --reason \"…\"", nb.Chart, c.Role, c.name()),
+	}
+}
+
+func (c Candidate) name() string {
+	if c.Tag != "" {
+		return c.Image.Image.Repository.String() + ":" + c.Tag
+	}
+	return c.Image.Image.String()
+}
+
+func short(d ref.Digest) string { return "sha256:" + d.Hex()[:12] }
+
+// base is a chart's own image, found again by its layers.
+type base struct {
+	Name  string    `json:"name"` // repository:tag as the chart names it
+	Image ref.Image `json:"image"`
+	Role  ref.Role  `json:"role"`
+	chart ref.ChartVersion
+}
+
+// chains returns the identity of each prefix of the platform's layers,
+// shortest first.
+func chains(p Platform) []string {
+	out := make([]string, 0, len(p.DiffIDs))
+	sum := sha256.Sum256([]byte(p.Platform))
+	for _, d := range p.DiffIDs {
+		sum = sha256.Sum256(append(sum[:], d.Hex()...))
+		out = append(out, hex.EncodeToString(sum[:]))
+	}
+	return out
+}
+
+// basesOf returns the chart images that image was built on: those with the
+// most layers in common. The first platform decides.
+func basesOf(t Tx, image Image) ([]base, error) {
+	if len(image.Platforms) == 0 {
+		return nil, nil
+	}
+	all := chains(image.Platforms[0])
+	for i := len(all) - 1; i >= 0; i-- {
+		var found []base
+		err := t.Scan(bucketBases, ScanOptions{Prefix: all[i] + "\x00"}, func(k string, raw []byte) error {
+			var b base
+			if err := decode(bucketBases, k, raw, &b); err != nil {
+				return err
+			}
+			if err := b.chart.UnmarshalText([]byte(strings.SplitN(k, "\x00", 3)[1])); err != nil {
+				return fmt.Errorf("%w: %v", ErrBroken, err)
+			}
+			found = append(found, b)
+			return nil
+		})
+		if err != nil || len(found) > 0 {
+			sort.Slice(found, func(i, j int) bool { return found[i].chart.String() < found[j].chart.String() })
+			return found, err
+		}
+	}
+	return nil, nil
+}
+
+// matches reports whether one of the bases is this chart version's, or has the
+// name that this chart version gives its own image.
+func matches(bases []base, c Candidate, chart ref.ChartVersion) bool {
+	for _, b := range bases {
+		if b.chart == chart || b.Name == c.OwnRef.String() && b.Name != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// keepBase makes the chart's own image findable by its layers.
+func keepBase(c *change, chart ref.ChartVersion, cand Candidate) error {
+	if cand.Own == nil {
+		return nil
+	}
+	var err error
+	for _, p := range cand.Own.Platforms {
+		all := chains(p)
+		if len(all) == 0 {
+			continue
+		}
+		key := all[len(all)-1] + "\x00" + chart.String() + "\x00" + string(cand.Role)
+		err = errors.Join(err, put(c, bucketBases, key, base{Name: cand.OwnRef.String(), Image: cand.Own.Image, Role: cand.Role}))
+	}
+	return err
+}
+
+func observations(t Tx, repo ref.Repository, tag string) ([]Observation, error) {
+	return list[Observation](t, bucketTags, ScanOptions{Prefix: repo.String() + ":" + tag + "\x00"})
+}
