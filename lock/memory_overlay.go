@@ -1,0 +1,264 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// MaxKey is the length of the longest key, in bytes.
+const MaxKey = 4096
+
+// PanicError is the error of an Update whose closure panicked.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("%v: %v", ErrPanic, e.Value) }
+
+// Unwrap makes it an ErrPanic.
+func (e *PanicError) Unwrap() error { return ErrPanic }
+
+// Write is one key written, or deleted.
+type Write struct {
+	Bucket, Key string
+	Value       []byte
+	Delete      bool
+}
+
+// Overlay is the Txn that stores give to a closure: it keeps what the closure
+// writes beside the state it reads, so that an error leaves no trace.
+type Overlay struct {
+	base    Tx
+	buckets map[string]*overlaid
+	writes  int
+	bytes   int
+	err     error // the first refused write; the update fails with it
+}
+
+// overlaid is the part of an overlay that belongs to one bucket.
+type overlaid struct {
+	keys   []string // in order
+	writes map[string]Write
+}
+
+var _ Txn = (*Overlay)(nil)
+
+// NewOverlay returns an empty overlay of base.
+func NewOverlay(base Tx) *Overlay { return &Overlay{base: base} }
+
+// Run runs the closure of an Update on the overlay. A panic becomes a
+// PanicError, and a refused write fails the update even if the closure went
+// on without it.
+func (o *Overlay) Run(fn func(Txn) error) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// A nil value means runtime.Goexit, which goes on; the caller answers.
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	err = fn(o)
+	returned = true
+	if err == nil {
+		err = o.err
+	}
+	return err
+}
+
+// Writes returns what was written, in order of bucket and key.
+func (o *Overlay) Writes() []Write {
+	out := make([]Write, 0, o.writes)
+	names := make([]string, 0, len(o.buckets))
+	for name := range o.buckets {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		b := o.buckets[name]
+		for _, key := range b.keys {
+			out = append(out, b.writes[key])
+		}
+	}
+	return out
+}
+
+// Put implements Txn.
+func (o *Overlay) Put(bucket, key string, value []byte) error {
+	return o.write(Write{Bucket: bucket, Key: key, Value: slices.Clone(value)})
+}
+
+// Delete implements Txn.
+func (o *Overlay) Delete(bucket, key string) error {
+	return o.write(Write{Bucket: bucket, Key: key, Delete: true})
+}
+
+func (o *Overlay) write(w Write) error {
+	err := o.check(w)
+	if err != nil {
+		err = fmt.Errorf("write %s/%q: %w", w.Bucket, w.Key, err)
+		if o.err == nil {
+			o.err = err
+		}
+		return err
+	}
+	if o.buckets == nil {
+		o.buckets = make(map[string]*overlaid)
+	}
+	b := o.buckets[w.Bucket]
+	if b == nil {
+		b = &overlaid{writes: make(map[string]Write)}
+		o.buckets[w.Bucket] = b
+	}
+	if old, ok := b.writes[w.Key]; ok {
+		o.bytes += len(w.Value) - len(old.Value)
+	} else {
+		i, _ := slices.BinarySearch(b.keys, w.Key)
+		b.keys = slices.Insert(b.keys, i, w.Key)
+		o.writes++
+		o.bytes += len(w.Key) + len(w.Value)
+	}
+	b.writes[w.Key] = w
+	return nil
+}
+
+func (o *Overlay) check(w Write) error {
+	if w.Bucket == "" || w.Key == "" {
+		return errors.New("a bucket or key has no name")
+	}
+	if len(w.Key) > MaxKey {
+		return fmt.Errorf("%w: the key has %d bytes, at most %d are allowed", ErrTooLarge, len(w.Key), MaxKey)
+	}
+	writes, bytes := o.writes, o.bytes+len(w.Value)
+	if b := o.buckets[w.Bucket]; b == nil {
+		writes, bytes = writes+1, bytes+len(w.Key)
+	} else if old, ok := b.writes[w.Key]; ok {
+		bytes -= len(old.Value)
+	} else {
+		writes, bytes = writes+1, bytes+len(w.Key)
+	}
+	if writes > MaxWrites {
+		return fmt.Errorf("%w: at most %d keys are allowed", ErrTooLarge, MaxWrites)
+	}
+	if bytes > MaxBytes {
+		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrTooLarge, bytes, MaxBytes)
+	}
+	return nil
+}
+
+// Revision implements Tx: it is that of the state below, because the
+// overlay's own writes are not committed.
+func (o *Overlay) Revision() uint64 { return o.base.Revision() }
+
+// Get implements Tx.
+func (o *Overlay) Get(bucket, key string) ([]byte, error) {
+	if b := o.buckets[bucket]; b != nil {
+		if w, ok := b.writes[key]; ok {
+			if w.Delete {
+				return nil, NoKey(bucket, key)
+			}
+			return w.Value, nil
+		}
+	}
+	return o.base.Get(bucket, key)
+}
+
+// Count implements Tx.
+func (o *Overlay) Count(bucket string) (uint64, error) {
+	n, err := o.base.Count(bucket)
+	b := o.buckets[bucket]
+	if err != nil || b == nil {
+		return n, err
+	}
+	for key, w := range b.writes {
+		_, err := o.base.Get(bucket, key)
+		switch {
+		case err == nil && w.Delete:
+			n--
+		case errors.Is(err, ErrNoKey) && !w.Delete:
+			n++
+		case err != nil && !errors.Is(err, ErrNoKey):
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// Scan implements Tx: it merges what was written into the scan of the state
+// below. It sees the writes made before it began.
+func (o *Overlay) Scan(bucket string, opts ScanOptions, fn func(key string, value []byte) error) error {
+	b := o.buckets[bucket]
+	if b == nil {
+		return o.base.Scan(bucket, opts, fn)
+	}
+	var own []Write
+	for _, key := range b.keys {
+		if opts.Selects(key) {
+			own = append(own, b.writes[key])
+		}
+	}
+	if opts.Reverse {
+		slices.Reverse(own)
+	}
+	stopped := false
+	yield := func(key string, value []byte) error {
+		err := fn(key, value)
+		stopped = err != nil
+		return err
+	}
+	err := o.base.Scan(bucket, opts, func(key string, value []byte) error {
+		for len(own) > 0 && opts.before(own[0].Key, key) {
+			w := own[0]
+			own = own[1:]
+			if !w.Delete {
+				if err := yield(w.Key, w.Value); err != nil {
+					return err
+				}
+			}
+		}
+		if len(own) > 0 && own[0].Key == key {
+			return nil // overwritten or deleted; its turn comes above
+		}
+		return yield(key, value)
+	})
+	if err != nil || stopped {
+		return err
+	}
+	for _, w := range own {
+		if !w.Delete {
+			if err := fn(w.Key, w.Value); err != nil {
+				return ScanEnd(err)
+			}
+		}
+	}
+	return nil
+}
+
+// Selects reports whether a scan with these options comes to key.
+func (o ScanOptions) Selects(key string) bool {
+	if !strings.HasPrefix(key, o.Prefix) || o.From == "" {
+		return strings.HasPrefix(key, o.Prefix)
+	}
+	return (key < o.From) == o.Reverse
+}
+
+func (o ScanOptions) before(a, b string) bool { return a != b && (a < b) != o.Reverse }
+
+// ScanEnd is the error of a scan that ended with err: none for ErrStop.
+func ScanEnd(err error) error {
+	if errors.Is(err, ErrStop) {
+		return nil
+	}
+	return err
+}
+
+// NoKey returns ErrNoKey with the name of the key.
+func NoKey(bucket, key string) error {
+	return fmt.Errorf("%w: %s/%q", ErrNoKey, bucket, key)
+}
