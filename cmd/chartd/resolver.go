@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/resolve"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/repo"
+)
+
+// resolver lets the repository ask registries.
+type resolver struct{ client *resolve.Client }
+
+func newResolver(c Config) (repo.Resolver, error) {
+	rc := resolve.Config{
+		AllowRegistries: c.Registries, InsecureRegistries: c.Insecure,
+		Mirrors: map[string]string{}, DockerConfig: c.DockerConfig,
+	}
+	for _, m := range c.Mirrors {
+		from, to, _ := strings.Cut(m, "=")
+		rc.Mirrors[from] = to
+	}
+	client, err := resolve.New(rc)
+	return resolver{client}, err
+}
+
+// Resolve implements repo.Resolver.
+func (r resolver) Resolve(ctx context.Context, name ref.Reference) (lock.Image, error) {
+	i, err := r.client.Resolve(ctx, name)
+	if errors.Is(err, resolve.ErrUnavailable) {
+		return lock.Image{}, fmt.Errorf("%w: %w", repo.ErrUnavailable, err)
+	}
+	if err != nil {
+		return lock.Image{}, err
+	}
+	out := lock.Image{Image: i.Image, MediaType: i.MediaType, Labels: i.Labels}
+	for _, p := range i.Platforms {
+		out.Platforms = append(out.Platforms, lock.Platform(p))
+	}
+	return out, nil
+}

@@ -1,0 +1,153 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"chartd.dev/chartd/repo"
+)
+
+// whole is the size up to which a file is read, and so verified, before the
+// first byte of an answer; a larger one is cut off where it proves damaged.
+const whole = 4 << 20
+
+// sendBlob answers with a stored file: all of it, one range of it, or 304.
+func (s *Server) sendBlob(c *call, b repo.Blob) error {
+	h := c.w.Header()
+	etag := `"` + b.Digest.Hex() + `"`
+	h.Set("ETag", etag)
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Type", fileType(b.Name))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": b.Name}))
+	if notModified(c.r, etag) {
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	off, length, status := int64(0), b.Size, http.StatusOK
+	if spec := c.r.Header.Get("Range"); spec != "" && rangeCounts(c.r, etag) {
+		var err error
+		if off, length, err = parseRange(spec, b.Size); err != nil {
+			h.Set("Content-Range", fmt.Sprintf("bytes */%d", b.Size))
+			return err
+		}
+		status = http.StatusPartialContent
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+length-1, b.Size))
+	}
+	if c.r.Method == http.MethodHead {
+		h.Set("Content-Length", strconv.FormatInt(length, 10))
+		c.w.WriteHeader(status)
+		return nil
+	}
+	return s.copyBlob(c, b, off, length, status)
+}
+
+func (s *Server) copyBlob(c *call, b repo.Blob, off, length int64, status int) error {
+	ask := length
+	if status == http.StatusOK {
+		ask = -1 // the whole file: its end is verified
+	}
+	r, err := s.Repo.Open(c.ctx(), b, off, ask)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	h := c.w.Header()
+	if length <= whole {
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		if int64(len(data)) != length {
+			return fmt.Errorf("%w: %s has %d bytes, want %d", repo.ErrBlobMissing, b.Name, len(data), length)
+		}
+		h.Set("Content-Length", strconv.FormatInt(length, 10))
+		c.w.WriteHeader(status)
+		_, _ = c.w.Write(data) // the caller may be gone
+		return nil
+	}
+	h.Set("Content-Length", strconv.FormatInt(length, 10))
+	c.w.WriteHeader(status)
+	if n, err := io.Copy(c.w, r); err != nil || n != length {
+		stateOf(c.r).err = errors.Join(fmt.Errorf("send %s: %d of %d bytes", b.Name, n, length), err)
+		return http.ErrAbortHandler
+	}
+	return nil
+}
+
+// rangeCounts says whether a Range is to be looked at: If-Range names
+// another body when the file is not the caller's any more.
+func rangeCounts(r *http.Request, etag string) bool {
+	cond := r.Header.Get("If-Range")
+	return cond == "" || cond == etag
+}
+
+// parseRange reads one range of bytes. More than one, or one that is not in
+// the file, is not satisfiable.
+func parseRange(spec string, size int64) (off, length int64, err error) {
+	bad := fmt.Errorf("%w: %q of %d bytes", errRange, clip(spec), size)
+	text, ok := strings.CutPrefix(spec, "bytes=")
+	first, last, dash := strings.Cut(strings.TrimSpace(text), "-")
+	if !ok || !dash || strings.Contains(last, ",") {
+		return 0, 0, bad
+	}
+	if first == "" {
+		n, err := strconv.ParseUint(last, 10, 63)
+		if err != nil || n == 0 || size == 0 {
+			return 0, 0, bad
+		}
+		n = min(n, uint64(size))
+		return size - int64(n), int64(n), nil
+	}
+	from, err := strconv.ParseUint(first, 10, 63)
+	if err != nil || int64(from) >= size {
+		return 0, 0, bad
+	}
+	to := uint64(size - 1)
+	if last != "" {
+		n, err := strconv.ParseUint(last, 10, 63)
+		if err != nil || n < from {
+			return 0, 0, bad
+		}
+		to = min(to, n)
+	}
+	return int64(from), int64(to-from) + 1, nil
+}
+
+func fileType(name string) string {
+	if strings.HasSuffix(name, ".prov") {
+		return "application/pgp-signature"
+	}
+	return "application/x-tar" // what ChartMuseum sends and Helm takes
+}
+
+// sendPage answers with a small document that has one encoding.
+func sendPage(c *call, p repo.Page) error {
+	h := c.w.Header()
+	h.Set("ETag", p.ETag)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Type", p.ContentType)
+	if notModified(c.r, p.ETag) {
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Length", strconv.Itoa(len(p.Body)))
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(p.Body) // the caller may be gone
+	return nil
+}
+
+// sendText answers with a document of ours that has no validator.
+func sendText(c *call, contentType string, body []byte) error {
+	h := c.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(body) // the caller may be gone
+	return nil
+}

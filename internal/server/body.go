@@ -1,0 +1,173 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+const (
+	maxJSON      = 1 << 20 // bytes of a JSON body
+	maxJSONDepth = 32
+)
+
+// pacedBody ends a request whose body comes slower than bodyRate once
+// bodyGrace is over: the connection's read deadline moves on with the bytes.
+type pacedBody struct {
+	io.ReadCloser
+	rc    *http.ResponseController
+	start time.Time
+	set   time.Time
+	n     int64
+}
+
+func newPacedBody(w http.ResponseWriter, body io.ReadCloser) *pacedBody {
+	return &pacedBody{ReadCloser: body, rc: http.NewResponseController(w), start: time.Now()}
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	deadline := b.start.Add(bodyGrace + time.Duration(b.n)*time.Second/bodyRate)
+	if deadline.Sub(b.set) > time.Second {
+		// A recorder in a test has no deadline to set; the server's own has.
+		if err := b.rc.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return 0, err
+		}
+		b.set = deadline
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.n += int64(n)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w: after %d bytes", errSlow, b.n)
+	}
+	return n, err
+}
+
+// readBody reads a whole body of at most max bytes.
+func readBody(c *call, max int64) ([]byte, error) {
+	if c.r.ContentLength > max {
+		return nil, tooLarge(max)
+	}
+	data, err := io.ReadAll(io.LimitReader(c.r.Body, max+1))
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	if int64(len(data)) > max {
+		return nil, tooLarge(max)
+	}
+	return data, nil
+}
+
+func tooLarge(max int64) error {
+	return fmt.Errorf("%w: the limit is %d bytes", errTooLarge, max)
+}
+
+// bodyError tells a slow or broken-off body from a fault of ours.
+func bodyError(err error) error {
+	if errors.Is(err, errSlow) {
+		return err
+	}
+	return fmt.Errorf("%w: read body: %w", errBadRequest, err)
+}
+
+// decode reads a JSON body strictly: one value, no unknown and no doubled
+// key, valid UTF-8. It returns the digest of what was sent and of the
+// preconditions that belong to it.
+func decode(c *call, into any) (ref.Digest, error) {
+	if t := c.r.Header.Get("Content-Type"); t != "" {
+		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
+			return ref.Digest{}, fmt.Errorf("%w: Content-Type %q, want application/json", errMediaType, clip(t))
+		}
+	}
+	data, err := readBody(c, maxJSON)
+	if err != nil {
+		return ref.Digest{}, err
+	}
+	if err := checkJSON(data); err != nil {
+		return ref.Digest{}, fmt.Errorf("%w: read JSON body: %w", errBadRequest, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if errors.Is(err, ref.ErrInvalid) {
+			return ref.Digest{}, err
+		}
+		return ref.Digest{}, fmt.Errorf("%w: read JSON body: %w", errBadRequest, err)
+	}
+	return ref.DigestOf(append(data, "\n"+c.r.Header.Get("If-Match")...)), nil
+}
+
+// checkJSON refuses what encoding/json would quietly put up with.
+func checkJSON(data []byte) error {
+	if !utf8.Valid(data) {
+		return errors.New("it is not valid UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := checkValue(d, 0); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("there is more after the value")
+	}
+	return nil
+}
+
+func checkValue(d *json.Decoder, depth int) error {
+	if depth > maxJSONDepth {
+		return fmt.Errorf("it is nested more than %d deep", maxJSONDepth)
+	}
+	t, err := d.Token()
+	if err != nil {
+		return jsonError(err)
+	}
+	open, ok := t.(json.Delim)
+	if !ok {
+		return nil
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		if open == '{' {
+			k, err := d.Token()
+			if err != nil {
+				return jsonError(err)
+			}
+			// Keys are folded, since encoding/json matches fields without
+			// regard to case.
+			key, _ := k.(string)
+			if seen[strings.ToLower(key)] {
+				return fmt.Errorf("key %q is there twice", clip(key))
+			}
+			seen[strings.ToLower(key)] = true
+		}
+		if err := checkValue(d, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return jsonError(err)
+}
+
+func jsonError(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func clip(s string) string {
+	const most = 120
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

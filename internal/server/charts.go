@@ -1,0 +1,303 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/repo"
+)
+
+func (s *Server) listCharts(c *call) error {
+	keep, err := c.filter()
+	if err != nil {
+		return err
+	}
+	name, err := c.param("name")
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		return s.answerVersions(c, name, keep)
+	}
+	after, err := c.param("after")
+	if err != nil {
+		return err
+	}
+	limit, err := c.limit()
+	if err != nil {
+		return err
+	}
+	list, next, err := s.Lock.AllVersions(c.ctx(), after, limit)
+	if err != nil {
+		return err
+	}
+	charts, err := s.chartsOf(c.ctx(), list, keep)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.Charts{Charts: charts, Next: next})
+}
+
+func (s *Server) chartVersions(c *call) error {
+	keep, err := c.filter()
+	if err != nil {
+		return err
+	}
+	return s.answerVersions(c, c.arg("name"), keep)
+}
+
+func (s *Server) answerVersions(c *call, name string, keep func(lock.ChartVersion) bool) error {
+	list, err := s.Lock.Versions(c.ctx(), name)
+	if err != nil {
+		return err
+	}
+	charts, err := s.chartsOf(c.ctx(), list, keep)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, api.Charts{Charts: charts})
+}
+
+// filter is what ?all and ?bound select: purged versions only with all=true.
+func (c *call) filter() (func(lock.ChartVersion) bool, error) {
+	all, _, err := c.flag("all")
+	if err != nil {
+		return nil, err
+	}
+	bound, byBound, err := c.flag("bound")
+	if err != nil {
+		return nil, err
+	}
+	return func(cv lock.ChartVersion) bool {
+		return (all || cv.State != lock.Purged) && (!byBound || bound == !cv.Default.IsZero())
+	}, nil
+}
+
+func (s *Server) chart(c *call) error {
+	cv, err := s.version(c)
+	if err != nil {
+		return err
+	}
+	return s.answerChart(c, cv)
+}
+
+func (s *Server) answerChart(c *call, cv lock.ChartVersion) error {
+	out, err := s.chartOf(c.ctx(), cv)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func (s *Server) publish(c *call) error {
+	u, err := s.readUpload(c, imagePart, requirePart)
+	if err != nil {
+		return err
+	}
+	if u.pkg == nil {
+		return badRequest("the form has no part %q", singlePart)
+	}
+	require := u.field(requirePart)
+	if require != "" && require != "true" && require != "false" {
+		return badRequest("part require_binding %q: want true or false", require)
+	}
+	images, err := u.images()
+	if err != nil {
+		return err
+	}
+	return s.store(c, u, repo.Upload{Images: images, RequireBinding: require == "true", Authorize: c.authorize(auth.Publish)})
+}
+
+func (s *Server) importChart(c *call) error {
+	u, err := s.readUpload(c, createdPart, orderPart)
+	if err != nil {
+		return err
+	}
+	if u.pkg == nil {
+		return badRequest("the form has no part %q", singlePart)
+	}
+	var im repo.Import
+	if text := u.field(createdPart); text != "" {
+		if im.Created, err = time.Parse(time.RFC3339, text); err != nil {
+			return badRequest("part created %q: want a time such as 2024-05-01T12:00:00Z", clip(text))
+		}
+	}
+	switch order := u.field(orderPart); order {
+	case "", "known":
+	case "unknown":
+		im.OrderUnknown = true
+	default:
+		return badRequest("part order %q: want known or unknown", clip(order))
+	}
+	return s.store(c, u, repo.Upload{Import: &im})
+}
+
+// store publishes and answers with what is stored now.
+func (s *Server) store(c *call, u upload, up repo.Upload) error {
+	up.Package, up.Prov = u.pkg, u.prov
+	op, err := c.op("publish", u.digest)
+	if err != nil {
+		return err
+	}
+	p, err := s.Repo.Publish(c.ctx(), op, up)
+	if err != nil {
+		return err
+	}
+	out, err := s.chartOf(c.ctx(), p.Chart)
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if p.Existed {
+		status = http.StatusOK
+	}
+	return c.answer(status, api.PublishResult{Saved: true, Existed: p.Existed, Chart: out})
+}
+
+func (s *Server) yank(c *call) error {
+	var in api.ReasonRequest
+	op, cv, err := s.changeVersion(c, "yank", &in)
+	if err != nil {
+		return err
+	}
+	if cv, err = s.Repo.Yank(c.ctx(), op, cv.Chart, in.Reason); err != nil {
+		return err
+	}
+	return s.answerChart(c, cv)
+}
+
+func (s *Server) purge(c *call) error {
+	var in api.ReasonRequest
+	op, cv, err := s.changeVersion(c, "purge", &in)
+	if err != nil {
+		return err
+	}
+	if cv, err = s.Repo.Purge(c.ctx(), op, cv.Chart, in.Reason); err != nil {
+		return err
+	}
+	return s.answerChart(c, cv)
+}
+
+// changeVersion decodes the body of a change and finds what it is about.
+func (s *Server) changeVersion(c *call, verb string, in any) (lock.Op, lock.ChartVersion, error) {
+	body, err := decode(c, in)
+	if err != nil {
+		return lock.Op{}, lock.ChartVersion{}, err
+	}
+	cv, err := s.Lock.FindVersion(c.ctx(), c.arg("name"), c.arg("version"))
+	if err != nil {
+		return lock.Op{}, lock.ChartVersion{}, err
+	}
+	op, err := c.op(verb+" "+cv.Chart.String(), body)
+	return op, cv, err
+}
+
+func (s *Server) bindings(c *call) error {
+	cv, err := s.version(c)
+	if err != nil {
+		return err
+	}
+	list, err := s.Lock.BindingsOf(c.ctx(), cv.Chart)
+	if err != nil {
+		return err
+	}
+	out := api.Bindings{Bindings: []api.Binding{}}
+	for _, b := range list {
+		out.Bindings = append(out.Bindings, bindingOf(b))
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func (s *Server) bind(c *call) error {
+	var in api.BindRequest
+	op, cv, err := s.changeVersion(c, "bind", &in)
+	if err != nil {
+		return err
+	}
+	images, err := references(in.Images)
+	if err != nil {
+		return err
+	}
+	b, existed, err := s.Repo.Bind(c.ctx(), op, repo.BindRequest{Chart: cv.Chart, Images: images, Declare: in.Declare, Reason: in.Reason})
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if existed {
+		status = http.StatusOK
+	}
+	return c.answer(status, bindingOf(b))
+}
+
+// found is the binding that the path names. An id that is not well formed is
+// one that is not there.
+func (s *Server) found(c *call) (lock.Binding, error) {
+	id, err := ref.ParseBindingID(c.arg("id"))
+	if err != nil {
+		return lock.Binding{}, errNoBinding(c.arg("id"))
+	}
+	return s.Lock.Binding(c.ctx(), id)
+}
+
+func (s *Server) binding(c *call) error {
+	b, err := s.found(c)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, bindingOf(b))
+}
+
+func (s *Server) revoke(c *call) error {
+	b, err := s.found(c)
+	if err != nil {
+		return err
+	}
+	if err := c.who.Require(auth.Bind, b.Chart.Name()); err != nil {
+		return err
+	}
+	var in api.ReasonRequest
+	body, err := decode(c, &in)
+	if err != nil {
+		return err
+	}
+	op, err := c.op("revoke "+b.ID.String(), body)
+	if err != nil {
+		return err
+	}
+	if b, err = s.Repo.Revoke(c.ctx(), op, b.ID, in.Reason); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, bindingOf(b))
+}
+
+func (s *Server) sealed(c *call) error {
+	b, err := s.found(c)
+	if err != nil {
+		return err
+	}
+	blob, err := s.Repo.Sealed(c.ctx(), b.ID)
+	if err != nil {
+		return err
+	}
+	return s.sendBlob(c, blob)
+}
+
+func (s *Server) sealProof(c *call) error {
+	b, err := s.found(c)
+	if err != nil {
+		return err
+	}
+	p, err := s.Repo.SealProof(c.ctx(), b.ID)
+	if err != nil {
+		return err
+	}
+	out := sealProof{Original: p.Original, Sealed: p.Sealed, Splices: []splice{}}
+	for _, x := range p.Splices {
+		out.Splices = append(out.Splices, splice{File: x.File, Path: x.Path, From: x.From, To: x.To})
+	}
+	return c.answer(http.StatusOK, out)
+}

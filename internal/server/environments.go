@@ -1,0 +1,317 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/repo"
+)
+
+func (s *Server) environments(c *call) error {
+	list, err := s.Lock.Environments(c.ctx())
+	if err != nil {
+		return err
+	}
+	out := api.Environments{Environments: []api.Environment{}}
+	for _, e := range list {
+		out.Environments = append(out.Environments, environmentOf(e))
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func (s *Server) environment(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	e, err := s.Lock.Environment(c.ctx(), env)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, environmentOf(e))
+}
+
+func (s *Server) createEnvironment(c *call) error {
+	var in api.CreateEnvironment
+	body, err := decode(c, &in)
+	if err != nil {
+		return err
+	}
+	if in.Env.IsZero() {
+		return badRequest("there is no environment, want HUB/STAGE such as data8/prod")
+	}
+	n := lock.NewEnvironment{Env: in.Env, Chart: in.Chart}
+	for _, a := range in.Accept {
+		n.Accept = append(n.Accept, lock.Evidence(a))
+	}
+	for _, u := range in.Upstream {
+		if !strings.Contains(u, "/") {
+			u = in.Env.Hub() + "/" + u
+		}
+		up, err := ref.ParseEnv(u)
+		if err != nil {
+			return err
+		}
+		n.Upstream = append(n.Upstream, up)
+	}
+	op, err := c.op("env create "+in.Env.String(), body)
+	if err != nil {
+		return err
+	}
+	e, err := s.Lock.CreateEnvironment(c.ctx(), op, n)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, environmentOf(lock.EnvironmentState{Environment: e}))
+}
+
+func (s *Server) adopt(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	var in api.AdoptRequest
+	body, err := decode(c, &in)
+	if err != nil {
+		return err
+	}
+	images, err := references(in.Images)
+	if err != nil {
+		return err
+	}
+	op, err := c.op("adopt "+env.String(), body)
+	if err != nil {
+		return err
+	}
+	p, err := s.Repo.Adopt(c.ctx(), op, repo.AdoptRequest{Env: env, Version: in.Version, Images: images, Reason: in.Reason})
+	if err != nil {
+		return err
+	}
+	return s.answerPin(c, http.StatusCreated, p)
+}
+
+func (s *Server) answerPin(c *call, status int, p lock.Pin) error {
+	out, err := s.fullPin(c.ctx(), p)
+	if err != nil {
+		return err
+	}
+	return c.answer(status, out)
+}
+
+func (s *Server) pin(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	base, err := c.base()
+	if err != nil {
+		return err
+	}
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	var in api.PinRequest
+	body, err := decode(c, &in)
+	if err != nil {
+		return err
+	}
+	op, err := c.op("pin "+env.String(), body)
+	if err != nil {
+		return err
+	}
+	p, err := s.Lock.MakePin(c.ctx(), op, lock.NewPin{
+		Env: env, Base: base, Binding: in.Binding, Kind: kindOf(in.Kind), From: in.From, Reason: in.Reason, Commit: in.Commit,
+	})
+	if err != nil {
+		return err
+	}
+	return s.answerPin(c, http.StatusCreated, p)
+}
+
+// kindOf takes a missing kind for a bump; the rules judge the others.
+func kindOf(k string) lock.Kind {
+	if k == "" {
+		return lock.Bump
+	}
+	return lock.Kind(k)
+}
+
+func (s *Server) pinSet(c *call) error {
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	var in api.PinSetRequest
+	body, err := decode(c, &in)
+	if err != nil {
+		return err
+	}
+	n := lock.NewPinSet{Kind: kindOf(in.Kind), Reason: in.Reason, Commit: in.Commit}
+	for _, p := range in.Pins {
+		if p.Env.IsZero() {
+			return badRequest("a pin of the set names no environment")
+		}
+		if err := c.who.Require(auth.Pin, p.Env.String()); err != nil {
+			return err
+		}
+		n.Pins = append(n.Pins, lock.NewPin{Env: p.Env, Base: p.Revision, Binding: p.Binding, Kind: n.Kind, From: p.From, Reason: in.Reason, Commit: in.Commit})
+	}
+	op, err := c.op("pinset", body)
+	if err != nil {
+		return err
+	}
+	set, pins, err := s.Lock.MakePinSet(c.ctx(), op, n)
+	if err != nil {
+		return err
+	}
+	out := api.PinSetResult{Set: set, Pins: []api.Pin{}}
+	for _, p := range pins {
+		full, err := s.fullPin(c.ctx(), p)
+		if err != nil {
+			return err
+		}
+		out.Pins = append(out.Pins, full)
+	}
+	return c.answer(http.StatusCreated, out)
+}
+
+func (s *Server) pins(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	before, err := c.number("before", 0, 1<<62)
+	if err != nil {
+		return err
+	}
+	limit, err := c.limit()
+	if err != nil {
+		return err
+	}
+	list, next, err := s.Lock.Pins(c.ctx(), env, before, limit)
+	if err != nil {
+		return err
+	}
+	out := api.Pins{Pins: []api.Pin{}, Next: next}
+	for _, p := range list {
+		full, err := s.fullPin(c.ctx(), p)
+		if err != nil {
+			return err
+		}
+		out.Pins = append(out.Pins, full)
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+// at is the environment and revision that the path names.
+func (c *call) at() (ref.Env, uint64, error) {
+	env, err := c.env()
+	if err != nil {
+		return ref.Env{}, 0, err
+	}
+	text := c.arg("revision")
+	rev, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || text[0] == '0' {
+		return ref.Env{}, 0, fmt.Errorf("%w: %s has no revision %q", errNoRoute, env, clip(text))
+	}
+	return env, rev, nil
+}
+
+func (s *Server) pinAt(c *call) error {
+	env, rev, err := c.at()
+	if err != nil {
+		return err
+	}
+	p, err := s.Lock.Pin(c.ctx(), env, rev)
+	if err != nil {
+		return err
+	}
+	return s.answerPin(c, http.StatusOK, p)
+}
+
+func (s *Server) pinByKey(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	if !validKey(c.arg("key")) {
+		return badRequest("key %q: want 1 to 128 printable ASCII characters", clip(c.arg("key")))
+	}
+	p, err := s.Lock.PinByKey(c.ctx(), env, c.arg("key"))
+	if err != nil {
+		return err
+	}
+	return s.answerPin(c, http.StatusOK, p)
+}
+
+func (s *Server) envIndex(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	p, err := s.Repo.EnvironmentIndex(c.ctx(), env)
+	if err != nil {
+		return err
+	}
+	return sendPage(c, p)
+}
+
+func (s *Server) envSealed(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	b, err := s.Repo.SealedPackage(c.ctx(), env, c.arg("file"))
+	if err != nil {
+		return err
+	}
+	return s.sendBlob(c, b)
+}
+
+func (s *Server) revisionIndex(c *call) error {
+	env, rev, err := c.at()
+	if err != nil {
+		return err
+	}
+	p, err := s.Repo.RevisionIndex(c.ctx(), env, rev)
+	if err != nil {
+		return err
+	}
+	return sendPage(c, p)
+}
+
+func (s *Server) overlay(c *call) error {
+	env, rev, err := c.at()
+	if err != nil {
+		return err
+	}
+	prefix, err := c.param("prefix")
+	if err != nil {
+		return err
+	}
+	p, err := s.Repo.Overlay(c.ctx(), env, rev, prefix)
+	if err != nil {
+		return err
+	}
+	return sendPage(c, p)
+}
+
+func (s *Server) revisionPackage(c *call) error {
+	env, rev, err := c.at()
+	if err != nil {
+		return err
+	}
+	b, err := s.Repo.RevisionPackage(c.ctx(), env, rev, c.arg("file"))
+	if err != nil {
+		return err
+	}
+	return s.sendBlob(c, b)
+}

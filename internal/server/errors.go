@@ -1,0 +1,189 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/resolve"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/repo"
+	"chartd.dev/chartd/storage"
+)
+
+// What the HTTP layer itself detects.
+var (
+	errBadRequest = errors.New("bad request")
+	errNoRoute    = errors.New("not found")
+	errMethod     = errors.New("method not allowed")
+	errSlow       = errors.New("the body came slower than 1 KiB a second")
+	errTooLarge   = errors.New("the body is too large")
+	errURITooLong = errors.New("the URL is too long")
+	errMediaType  = errors.New("unsupported media type")
+	errRange      = errors.New("range not satisfiable")
+	errNeedMatch  = errors.New("precondition missing")
+	errBusy       = errors.New("too many uploads at once")
+	errNotReady   = errors.New("writes cannot be kept")
+)
+
+// mapping is one line of the table. say, where it is given, replaces the
+// error's own text, which could name files of this machine.
+type mapping struct {
+	err    error
+	status int
+	code   api.Code
+	say    string
+}
+
+// table is the only place where an error becomes a status and a code. The
+// first line that matches counts: what a store says of itself comes before
+// what was being done.
+var table = []mapping{
+	{storage.ErrBroken, 500, api.CodeInternal, "the blob store is broken and the server stops; see its log"},
+	{lock.ErrBroken, 500, api.CodeInternal, "the lock database is broken and the server stops; see its log"},
+	{lock.ErrPanic, 500, api.CodeInternal, "internal error; nothing was written"},
+	{lock.ErrNoKey, 500, api.CodeInternal, "internal error"},
+	{storage.ErrNoSpace, 507, api.CodeNoSpace, "there is no space left for packages; nothing was stored, try again when there is"},
+	{lock.ErrNoSpace, 507, api.CodeNoSpace, "there is no space left for the lock database; nothing was written, try again when there is"},
+	{repo.ErrBlobMissing, 500, api.CodeBlobMissing, ""},
+	{storage.ErrNotExist, 500, api.CodeBlobMissing, "the stored file is missing; publish the same package again to mend it"},
+	{storage.ErrMismatch, 500, api.CodeBlobMissing, "the stored file is damaged; publish the same package again to mend it"},
+	{lock.ErrLocked, 503, api.CodeUnavailable, ""},
+	{repo.ErrUnavailable, 503, api.CodeUnavailable, ""},
+
+	{auth.ErrUnauthorized, 401, api.CodeUnauthorized, ""},
+	{auth.ErrForbidden, 403, api.CodeForbidden, ""},
+	{auth.ErrScope, 422, api.CodeInvalid, ""},
+	{auth.ErrToken, 422, api.CodeInvalid, ""},
+
+	{errNoRoute, 404, api.CodeNotFound, ""},
+	{errMethod, 405, api.CodeMethod, ""},
+	{errSlow, 408, api.CodeTimeout, ""},
+	{errTooLarge, 413, api.CodeTooLarge, ""},
+	{errURITooLong, 414, api.CodeTooLarge, ""},
+	{errMediaType, 415, api.CodeMediaType, ""},
+	{errRange, 416, api.CodeRange, ""},
+	{errNeedMatch, 428, api.CodePrecondition, ""},
+	{errBusy, 503, api.CodeUnavailable, ""},
+	{errNotReady, 503, api.CodeUnavailable, ""},
+	{errBadRequest, 400, api.CodeInvalid, ""},
+
+	{lock.ErrNotFound, 404, api.CodeNotFound, ""},
+	{lock.ErrExists, 409, api.CodeExists, ""},
+	{lock.ErrStale, 412, api.CodeStale, ""},
+	{lock.ErrGate, 422, api.CodeGate, ""},
+	{lock.ErrRefused, 422, api.CodeRefused, ""},
+	{lock.ErrTooLarge, 413, api.CodeTooLarge, "the request changes too much in one transaction; send it in parts"},
+
+	{archive.ErrTooLarge, 413, api.CodeTooLarge, ""},
+	{archive.ErrMalformed, 400, api.CodeInvalid, ""},
+	{archive.ErrRefused, 422, api.CodeRefused, ""},
+	{repo.ErrProvenance, 422, api.CodeRefused, ""},
+	{repo.ErrMetadata, 422, api.CodeRefused, ""},
+	{archive.ErrNoSite, 422, api.CodeRefused, ""},
+
+	{resolve.ErrUnavailable, 503, api.CodeUnavailable, ""},
+	{resolve.ErrUnauthorized, 502, api.CodeUnavailable, ""},
+	{resolve.ErrMismatch, 502, api.CodeMismatch, ""},
+	{resolve.ErrTooLarge, 502, api.CodeMismatch, ""},
+	{resolve.ErrDenied, 422, api.CodeRefused, ""},
+	{resolve.ErrNotFound, 404, api.CodeNotFound, ""},
+
+	{ref.ErrInvalid, 422, api.CodeInvalid, ""},
+	{lock.ErrInvalid, 400, api.CodeInvalid, ""},
+	{context.DeadlineExceeded, 503, api.CodeUnavailable, "the request took too long; try again"},
+}
+
+// problem is an error on its way out.
+type problem struct {
+	err error
+	mapping
+}
+
+// problemOf looks an error up. One that the table does not know is 500 with a
+// constant text: what it says may be nobody's business.
+func problemOf(err error) problem {
+	for _, m := range table {
+		if errors.Is(err, m.err) {
+			return problem{err, m}
+		}
+	}
+	return problem{err, mapping{status: 500, code: api.CodeInternal, say: "internal error; the server's log has it under this request id"}}
+}
+
+// fail answers with an error, notes it for the access line, and tells the
+// process when it has to stop.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	stateOf(r).err = err
+	if errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	writeError(w, r, problem{err: err})
+	if errors.Is(err, storage.ErrBroken) || errors.Is(err, lock.ErrBroken) {
+		s.Broken(err)
+	}
+}
+
+func writeError(w http.ResponseWriter, r *http.Request, p problem) {
+	p = problemOf(p.err)
+	st := stateOf(r)
+	st.err = p.err
+	body := api.Error{Message: p.say, Code: p.code, RequestID: st.id}
+	if body.Message == "" {
+		body.Message = p.err.Error()
+	}
+	var stale *lock.StaleError
+	if errors.As(p.err, &stale) {
+		body.Revision = stale.Revision
+		if stale.Current != nil {
+			pin := pinOf(*stale.Current)
+			body.Current = &pin
+		}
+	}
+	var gate *lock.Refusal
+	if errors.As(p.err, &gate) {
+		body.Rule, body.Want = gate.Rule, gate.Want
+	}
+	h := w.Header()
+	for _, name := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Content-Length", "Accept-Ranges", "Cache-Control", "Last-Modified"} {
+		h.Del(name)
+	}
+	switch p.status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Basic realm="chartd", charset="UTF-8"`)
+	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
+		h.Set("Retry-After", "5")
+	case http.StatusRequestTimeout:
+		h.Set("Connection", "close")
+	}
+	h.Set("Cache-Control", "no-store")
+	writeJSON(w, p.status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encode answer: %v", err))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)+1))
+	w.WriteHeader(status)
+	// The caller may be gone; there is nobody left to tell.
+	_, _ = w.Write(append(data, '\n'))
+}
+
+// answer sends a JSON value that is not an error.
+func (c *call) answer(status int, v any) error {
+	if c.w.Header().Get("Cache-Control") == "" {
+		c.w.Header().Set("Cache-Control", "no-cache")
+	}
+	writeJSON(c.w, status, v)
+	return nil
+}

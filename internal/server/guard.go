@@ -1,0 +1,57 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxPath = 8 << 10 // bytes of a URL's path as sent
+
+	bodyGrace = 30 * time.Second // before a body's rate counts
+	bodyRate  = 1 << 10          // bytes a second that a body must come at
+	sendStall = 60 * time.Second // without progress of an answer
+)
+
+// ambiguous is what two readers of a path could take for different things.
+var ambiguous = []string{"%2f", "%5c", "%00", "%25", "%2e", "\\", ";", "//"}
+
+// guardPath refuses a path that has more than one reading, so that what is
+// authorised and what is served are the same. Nothing is cleaned up and
+// nothing is redirected.
+func guardPath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw := r.URL.EscapedPath()
+		switch {
+		case len(raw) > maxPath || len(r.URL.RawQuery) > maxPath:
+			r.URL.Path = "/too-long"
+			writeError(w, r, problem{err: errURITooLong})
+		case !unambiguous(raw, r.URL.Path):
+			writeError(w, r, problem{err: errNoRoute})
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// unambiguous reports whether a path has one reading.
+func unambiguous(raw, path string) bool {
+	if !strings.HasPrefix(path, "/") || !utf8.ValidString(path) {
+		return false
+	}
+	lower := strings.ToLower(raw)
+	for _, a := range ambiguous {
+		if strings.Contains(lower, a) {
+			return false
+		}
+	}
+	for _, e := range strings.Split(path[1:], "/") {
+		if e == "." || e == ".." || strings.TrimSpace(e) != e {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(path, func(c rune) bool { return !unicode.IsPrint(c) })
+}

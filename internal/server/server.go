@@ -1,0 +1,220 @@
+// Package server answers HTTP. It holds no rule of the domain: a handler
+// decodes, makes one domain call, and encodes. Its invariants: a request is
+// authorised on what was parsed, never on a file name; every error answer has
+// one shape and comes out of one table; no answer names a path of this
+// machine.
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/repo"
+	"github.com/gorilla/mux"
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Repo *repo.Repository
+	Lock *lock.Lockfile
+	Auth *auth.Authenticator
+	Log  *slog.Logger
+	Now  func() time.Time
+
+	Version       string
+	BasePath      string // "" or "/org/charts"
+	AnonymousRead bool
+	ArtifactHub   []byte        // body of artifacthub-repo.yml; nil: none
+	MaxUpload     int64         // bytes of a package
+	UploadSlots   int           // uploads at once
+	UploadWait    time.Duration // for a slot
+
+	// Backup writes a consistent backup while the server goes on.
+	Backup func(context.Context, io.Writer) error
+	// Ready says why writes could not be kept, beyond what the lock store
+	// itself says. nil: nothing to add.
+	Ready func(context.Context) error
+	// Broken is told of an error after which the process must stop. It is
+	// called once or more, after the answer.
+	Broken func(error)
+}
+
+// Server is the HTTP side of a repository.
+type Server struct {
+	Config
+	router  *mux.Router
+	handler http.Handler
+	slots   chan struct{}
+	metrics *metrics
+	ready   readiness
+	openAPI []byte
+}
+
+// New builds the server and its routes.
+func New(c Config) (*Server, error) {
+	base, err := cleanBase(c.BasePath)
+	if err != nil {
+		return nil, err
+	}
+	c.BasePath = base
+	s := &Server{Config: c, slots: make(chan struct{}, c.UploadSlots), metrics: newMetrics()}
+	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
+		return nil, err
+	}
+	s.router = s.newRouter()
+	s.handler = s.observe(guardPath(s.router))
+	return s, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// newRouter registers the route table. Paths are matched decoded; guardPath
+// has refused every encoding that could make two readings of one path.
+func (s *Server) newRouter() *mux.Router {
+	router := mux.NewRouter().SkipClean(true)
+	for _, rt := range routes() {
+		for _, path := range s.places(rt) {
+			methods := []string{rt.method}
+			if rt.method == http.MethodGet {
+				methods = append(methods, http.MethodHead)
+			}
+			router.Path(path).Methods(methods...).Name(rt.name + " " + path).Handler(s.endpoint(rt))
+		}
+	}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, fmt.Errorf("%w: nothing is at %q", errNoRoute, r.URL.Path))
+	})
+	router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
+	return router
+}
+
+// places is where a route is served. ChartMuseum's API has a second place
+// where there is a base path: its push plugin puts the path after "api" for a
+// repository whose context path it was not told.
+func (s *Server) places(rt route) []string {
+	out := []string{s.BasePath + rt.path}
+	if s.BasePath == "" {
+		return out
+	}
+	if rest, ok := strings.CutPrefix(rt.path, "/api/"); ok && !strings.HasPrefix(rest, "v1/") {
+		out = append(out, "/api"+s.BasePath+"/"+rest)
+	}
+	if rt.access.kind == open && rt.path != "/" {
+		out = append(out, rt.path)
+	}
+	if rt.path == "/" {
+		out = append(out, s.BasePath)
+	}
+	return out
+}
+
+// call is one request on its way through a handler.
+type call struct {
+	w   http.ResponseWriter
+	r   *http.Request
+	who auth.Principal
+}
+
+func (c *call) ctx() context.Context   { return c.r.Context() }
+func (c *call) arg(name string) string { return mux.Vars(c.r)[name] }
+
+// endpoint wraps a route's handler with what every route has.
+func (s *Server) endpoint(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		st := stateOf(r)
+		st.route = rt.path
+		c := &call{w: w, r: r}
+		if err := s.admit(rt, c); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if rt.upload {
+			release, err := s.slot(c.ctx())
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			defer release()
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = newPacedBody(w, r.Body)
+		}
+		if err := rt.do(s, c); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// admit checks the credential and the route's rule, before the body is read.
+func (s *Server) admit(rt route, c *call) error {
+	if rt.access.kind == open {
+		return nil
+	}
+	p, ok, err := s.Auth.Authenticate(c.ctx(), c.r.Header["Authorization"])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		p = auth.Anonymous(s.AnonymousRead)
+	}
+	c.who = p
+	stateOf(c.r).who = p.Name
+	if enc := c.r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return fmt.Errorf("%w: Content-Encoding %q, send the body as it is", errMediaType, clip(enc))
+	}
+	return rt.access.check(c)
+}
+
+// slot waits for a place among the uploads that run at once.
+func (s *Server) slot(ctx context.Context) (release func(), err error) {
+	wait := time.NewTimer(s.UploadWait)
+	defer wait.Stop()
+	select {
+	case s.slots <- struct{}{}:
+		s.metrics.uploads.Inc()
+		return func() { s.metrics.uploads.Dec(); <-s.slots }, nil
+	case <-wait.C:
+		return nil, fmt.Errorf("%w: %d uploads are running, try again in a few seconds", errBusy, cap(s.slots))
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = m
+		var match mux.RouteMatch
+		if s.router.Match(probe, &match) && match.MatchErr == nil {
+			allowed = append(allowed, m)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	s.fail(w, r, fmt.Errorf("%w: %q on %q, allowed here: %s", errMethod, clip(r.Method), r.URL.Path, strings.Join(allowed, ", ")))
+}
+
+func cleanBase(base string) (string, error) {
+	base = strings.TrimSuffix(base, "/")
+	if base == "" {
+		return "", nil
+	}
+	for _, e := range strings.Split(strings.TrimPrefix(base, "/"), "/") {
+		ok := e != "" && e != "." && e != ".."
+		for i := 0; i < len(e) && ok; i++ {
+			ok = e[i] >= 'a' && e[i] <= 'z' || e[i] >= 'A' && e[i] <= 'Z' || e[i] >= '0' && e[i] <= '9' || strings.IndexByte("-_.~", e[i]) >= 0
+		}
+		if !ok || !strings.HasPrefix(base, "/") {
+			return "", fmt.Errorf("base path %q: want a path such as /org/charts", base)
+		}
+	}
+	return base, nil
+}

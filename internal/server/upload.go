@@ -1,0 +1,154 @@
+package server
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+const (
+	maxParts    = 64       // of a multipart upload
+	maxField    = 4 << 10  // bytes of a plain form field
+	maxProv     = 1 << 20  // bytes of a provenance file
+	formMargin  = 64 << 10 // bytes of part headers and boundaries
+	singlePart  = "chart"
+	provPart    = "prov"
+	imagePart   = "image"
+	requirePart = "require_binding"
+	createdPart = "created"
+	orderPart   = "order"
+)
+
+// upload is what a publish request carries.
+type upload struct {
+	form   bool // it came as multipart
+	pkg    []byte
+	prov   []byte
+	fields map[string][]string
+	digest ref.Digest // of the parts, for the idempotency key
+}
+
+// readUpload reads a package: the parts of a form, or the body itself,
+// whatever its type says, as push scripts send anything there. File names are
+// not looked at: they are the caller's.
+func (s *Server) readUpload(c *call, fields ...string) (upload, error) {
+	contentType := c.r.Header.Get("Content-Type")
+	media, params, err := mime.ParseMediaType(contentType)
+	if strings.HasPrefix(strings.ToLower(contentType), "multipart/") {
+		if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
+			return upload{}, badRequest("Content-Type %q: want multipart/form-data with a boundary", clip(contentType))
+		}
+		return s.readForm(c, params["boundary"], fields)
+	}
+	data, err := readBody(c, s.MaxUpload)
+	if err != nil {
+		return upload{}, err
+	}
+	if len(data) == 0 {
+		return upload{}, badRequest("the body is empty: send a chart package")
+	}
+	return upload{pkg: data, digest: ref.DigestOf(data)}, nil
+}
+
+func (s *Server) readForm(c *call, boundary string, fields []string) (upload, error) {
+	max := s.MaxUpload + maxProv + maxParts*maxField + formMargin
+	if c.r.ContentLength > max {
+		return upload{}, tooLarge(s.MaxUpload)
+	}
+	form := multipart.NewReader(io.LimitReader(c.r.Body, max), boundary)
+	u := upload{form: true, fields: map[string][]string{}}
+	sum := sha256.New()
+	for n := 0; ; n++ {
+		part, err := form.NextRawPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return upload{}, bodyError(err)
+		}
+		if n == maxParts {
+			return upload{}, badRequest("the form has more than %d parts", maxParts)
+		}
+		data, err := u.add(part, s.MaxUpload, fields)
+		if err != nil {
+			return upload{}, err
+		}
+		fmt.Fprintf(sum, "%q %d\n", part.FormName(), len(data))
+		sum.Write(data)
+	}
+	if u.pkg == nil && u.prov == nil {
+		return upload{}, badRequest("the form has no part %q", singlePart)
+	}
+	u.digest = ref.FromSum([32]byte(sum.Sum(nil)))
+	return u, nil
+}
+
+// add takes one part of the form.
+func (u *upload) add(part *multipart.Part, maxPackage int64, fields []string) ([]byte, error) {
+	name := part.FormName()
+	if enc := strings.ToLower(part.Header.Get("Content-Transfer-Encoding")); enc != "" && enc != "binary" && enc != "8bit" && enc != "7bit" {
+		return nil, badRequest("part %q has Content-Transfer-Encoding %q, send it as it is", clip(name), clip(enc))
+	}
+	max := int64(maxField)
+	switch name {
+	case singlePart:
+		max = maxPackage
+	case provPart:
+		max = maxProv
+	default:
+		if !slices.Contains(fields, name) {
+			return nil, badRequest("part %q: want %s", clip(name), strings.Join(append([]string{singlePart, provPart}, fields...), ", "))
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(part, max+1))
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	if int64(len(data)) > max {
+		return nil, fmt.Errorf("%w: part %q is larger than %d bytes", errTooLarge, name, max)
+	}
+	switch {
+	case name == singlePart && u.pkg != nil, name == provPart && u.prov != nil:
+		return nil, badRequest("part %q is there twice", name)
+	case len(data) == 0:
+		return nil, badRequest("part %q is empty", name)
+	case name == singlePart:
+		u.pkg = data
+	case name == provPart:
+		u.prov = data
+	case name != imagePart && len(u.fields[name]) > 0:
+		return nil, badRequest("part %q is there twice", name)
+	default:
+		u.fields[name] = append(u.fields[name], string(data))
+	}
+	return data, nil
+}
+
+func (u upload) field(name string) string {
+	if v := u.fields[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// images reads the ROLE=REF parts.
+func (u upload) images() (map[ref.Role]ref.Reference, error) {
+	texts := map[ref.Role]string{}
+	for _, v := range u.fields[imagePart] {
+		role, text, ok := strings.Cut(v, "=")
+		if !ok {
+			return nil, badRequest("part image %q: want ROLE=REPOSITORY:TAG", clip(v))
+		}
+		if _, twice := texts[ref.Role(role)]; twice {
+			return nil, badRequest("part image: role %q is there twice", clip(role))
+		}
+		texts[ref.Role(role)] = text
+	}
+	return references(texts)
+}

@@ -1,0 +1,278 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+)
+
+// Answers that only this server gives or only ChartMuseum's clients read.
+type (
+	saved struct {
+		Saved bool `json:"saved"`
+	}
+	deleted struct {
+		Deleted bool `json:"deleted"`
+	}
+	healthy struct {
+		Healthy bool `json:"healthy"`
+	}
+	info struct {
+		Version string `json:"version"`
+	}
+	templateFile struct {
+		Name string `json:"name"`
+		Data []byte `json:"data"`
+	}
+	splice struct {
+		File string `json:"file"`
+		Path string `json:"path"`
+		From string `json:"from"`
+		To   string `json:"to"`
+	}
+	sealProof struct {
+		Original ref.Digest `json:"original"`
+		Sealed   ref.Digest `json:"sealed"`
+		Splices  []splice   `json:"splices"`
+	}
+	checkReport struct {
+		Problems     []string `json:"problems"`
+		Charts       int      `json:"charts"`
+		Bindings     int      `json:"bindings"`
+		Environments int      `json:"environments"`
+		Pins         int      `json:"pins"`
+		Blobs        int      `json:"blobs"`
+		Generation   uint64   `json:"generation"`
+	}
+)
+
+// chartOf is a chart version as the API shows it, with its default binding.
+func (s *Server) chartOf(ctx context.Context, cv lock.ChartVersion) (api.Chart, error) {
+	var meta struct {
+		AppVersion  string `json:"appVersion"`
+		Description string `json:"description"`
+	}
+	if len(cv.Metadata) > 0 {
+		if err := json.Unmarshal(cv.Metadata, &meta); err != nil {
+			return api.Chart{}, err
+		}
+	}
+	state := string(cv.State)
+	if cv.State == lock.Listed {
+		state = "listed"
+	}
+	out := api.Chart{
+		Name: cv.Chart.Name(), Version: cv.Chart.Version(), AppVersion: meta.AppVersion, Description: meta.Description,
+		Package: cv.Package, Content: cv.Content, Size: cv.Size, Seq: cv.Seq, Created: cv.Created,
+		OrderUnknown: cv.OrderUnknown, Imported: cv.Imported, State: state, Reason: cv.Why, By: cv.By,
+		Provenance: !cv.Provenance.IsZero(), Images: []api.ChartImage{}, Warnings: cv.Warnings,
+		Bindings: cv.Bindings, Unbound: cv.Unbound,
+	}
+	if out.Bindings == nil {
+		out.Bindings = []ref.BindingID{}
+	}
+	for _, i := range cv.Images {
+		out.Images = append(out.Images, api.ChartImage(i))
+	}
+	if !cv.Default.IsZero() {
+		b, err := s.Lock.Binding(ctx, cv.Default)
+		if err != nil {
+			return api.Chart{}, err
+		}
+		wire := bindingOf(b)
+		out.Binding = &wire
+	}
+	return out, nil
+}
+
+func (s *Server) chartsOf(ctx context.Context, list []lock.ChartVersion, keep func(lock.ChartVersion) bool) ([]api.Chart, error) {
+	out := []api.Chart{}
+	for _, cv := range list {
+		if !keep(cv) {
+			continue
+		}
+		c, err := s.chartOf(ctx, cv)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func imagesOf(list []lock.BoundImage) []api.BoundImage {
+	out := []api.BoundImage{}
+	for _, i := range list {
+		out = append(out, api.BoundImage{
+			Role: i.Role, Image: i.Image, Tag: i.Tag, Base: i.Base, BaseTag: i.BaseTag,
+			Evidence: string(i.Evidence), Required: i.Required,
+		})
+	}
+	return out
+}
+
+func bindingOf(b lock.Binding) api.Binding {
+	return api.Binding{
+		ID: b.ID, Name: b.Chart.Name(), Version: b.Chart.Version(), Package: b.Package, Images: imagesOf(b.Images),
+		Evidence: string(b.Evidence), State: string(b.State), Reason: b.Why, Sealed: b.Sealed, Unsealed: b.Unsealed,
+		At: b.At, By: b.By, Moved: b.Moved,
+	}
+}
+
+func pinOf(p lock.Pin) api.Pin {
+	return api.Pin{
+		Env: p.Env, Revision: p.Revision, Binding: p.Binding, Name: p.Chart.Name(), Version: p.Chart.Version(),
+		Kind: string(p.Kind), From: p.From, Reason: p.Reason, Commit: p.Commit, Set: p.Set, By: p.By, At: p.At,
+	}
+}
+
+// fullPin adds the images of the pin's binding.
+func (s *Server) fullPin(ctx context.Context, p lock.Pin) (api.Pin, error) {
+	out := pinOf(p)
+	b, err := s.Lock.Binding(ctx, p.Binding)
+	if err != nil {
+		return api.Pin{}, err
+	}
+	out.Images = imagesOf(b.Images)
+	return out, nil
+}
+
+func environmentOf(st lock.EnvironmentState) api.Environment {
+	out := api.Environment{
+		Env: st.Env, Chart: st.Chart, Accept: []string{}, Revision: st.Revision, Created: st.Created, By: st.By,
+	}
+	for _, e := range st.Policy.Accept {
+		out.Accept = append(out.Accept, string(e))
+	}
+	for _, u := range st.Policy.Upstream {
+		out.Upstream = append(out.Upstream, u.String())
+	}
+	if st.Binding != nil {
+		b := bindingOf(*st.Binding)
+		out.Binding = &b
+	}
+	if st.Pin != nil {
+		p := pinOf(*st.Pin)
+		if out.Binding != nil {
+			p.Images = out.Binding.Images
+		}
+		out.Pin = &p
+	}
+	return out
+}
+
+func tokenOf(t lock.Token) api.Token {
+	return api.Token{
+		ID: t.ID, Name: t.Name, Scopes: t.Scopes, Created: t.Created, Expires: t.Expires,
+		LastUsed: t.LastUsed, Revoked: t.Revoked, By: t.By,
+	}
+}
+
+func lineOf(l lock.Line) api.Line {
+	return api.Line{
+		Seq: l.Seq, At: l.At, By: l.By.Name, Token: l.By.TokenID, Source: l.By.Source,
+		Verb: l.Verb, Object: l.Object, Result: l.Result, Detail: l.Detail,
+	}
+}
+
+func scopesOf(p auth.Principal) []string {
+	out := []string{}
+	for _, s := range p.Scopes {
+		out = append(out, s.String())
+	}
+	return out
+}
+
+// references reads the images of a request: role to reference.
+func references(in map[ref.Role]string) (map[ref.Role]ref.Reference, error) {
+	out := map[ref.Role]ref.Reference{}
+	for role, text := range in {
+		if _, err := ref.ParseRole(string(role)); err != nil {
+			return nil, err
+		}
+		r, err := ref.ParseReference(text)
+		if err != nil {
+			return nil, err
+		}
+		out[role] = r
+	}
+	return out, nil
+}
+
+// version finds the chart version that the path names. A name that is not
+// well formed is one that is not there.
+func (s *Server) version(c *call) (lock.ChartVersion, error) {
+	name, version := c.arg("name"), c.arg("version")
+	if version == "latest" {
+		entry, ok, err := s.latest(c.ctx(), name)
+		if err != nil {
+			return lock.ChartVersion{}, err
+		}
+		if ok {
+			version = entry
+		}
+	}
+	return s.Lock.FindVersion(c.ctx(), name, version)
+}
+
+// latest is the version that Helm takes without one: the newest stable one,
+// else the newest, of those in the index.
+func (s *Server) latest(ctx context.Context, name string) (version string, ok bool, err error) {
+	idx, err := s.Repo.Index(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	raw, ok := idx.Entry(name, "latest")
+	if !ok {
+		return "", false, nil
+	}
+	var entry struct {
+		Version string `json:"version"`
+	}
+	err = json.Unmarshal(raw, &entry)
+	return entry.Version, err == nil, err
+}
+
+// op says who changes something, and how a repetition is known.
+func (c *call) op(route string, body ref.Digest) (lock.Op, error) {
+	key, err := c.idempotencyKey()
+	if err != nil {
+		return lock.Op{}, err
+	}
+	return lock.Op{
+		Actor: lock.Actor{Name: c.who.Name, TokenID: c.who.TokenID, Source: remoteHost(c.r.RemoteAddr)},
+		Key:   key, Route: route, Body: body,
+	}, nil
+}
+
+func (c *call) idempotencyKey() (string, error) {
+	values := c.r.Header["Idempotency-Key"]
+	if len(values) == 0 {
+		return "", nil
+	}
+	key := values[0]
+	if len(values) > 1 || !validKey(key) {
+		return "", badRequest("Idempotency-Key %q: want one, of 1 to 128 printable ASCII characters without spaces", clip(strings.Join(values, ", ")))
+	}
+	return key, nil
+}
+
+func validKey(key string) bool {
+	if key == "" || len(key) > 128 {
+		return false
+	}
+	for i := 0; i < len(key); i++ {
+		if key[i] <= ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func isNotFound(err error) bool { return errors.Is(err, lock.ErrNotFound) }
