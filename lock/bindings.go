@@ -130,11 +130,11 @@ func boundImage(cand Candidate, e Evidence) BoundImage {
 func writeBinding(c *change, v *ChartVersion, b Binding, nb NewBinding) error {
 	for _, cand := range nb.Images {
 		own := cand.Own != nil && cand.Own.Image.Digest == cand.Image.Image.Digest
-		if err := keepImage(c, cand.Image, cand.Tag, own, v.Seq); err != nil {
+		if err := keepImage(c, cand.Image, cand.seenTag(), own, v.Seq); err != nil {
 			return err
 		}
 		if cand.Own != nil && !own {
-			if err := keepImage(c, *cand.Own, cand.OwnRef.Tag, true, v.Seq); err != nil {
+			if err := keepImage(c, *cand.Own, cand.ownTag(), true, v.Seq); err != nil {
 				return err
 			}
 		}
@@ -213,8 +213,8 @@ func observeAll(c *change, nb NewBinding) (bool, error) {
 		return false, err
 	}
 	for _, cand := range nb.Images {
-		if cand.Tag != "" {
-			err = errors.Join(err, observe(c, cand.Image.Image, cand.Tag))
+		if tag := cand.seenTag(); tag != "" {
+			err = errors.Join(err, observe(c, cand.Image.Image, tag))
 		}
 	}
 	after, e := c.Count(bucketTags)

@@ -17,7 +17,8 @@ type Candidate struct {
 	Role     ref.Role
 	Required bool
 	Image    Image
-	Tag      string // the tag it was found by, "" if it was given by digest
+	Tag      string // the tag it was given with, "" if there was none
+	ByDigest bool   // the digest was given too: nothing was learnt of the tag
 
 	// Own is the image that the chart which owns the templates names for this
 	// role; nil if the chart names none or it could not be read.
@@ -152,6 +153,21 @@ func unread(c Candidate, nb NewBinding) error {
 		Facts: fmt.Sprintf("the base of %s is unknown: the %s image that %s names, %s, could not be read (%s)", c.name(), c.Role, nb.Chart, c.OwnRef, c.OwnReason),
 		Want:  fmt.Sprintf("bind again when its registry answers, or declare it: chartctl bind %s --image %s=%s --declare --reason \"…\"", nb.Chart, c.Role, c.name()),
 	}
+}
+
+// seenTag is the tag behind which the registry showed the image.
+func (c Candidate) seenTag() string {
+	if c.ByDigest {
+		return ""
+	}
+	return c.Tag
+}
+
+func (c Candidate) ownTag() string {
+	if !c.OwnRef.Digest.IsZero() {
+		return ""
+	}
+	return c.OwnRef.Tag
 }
 
 func (c Candidate) name() string {

@@ -31,7 +31,10 @@ func (l *Lockfile) MakePin(ctx context.Context, op Op, np NewPin) (Pin, error) {
 		if err != nil {
 			return Pin{}, c.refuse(verbPin, np.Env.String(), np, err)
 		}
-		return p, errors.Join(c.writePin(&p, e), c.journal(verbPin, p.Env.String(), p))
+		if err := c.writePin(&p, e); err != nil {
+			return Pin{}, err
+		}
+		return p, c.journal(verbPin, p.Env.String(), p)
 	})
 }
 
@@ -98,6 +101,13 @@ type NewAdoption struct {
 	Reason  string
 }
 
+// adoption is the detail of its journal line.
+type adoption struct {
+	Pin         Pin         `json:"pin"`
+	Binding     Binding     `json:"binding"`
+	Environment Environment `json:"environment"`
+}
+
 // AdoptPin records what runs today as revision 1. The binding is made with it,
 // unverified where it would have been refused.
 func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, error) {
@@ -133,8 +143,10 @@ func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, er
 			}
 		}
 		p := Pin{Env: e.Env, Revision: 1, Binding: b.ID, Chart: b.Chart, Kind: Adopt, Reason: na.Reason}
-		err = c.writePin(&p, e)
-		return p, errors.Join(err, c.journal(verbAdopt, e.Env.String(), map[string]any{"pin": p, "binding": b, "environment": e}))
+		if err := c.writePin(&p, e); err != nil {
+			return Pin{}, err
+		}
+		return p, c.journal(verbAdopt, e.Env.String(), adoption{p, b, e})
 	})
 }
 
@@ -202,7 +214,10 @@ func gate(t Tx, e Environment, np *NewPin) (Binding, error) {
 	if err := checkKind(t, e, np); err != nil {
 		return b, err
 	}
-	return b, errors.Join(checkPair(e, b), checkChart(np.Kind, v))
+	if err := checkPair(e, b); err != nil {
+		return b, err
+	}
+	return b, checkChart(np.Kind, v)
 }
 
 // checkPair is the rule on the binding: it is of the environment's chart,
@@ -217,7 +232,7 @@ func checkPair(e Environment, b Binding) error {
 	case b.State != Verified:
 		return &Refusal{"unverified", fmt.Sprintf("the binding of %s is %s: %s", b.Chart, b.State, b.Why), "bind an image that is proven to belong to it; " + show}
 	}
-	for _, i := range b.Images {
+	for _, i := range b.Images { // a chart that names no image rests on its digest alone
 		if i.Required && !accepts(e.Policy, i.Evidence) {
 			return &Refusal{
 				"evidence",

@@ -75,6 +75,7 @@ type ChartImage struct {
 	// templates names itself: "repository:tag".
 	Base     string `json:"base,omitempty"`
 	Required bool   `json:"required,omitempty"`
+	Problem  string `json:"problem,omitempty"` // why it cannot be bound as it is
 }
 
 // Observation is a digest seen behind a tag.

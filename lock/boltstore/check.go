@@ -1,0 +1,100 @@
+package boltstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"chartd.dev/chartd/lock"
+)
+
+// contents is what a check found in a file.
+type contents struct {
+	own    map[string][]byte // values of the own bucket
+	counts map[string]uint64 // keys found in each bucket
+}
+
+// check reads a transaction through: its pages, and each value.
+func check(ctx context.Context, r io.ReaderAt, m meta) (contents, error) {
+	c := contents{own: make(map[string][]byte), counts: make(map[string]uint64)}
+	err := walk(r, m, func(bucket string, key, stored []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name, user := strings.CutPrefix(bucket, userPrefix)
+		if !user {
+			name = ""
+		}
+		value, ok := open(name, key, stored)
+		if !ok {
+			return fmt.Errorf("the value of %s/%q does not match its checksum", name, key)
+		}
+		if user {
+			c.counts[name]++
+		} else {
+			c.own[string(key)] = append([]byte(nil), value...)
+		}
+		return nil
+	})
+	return c, err
+}
+
+// agree compares the counts found with those kept.
+func (c contents) agree() error {
+	for key, value := range c.own {
+		name, ok := strings.CutPrefix(key, countPrefix)
+		if !ok && key != revisionKey {
+			continue
+		}
+		if len(value) != 8 {
+			return fmt.Errorf("%q is no number", key)
+		}
+		if want := binary.BigEndian.Uint64(value); ok && want != c.counts[name] {
+			return fmt.Errorf("the bucket %q has %d keys and should have %d", name, c.counts[name], want)
+		}
+	}
+	for name, n := range c.counts {
+		if c.own[countPrefix+name] == nil && n > 0 {
+			return fmt.Errorf("the bucket %q has %d keys and no count", name, n)
+		}
+	}
+	return nil
+}
+
+// Verify reads the whole file: the structure of its pages, the free list, the
+// checksum of each value and the count of each bucket. Reads and writes go on
+// meanwhile.
+func (s *Store) Verify(ctx context.Context) error {
+	for {
+		err := s.read(ctx, "verify", func(t *tx) error { return s.verify(ctx, t) })
+		if !errors.Is(err, errOvertaken) {
+			return err
+		}
+	}
+}
+
+// errOvertaken says that two commits came while a transaction was looked up.
+var errOvertaken = errors.New("meta page was overwritten")
+
+func (s *Store) verify(ctx context.Context, t *tx) error {
+	m, err := metaOf(s.file, uint64(t.bolt.ID()), s.db.Info().PageSize)
+	if errors.Is(err, errOvertaken) {
+		return err
+	}
+	if err == nil {
+		var c contents
+		if c, err = check(ctx, s.file, m); err == nil {
+			err = c.agree()
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("verify: %w", ctx.Err())
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", lock.ErrBroken, s.path, err)
+	}
+	return nil
+}

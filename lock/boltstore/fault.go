@@ -1,0 +1,46 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"chartd.dev/chartd/lock"
+)
+
+// guardFaults makes a fault on the mapped file, such as that of a file which
+// somebody truncated, an error of the running function instead of the sudden
+// end of the process. Use: defer s.guardFaults(&err)(). Other panics, which
+// are those of a caller's closure, go on.
+func (s *Store) guardFaults(err *error) func() {
+	old := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(old)
+		if v := recover(); v != nil {
+			if !isFault(v) {
+				panic(v)
+			}
+			*err = s.fail(s.damaged(v))
+		}
+	}
+}
+
+// guard turns every panic of bbolt into an error. It is used around calls of
+// bbolt alone.
+func (s *Store) guard(err *error) {
+	if v := recover(); v != nil {
+		s.abandoned.Store(true)
+		*err = s.fail(s.damaged(v))
+	}
+}
+
+func (s *Store) damaged(v any) error {
+	return fmt.Errorf("%w: %s: its pages cannot be read (%v); stop, then restore a backup with \"chartd restore\"", lock.ErrBroken, s.path, v)
+}
+
+func isFault(v any) bool {
+	err, ok := v.(runtime.Error)
+	var fault interface{ Addr() uintptr }
+	return ok && errors.As(err, &fault)
+}

@@ -1,0 +1,224 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"chartd.dev/chartd/internal/durable"
+	"chartd.dev/chartd/lock"
+)
+
+const (
+	defaultTimeout = 3 * time.Second
+	lockRetry      = 20 * time.Millisecond
+
+	// mapped is the address space taken at once. bbolt maps the file anew when
+	// it outgrows its map, and that waits for every reader, a slow backup too.
+	mapped = 1 << 30
+	// growth is the step by which the file grows; each costs an fsync.
+	growth = 4 << 20
+)
+
+// Open opens the database file at path, or creates it where there is none. A
+// file that is damaged, cut off, or not of this format is an error, and never
+// replaced.
+func Open(path string, o Options) (*Store, error) {
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
+		if err := create(path, o.Timeout); err != nil {
+			return nil, fmt.Errorf("create lock database %s: %w", path, err)
+		}
+	}
+	f, err := openFile(path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open lock database: %w", err)
+	}
+	warning, err := inspect(f)
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("open lock database: %w: %q cannot be used: %w; restore a backup with \"chartd restore\"", lock.ErrBroken, path, err)
+	}
+	s := &Store{
+		path: path, readOnly: o.ReadOnly, onBroken: o.OnBroken, file: f,
+		queue: make(chan *request), ended: make(chan struct{}),
+	}
+	if err := s.start(); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("open lock database: %w", err)
+	}
+	if warning != "" && o.OnWarning != nil {
+		o.OnWarning(fmt.Sprintf("lock database %s: %s", path, warning))
+	}
+	go s.commitLoop()
+	return s, nil
+}
+
+// openFile opens and locks the file, so that nobody writes to it while it is
+// checked. bbolt takes the same lock again on the same descriptor.
+func openFile(path string, o Options) (*os.File, error) {
+	flag, how := os.O_RDWR, syscall.LOCK_EX
+	if o.ReadOnly {
+		flag, how = os.O_RDONLY, syscall.LOCK_SH
+	}
+	f, err := os.OpenFile(path, flag|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(o.Timeout); ; time.Sleep(lockRetry) {
+		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return f, nil
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			_ = f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		case time.Now().After(deadline):
+			_ = f.Close()
+			return nil, fmt.Errorf("%w: another process has %q open; stop it first", lock.ErrLocked, path)
+		}
+	}
+}
+
+// inspect reads a file through before bbolt sees it.
+func inspect(f *os.File) (warning string, err error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !fi.Mode().IsRegular() {
+		return "", errors.New("it is not a regular file")
+	}
+	if fi.Size() == 0 {
+		return "", errors.New("it is empty")
+	}
+	m, both, err := readMeta(f, fi.Size())
+	if err != nil {
+		return "", err
+	}
+	c, err := check(context.Background(), f, m)
+	if c.own != nil {
+		// Before the error of the check: another format may well fail it.
+		if err := c.identify(err); err != nil {
+			return "", err
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	if !both {
+		warning = "one of the two meta pages is damaged, as a power cut during a commit leaves it; if there was none, the last transaction is lost"
+	}
+	return warning, c.agree()
+}
+
+// identify refuses the file of another application or format. A failed check
+// may have ended before it came to the names.
+func (c contents) identify(checkErr error) error {
+	app, number := c.own[applicationKey], c.own[formatKey]
+	if app == nil || number == nil {
+		if checkErr != nil {
+			return nil
+		}
+		return fmt.Errorf("it is a bbolt file, but not a %s", application)
+	}
+	if string(app) != application {
+		return fmt.Errorf("it belongs to %q, not to a %s", app, application)
+	}
+	n, err := strconv.Atoi(string(number))
+	if err != nil || n < 1 {
+		return fmt.Errorf("its format %q is unknown", number)
+	}
+	if n > format {
+		return fmt.Errorf("its format is %d and this chartd knows formats up to %d: install a newer chartd", n, format)
+	}
+	return nil
+}
+
+func (s *Store) start() (err error) {
+	defer s.guard(&err)
+	s.db, err = bbolt.Open(s.path, 0o600, &bbolt.Options{
+		ReadOnly:        s.readOnly,
+		Timeout:         time.Second,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: mapped,
+		NoStatistics:    true,
+		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return s.file, nil },
+	})
+	if err != nil {
+		return err
+	}
+	s.db.AllocSize = growth
+	b, err := s.db.Begin(false)
+	if err != nil {
+		return err
+	}
+	s.commits.durable = b.ID()
+	return b.Rollback()
+}
+
+// create makes a database under another name and renames it when it is on
+// disk: a power cut while bbolt initialises a file can leave it torn.
+func create(path string, timeout time.Duration) error {
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := fill(temp, timeout); err != nil {
+		_ = os.Remove(temp)
+		return err
+	}
+	// Link, not rename: it fails if somebody else was faster.
+	if err := os.Link(temp, path); err != nil {
+		_ = os.Remove(temp)
+		return err
+	}
+	if err := os.Remove(temp); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
+// fill writes a new, synced database.
+func fill(path string, timeout time.Duration) error {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: timeout})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(b *bbolt.Tx) error {
+		own, err := b.CreateBucket([]byte(ownBucket))
+		if err != nil {
+			return err
+		}
+		for key, value := range map[string]string{applicationKey: application, formatKey: strconv.Itoa(format)} {
+			if err := own.Put([]byte(key), seal("", []byte(key), []byte(value))); err != nil {
+				return err
+			}
+		}
+		return own.Put([]byte(revisionKey), sealNumber(revisionKey, 0))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil {
+		return err
+	}
+	return durable.Sync(f)
+}

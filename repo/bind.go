@@ -1,0 +1,282 @@
+package repo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+)
+
+// BindRequest asks to bind a published chart version. Images names roles to
+// bind in place of, or besides, those that the chart itself requires.
+type BindRequest struct {
+	Chart   ref.ChartVersion
+	Images  map[ref.Role]ref.Reference
+	Declare bool
+	Reason  string
+}
+
+// planned is one image of a binding before any registry was asked.
+type planned struct {
+	role  ref.Role
+	image ref.Reference // to bind
+	own   ref.Reference // what the chart itself names; zero if it names none
+}
+
+// sealedBinding is a binding with the bytes of its sealed package, nil if
+// there is none.
+type sealedBinding struct {
+	lock.NewBinding
+	sealed []byte
+}
+
+// planBinding finds the images of a binding: those that the chart requires
+// and those that the caller names, each with the one that the chart's own
+// templates were made for.
+func planBinding(v lock.ChartVersion, q BindRequest) ([]planned, error) {
+	var out []planned
+	named := map[ref.Role]bool{}
+	for _, i := range v.Images {
+		given, explicit := q.Images[i.Role]
+		if named[i.Role] || !i.Required && !explicit {
+			continue
+		}
+		named[i.Role] = true
+		p := planned{role: i.Role}
+		if i.Problem != "" && !explicit {
+			return nil, fmt.Errorf("%w: the %s image of %s: %s", lock.ErrRefused, i.Role, v.Chart, i.Problem)
+		}
+		var err error
+		if p.image, err = reference(i); err != nil && !explicit {
+			return nil, fmt.Errorf("%w: %s names the %s image %q: %v", lock.ErrRefused, v.Chart, i.Role, i.Repository+":"+i.Tag, err)
+		}
+		if err == nil {
+			p.own = p.image
+		}
+		if i.Override {
+			p.own = ref.Reference{}
+			if i.Base != "" {
+				if p.own, err = ref.ParseReference(i.Base); err != nil {
+					return nil, fmt.Errorf("%w: %s: base of the %s image: %v", lock.ErrRefused, v.Chart, i.Role, err)
+				}
+			}
+		}
+		if explicit {
+			p.image = given
+		}
+		out = append(out, p)
+	}
+	for role, given := range q.Images {
+		if !named[role] {
+			out = append(out, planned{role: role, image: given})
+		}
+	}
+	for _, p := range out {
+		if p.image.Tag == "" && p.image.Digest.IsZero() {
+			return nil, fmt.Errorf("%w: image %q for role %s has neither tag nor digest: name one", lock.ErrInvalid, p.image, p.role)
+		}
+	}
+	slices.SortFunc(out, func(a, b planned) int { return cmp.Compare(a.role, b.role) })
+	return out, nil
+}
+
+func reference(i lock.ChartImage) (ref.Reference, error) {
+	s := i.Repository
+	if i.Tag != "" {
+		s += ":" + i.Tag
+	}
+	if i.Digest != "" {
+		s += "@" + i.Digest
+	}
+	return ref.ParseReference(s)
+}
+
+// prepareBinding asks the registries and seals the package. Nothing is stored.
+func (r *Repository) prepareBinding(ctx context.Context, v lock.ChartVersion, plan []planned, q BindRequest, pkg []byte) (*sealedBinding, error) {
+	nb := &sealedBinding{NewBinding: lock.NewBinding{Chart: v.Chart, Package: v.Package, Declare: q.Declare, Reason: q.Reason}}
+	for _, p := range plan {
+		c, err := r.candidate(ctx, p, q)
+		if err != nil {
+			return nil, err
+		}
+		nb.Images = append(nb.Images, c)
+	}
+	return nb, r.seal(nb, v, pkg)
+}
+
+// candidate reads the image to bind, and the chart's own where it is another.
+func (r *Repository) candidate(ctx context.Context, p planned, q BindRequest) (lock.Candidate, error) {
+	c := lock.Candidate{Role: p.role, Required: true, Tag: p.image.Tag, ByDigest: !p.image.Digest.IsZero(), OwnRef: p.own}
+	if r.Resolver == nil {
+		return c, fmt.Errorf("%w: the server asks no registry", ErrUnavailable)
+	}
+	var err error
+	if c.Image, err = r.Resolver.Resolve(ctx, p.image); err != nil {
+		return c, fmt.Errorf("resolve the %s image %s: %w", p.role, p.image, err)
+	}
+	switch {
+	case p.own == p.image:
+		own := c.Image
+		c.Own = &own
+	case !p.own.Repository.IsZero():
+		own, err := r.ownImage(ctx, p.own)
+		if err != nil && !q.Declare {
+			return c, fmt.Errorf("read the %s image that %s names, %s, to compare it with %s: %w", p.role, q.Chart, p.own, p.image, err)
+		}
+		if err != nil {
+			c.OwnReason = err.Error()
+			break
+		}
+		c.Own = &own
+	}
+	return c, nil
+}
+
+// ownImage reads the chart's own image, at the registry or, where that does
+// not answer, as it was read before.
+func (r *Repository) ownImage(ctx context.Context, own ref.Reference) (lock.Image, error) {
+	image, err := r.Resolver.Resolve(ctx, own)
+	if err == nil || ctx.Err() != nil {
+		return image, err
+	}
+	digest := own.Digest
+	if digest.IsZero() {
+		seen, e := r.Lock.Observations(ctx, own.Repository, own.Tag)
+		if e != nil || len(seen) == 0 {
+			return image, err
+		}
+		digest = seen[len(seen)-1].Digest
+	}
+	known, e := r.Lock.Image(ctx, ref.Image{Repository: own.Repository, Digest: digest})
+	if e != nil {
+		return image, err
+	}
+	return known, nil
+}
+
+// seal makes the sealed package of the binding, where the chart's values hold
+// a place for its images.
+func (r *Repository) seal(nb *sealedBinding, v lock.ChartVersion, pkg []byte) error {
+	want := map[ref.Role]archive.SealImage{}
+	for _, c := range nb.Images {
+		want[c.Role] = sealImage(c.Image.Image, c.Tag)
+	}
+	if len(want) == 0 {
+		nb.Unsealed = "the chart names no image"
+		return nil
+	}
+	sealed, _, err := archive.Seal(pkg, want, r.archiveOptions(v.Imported))
+	if errors.Is(err, archive.ErrNoSite) {
+		nb.Unsealed = err.Error()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", v.Chart, err)
+	}
+	nb.sealed, nb.Sealed, nb.SealSize = sealed, ref.DigestOf(sealed), int64(len(sealed))
+	return nil
+}
+
+// prepare reads a published version and prepares a binding for it.
+func (r *Repository) prepare(ctx context.Context, q BindRequest) (*sealedBinding, error) {
+	v, err := r.Lock.ChartVersion(ctx, q.Chart)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := planBinding(v, q)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.packageBlob(ctx, v, false); err != nil {
+		return nil, err
+	}
+	pkg, err := r.read(ctx, v.Package)
+	if err != nil {
+		return nil, err
+	}
+	return r.prepareBinding(ctx, v, plan, q, pkg)
+}
+
+// withSealed stores the sealed package, runs the transaction that names it,
+// and refreshes the index.
+func (r *Repository) withSealed(ctx context.Context, nb *sealedBinding, commit func() error) error {
+	end := func(error) {}
+	if nb.sealed != nil {
+		var err error
+		if _, end, err = r.put(ctx, nb.sealed); err != nil {
+			return err
+		}
+	}
+	err := commit()
+	end(err)
+	if err != nil {
+		return err
+	}
+	return r.refresh(ctx)
+}
+
+// Bind binds a published version: to the images that it names, as their tags
+// are today, or to the given ones.
+func (r *Repository) Bind(ctx context.Context, op lock.Op, q BindRequest) (b lock.Binding, existed bool, err error) {
+	nb, err := r.prepare(ctx, q)
+	if err != nil {
+		if errors.Is(err, ErrUnavailable) {
+			err = errors.Join(err, r.Lock.SetUnbound(ctx, q.Chart, err.Error()))
+		}
+		return lock.Binding{}, false, err
+	}
+	err = r.withSealed(ctx, nb, func() (err error) {
+		b, existed, err = r.Lock.Bind(ctx, op, nb.NewBinding)
+		return err
+	})
+	return b, existed, err
+}
+
+// Revoke ends a binding.
+func (r *Repository) Revoke(ctx context.Context, op lock.Op, id ref.BindingID, reason string) (lock.Binding, error) {
+	b, err := r.Lock.Revoke(ctx, op, id, reason)
+	if err != nil {
+		return b, err
+	}
+	return b, r.refresh(ctx)
+}
+
+// AdoptRequest makes revision 1 of an environment from what runs today.
+type AdoptRequest struct {
+	Env     ref.Env
+	Chart   string // needed where the environment does not exist
+	Version string
+	Images  map[ref.Role]ref.Reference
+	Reason  string
+}
+
+// Adopt records what runs today, proven or not.
+func (r *Repository) Adopt(ctx context.Context, op lock.Op, q AdoptRequest) (p lock.Pin, err error) {
+	name := q.Chart
+	if e, err := r.Lock.Environment(ctx, q.Env); err == nil {
+		name = e.Chart
+	} else if name == "" || !errors.Is(err, lock.ErrNotFound) {
+		return p, err
+	}
+	v, err := r.Lock.FindVersion(ctx, name, q.Version)
+	if err != nil {
+		return p, err
+	}
+	nb, err := r.prepare(ctx, BindRequest{Chart: v.Chart, Images: q.Images, Declare: true, Reason: "adopted: " + q.Reason})
+	if err != nil {
+		return p, err
+	}
+	// Declaring lets an unreadable base pass here; what evidence there is,
+	// and whether it is enough, is judged without it.
+	nb.Declare = false
+	err = r.withSealed(ctx, nb, func() (err error) {
+		p, err = r.Lock.AdoptPin(ctx, op, lock.NewAdoption{Env: q.Env, Chart: q.Chart, Binding: nb.NewBinding, Reason: q.Reason})
+		return err
+	})
+	return p, err
+}

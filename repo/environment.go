@@ -1,0 +1,238 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+)
+
+// Page is a small document with its strong entity tag.
+type Page struct {
+	Body        []byte
+	ETag        string
+	ContentType string
+}
+
+func page(body []byte, contentType string) Page {
+	return Page{body, `"` + ref.DigestOf(body).Hex()[:32] + `"`, contentType}
+}
+
+// SealedName is the file name of a sealed package. It carries the digest, so
+// that no client's cache takes one pair for another.
+func SealedName(chart ref.ChartVersion, sealed ref.Digest) string {
+	return fmt.Sprintf("%s-%s.sealed-%s.tgz", chart.Name(), chart.Version(), sealed.Hex()[:16])
+}
+
+// EnvironmentIndex is the index of an environment repository: exactly the
+// pinned version, as its sealed package. URLs are local to it.
+func (r *Repository) EnvironmentIndex(ctx context.Context, env ref.Env) (Page, error) {
+	s, err := r.Lock.Environment(ctx, env)
+	if err != nil {
+		return Page{}, err
+	}
+	if s.Pin == nil {
+		return r.smallIndex(nil, s.Created, "environment "+env.String()+" has no pin yet")
+	}
+	v, err := r.Lock.ChartVersion(ctx, s.Pin.Chart)
+	if err != nil {
+		return Page{}, err
+	}
+	line := lock.IndexLine{Chart: v, Binding: s.Binding}
+	switch {
+	case !s.Binding.Sealed.IsZero():
+		line.Chart.Package = s.Binding.Sealed
+		return r.pinnedIndex(line, *s.Pin, "sealed/"+SealedName(v.Chart, s.Binding.Sealed))
+	case len(s.Binding.Images) == 0:
+		return r.pinnedIndex(line, *s.Pin, fmt.Sprintf("revisions/%d/%s", s.Pin.Revision, v.Chart.FileName()))
+	}
+	return r.smallIndex(nil, s.Pin.At, fmt.Sprintf("%s cannot be sealed (%s): use revisions/%d/ with its values.yaml", v.Chart, s.Binding.Unsealed, s.Pin.Revision))
+}
+
+// RevisionIndex is the index of one revision: an immutable repository with the
+// original package.
+func (r *Repository) RevisionIndex(ctx context.Context, env ref.Env, revision uint64) (Page, error) {
+	p, b, err := r.Lock.PinnedState(ctx, env, revision)
+	if err != nil {
+		return Page{}, err
+	}
+	v, err := r.Lock.ChartVersion(ctx, p.Chart)
+	if err != nil {
+		return Page{}, err
+	}
+	return r.pinnedIndex(lock.IndexLine{Chart: v, Binding: &b}, p, v.Chart.FileName())
+}
+
+func (r *Repository) pinnedIndex(line lock.IndexLine, p lock.Pin, url string) (Page, error) {
+	raw, err := entry(line, []string{url}, map[string]string{
+		annotationEnv: p.Env.String(), annotationRevision: strconv.FormatUint(p.Revision, 10),
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	return r.smallIndex(&named{p.Chart.Name(), raw}, p.At, "")
+}
+
+type named struct {
+	name string
+	line json.RawMessage
+}
+
+// smallIndex is an index with at most one line. Why says why there is none.
+func (r *Repository) smallIndex(n *named, at time.Time, why string) (Page, error) {
+	var b bytes.Buffer
+	b.WriteString(`{"apiVersion":"v1",`)
+	if why != "" {
+		raw, err := json.Marshal(map[string]string{"chartd.dev/why-empty": why})
+		if err != nil {
+			return Page{}, err
+		}
+		fmt.Fprintf(&b, `"annotations":%s,`, raw)
+	}
+	b.WriteString(`"entries":{`)
+	if n != nil {
+		fmt.Fprintf(&b, `%q:[%s]`, n.name, n.line)
+	}
+	writeTail(&b, "", at)
+	return page(b.Bytes(), indexContentType), nil
+}
+
+// SealedPackage finds a sealed package by its file name; it answers for ever,
+// whatever the environment is pinned to by now.
+func (r *Repository) SealedPackage(ctx context.Context, env ref.Env, file string) (Blob, error) {
+	if _, err := r.Lock.Environment(ctx, env); err != nil {
+		return Blob{}, err
+	}
+	nothing := fmt.Errorf("%w: there is no sealed package %q", lock.ErrNotFound, file)
+	base, ok := strings.CutSuffix(file, ".tgz")
+	i := strings.LastIndex(base, ".sealed-")
+	if !ok || i < 0 {
+		return Blob{}, nothing
+	}
+	v, err := r.Lock.ByFile(ctx, base[:i]+".tgz")
+	if err != nil {
+		return Blob{}, nothing
+	}
+	bindings, err := r.Lock.BindingsOf(ctx, v.Chart)
+	if err != nil {
+		return Blob{}, err
+	}
+	for _, b := range bindings {
+		if !b.Sealed.IsZero() && SealedName(v.Chart, b.Sealed) == file {
+			return r.sealedBlob(v, b)
+		}
+	}
+	return Blob{}, nothing
+}
+
+func (r *Repository) sealedBlob(v lock.ChartVersion, b lock.Binding) (Blob, error) {
+	switch {
+	case v.State == lock.Purged:
+		return Blob{}, fmt.Errorf("%w: %s was purged: %s", lock.ErrNotFound, v.Chart, v.Why)
+	case b.Sealed.IsZero():
+		return Blob{}, fmt.Errorf("%w: binding %s has no sealed package: %s", lock.ErrNotFound, b.ID, b.Unsealed)
+	}
+	return Blob{Digest: b.Sealed, Size: b.SealSize, Name: SealedName(v.Chart, b.Sealed), Created: b.At}, nil
+}
+
+// RevisionPackage finds the original package of a revision, or its provenance
+// file, by file name.
+func (r *Repository) RevisionPackage(ctx context.Context, env ref.Env, revision uint64, file string) (Blob, error) {
+	p, err := r.Lock.Pin(ctx, env, revision)
+	if err != nil {
+		return Blob{}, err
+	}
+	if file != p.Chart.FileName() && file != p.Chart.FileName()+".prov" {
+		return Blob{}, fmt.Errorf("%w: revision %d of %s is %s and has no file %q", lock.ErrNotFound, revision, env, p.Chart, file)
+	}
+	return r.Package(ctx, file)
+}
+
+// Overlay is the values file that puts a revision's images over the original
+// package. A prefix is the name under which a wrapper chart has the chart.
+func (r *Repository) Overlay(ctx context.Context, env ref.Env, revision uint64, prefix string) (Page, error) {
+	pin, b, err := r.Lock.PinnedState(ctx, env, revision)
+	if err != nil {
+		return Page{}, err
+	}
+	if prefix != "" && prefix != pin.Chart.Name() {
+		return Page{}, fmt.Errorf("%w: the prefix %q is not the chart %q, and Helm ignores values under a wrong name without a word", lock.ErrInvalid, prefix, pin.Chart.Name())
+	}
+	p, _, err := r.load(ctx, pin.Chart)
+	if err != nil {
+		return Page{}, err
+	}
+	body, err := p.Overlay(sealImages(b.Images), prefix)
+	if err != nil {
+		return Page{}, fmt.Errorf("overlay of %s revision %d: %w", env, revision, err)
+	}
+	head := fmt.Sprintf("# %s revision %d: %s, binding %s\n", env, revision, pin.Chart, b.ID)
+	return page(append([]byte(head), body...), "application/yaml"), nil
+}
+
+func sealImages(images []lock.BoundImage) map[ref.Role]archive.SealImage {
+	want := map[ref.Role]archive.SealImage{}
+	for _, i := range images {
+		want[i.Role] = sealImage(i.Image, i.Tag)
+	}
+	return want
+}
+
+// sealImage is what the values say of a bound image: by digest, and by the tag
+// that it was found with, which is there for people.
+func sealImage(image ref.Image, tag string) archive.SealImage {
+	if tag == "" {
+		tag = "sha256-" + image.Digest.Hex()[:12]
+	}
+	return archive.SealImage{Repository: image.Repository, Tag: tag, Digest: image.Digest}
+}
+
+// Sealed finds the sealed package of a binding.
+func (r *Repository) Sealed(ctx context.Context, id ref.BindingID) (Blob, error) {
+	b, err := r.Lock.Binding(ctx, id)
+	if err != nil {
+		return Blob{}, err
+	}
+	v, err := r.Lock.ChartVersion(ctx, b.Chart)
+	if err != nil {
+		return Blob{}, err
+	}
+	return r.sealedBlob(v, b)
+}
+
+// Proof says in what a sealed package differs from the original: in the
+// spliced scalars and in nothing else.
+type Proof struct {
+	Original ref.Digest
+	Sealed   ref.Digest
+	Splices  []archive.Splice
+}
+
+// SealProof compares the sealed package of a binding with the original.
+func (r *Repository) SealProof(ctx context.Context, id ref.BindingID) (Proof, error) {
+	blob, err := r.Sealed(ctx, id)
+	if err != nil {
+		return Proof{}, err
+	}
+	b, err := r.Lock.Binding(ctx, id)
+	if err != nil {
+		return Proof{}, err
+	}
+	original, err := r.read(ctx, b.Package)
+	if err != nil {
+		return Proof{}, err
+	}
+	sealed, err := r.read(ctx, blob.Digest)
+	if err != nil {
+		return Proof{}, err
+	}
+	splices, err := archive.CompareSeal(original, sealed, r.archiveOptions(true))
+	return Proof{b.Package, blob.Digest, splices}, err
+}

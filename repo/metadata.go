@@ -1,0 +1,64 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+
+	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/lock"
+)
+
+// metadata is what the index says of a package: what Helm's own loader reads,
+// held to Helm's own rules. The package has passed our tar walk before.
+func metadata(data []byte, p *archive.Package) (json.RawMessage, error) {
+	c, err := loader.LoadArchive(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %v", ErrMetadata, p.Chart, err)
+	}
+	if err := checkMetadata(c.Metadata); err != nil {
+		return nil, fmt.Errorf("%w: %s: %v", ErrMetadata, p.Chart, err)
+	}
+	if c.Metadata.Name != p.Chart.Name() || c.Metadata.Version != p.Chart.Version() {
+		return nil, fmt.Errorf("%w: the package says %s and Helm reads %s@%s", ErrMetadata, p.Chart, c.Metadata.Name, c.Metadata.Version)
+	}
+	raw, err := json.Marshal(c.Metadata)
+	if err != nil {
+		return nil, fmt.Errorf("encode metadata of %s: %w", p.Chart, err)
+	}
+	return raw, nil
+}
+
+// checkMetadata applies the rules by which Helm drops a line of an index. A
+// missing API version means v1 there.
+func checkMetadata(m *chart.Metadata) error {
+	if m == nil {
+		return fmt.Errorf("there is no metadata")
+	}
+	if m.APIVersion == "" {
+		m.APIVersion = chart.APIVersionV1
+	}
+	return m.Validate()
+}
+
+// version is the chart version record of a package.
+func version(data []byte, p *archive.Package) (lock.ChartVersion, error) {
+	raw, err := metadata(data, p)
+	if err != nil {
+		return lock.ChartVersion{}, err
+	}
+	v := lock.ChartVersion{
+		Chart: p.Chart, Package: p.Digest, Content: p.Content, Size: p.Size,
+		Lenient: p.Lenient, Metadata: raw, Warnings: p.Warnings,
+	}
+	for _, i := range p.Images {
+		v.Images = append(v.Images, lock.ChartImage{
+			Role: i.Role, Repository: i.Repository, Tag: i.Tag, Digest: i.Digest, File: i.File, Path: i.Path,
+			Override: i.Override, Base: i.Base, Required: i.Required, Problem: i.Problem,
+		})
+	}
+	return v, nil
+}

@@ -1,0 +1,225 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+)
+
+// Upload is a package to publish.
+type Upload struct {
+	Package        []byte
+	Prov           []byte                     // nil: none
+	Images         map[ref.Role]ref.Reference // in place of those that the chart names
+	RequireBinding bool
+	Import         *Import // nil for a new package
+	// Authorize is asked with the parsed identity before anything is compared
+	// or stored; its error is returned as it is.
+	Authorize func(ref.ChartVersion) error
+}
+
+// Import marks a package that is taken over from another repository: the
+// rules are those of Helm, and no registry is asked.
+type Import struct {
+	Created      time.Time // zero: undated
+	OrderUnknown bool
+}
+
+// Published is the answer to a publish.
+type Published = lock.Published
+
+// Publish makes a package public. Everything that can be refused is refused
+// before a byte is stored.
+func (r *Repository) Publish(ctx context.Context, op lock.Op, u Upload) (Published, error) {
+	p, err := archive.Read(u.Package, r.archiveOptions(u.Import != nil))
+	if err != nil {
+		return Published{}, err
+	}
+	if u.Authorize != nil {
+		if err := u.Authorize(p.Chart); err != nil {
+			return Published{}, err
+		}
+	}
+	v, err := version(u.Package, p)
+	if err != nil {
+		return Published{}, err
+	}
+	if u.Prov != nil {
+		prov, err := r.keys.parseProvenance(u.Prov)
+		if err == nil {
+			err = prov.check(p.Chart, p.Digest)
+		}
+		if err != nil {
+			return Published{}, err
+		}
+	}
+	// One at a time for each version, so that the loser of a race stores
+	// nothing at all.
+	defer r.names.lock(strings.ToLower(p.Chart.String()))()
+	nv := lock.NewVersion{Version: v}
+	if u.Import != nil {
+		nv.Import, nv.Created, nv.Undated = true, u.Import.Created, u.Import.OrderUnknown
+	}
+	old, err := r.Lock.ChartVersion(ctx, p.Chart)
+	switch {
+	case err == nil:
+		return r.republish(ctx, op, u, nv, old)
+	case !errors.Is(err, lock.ErrNotFound):
+		return Published{}, err
+	}
+	return r.publishNew(ctx, op, u, nv)
+}
+
+// republish answers a version that is there. Its bytes are stored again where
+// they are the same: that mends a lost or damaged blob.
+func (r *Repository) republish(ctx context.Context, op lock.Op, u Upload, nv lock.NewVersion, old lock.ChartVersion) (_ Published, err error) {
+	if old.State == lock.Listed && old.Package == nv.Version.Package {
+		_, end, err := r.put(ctx, u.Package)
+		if err != nil {
+			return Published{}, err
+		}
+		end(nil)
+	}
+	if u.Prov != nil && old.State == lock.Listed && (old.Provenance.IsZero() || old.Provenance == ref.DigestOf(u.Prov)) && old.Package == nv.Version.Package {
+		d, end, err := r.put(ctx, u.Prov)
+		if err != nil {
+			return Published{}, err
+		}
+		defer func() { end(err) }()
+		nv.Version.Provenance, nv.ProvenanceSize = d, int64(len(u.Prov))
+	} else if u.Prov != nil {
+		nv.Version.Provenance = ref.DigestOf(u.Prov)
+	}
+	out, err := r.Lock.Publish(ctx, op, nv)
+	if err != nil || out.Chart.Default.IsZero() {
+		return out, err
+	}
+	b, err := r.Lock.Binding(ctx, out.Chart.Default)
+	out.Binding = &b
+	return out, err
+}
+
+func (r *Repository) publishNew(ctx context.Context, op lock.Op, u Upload, nv lock.NewVersion) (out Published, err error) {
+	nv.Insist = u.RequireBinding || len(u.Images) > 0
+	nb, err := r.tryBinding(ctx, u, &nv)
+	if err != nil {
+		return Published{}, err
+	}
+	ends := []func(error){}
+	defer func() {
+		for _, end := range ends {
+			end(err)
+		}
+	}()
+	store := func(data []byte) (ref.Digest, error) {
+		d, end, err := r.put(ctx, data)
+		ends = append(ends, end)
+		return d, err
+	}
+	if nb != nil {
+		if nb.sealed != nil {
+			if _, err := store(nb.sealed); err != nil {
+				return Published{}, err
+			}
+		}
+		nv.Binding = &nb.NewBinding
+	}
+	if u.Prov != nil {
+		if nv.Version.Provenance, err = store(u.Prov); err != nil {
+			return Published{}, err
+		}
+		nv.ProvenanceSize = int64(len(u.Prov))
+	}
+	if _, err = store(u.Package); err != nil {
+		return Published{}, err
+	}
+	// The commit point of a publish.
+	out, err = r.Lock.Publish(ctx, op, nv)
+	if err != nil {
+		return out, err
+	}
+	if nb != nil && nb.sealed != nil && out.Binding == nil {
+		// The binding was refused inside the transaction: nothing names its
+		// sealed package.
+		_, _ = r.discard(context.WithoutCancel(ctx), nb.Sealed)
+	}
+	return out, r.refresh(ctx)
+}
+
+// tryBinding makes the binding that is published with the chart, or notes why
+// there is none. It fails only where the caller insists on one.
+func (r *Repository) tryBinding(ctx context.Context, u Upload, nv *lock.NewVersion) (*sealedBinding, error) {
+	v := nv.Version
+	plan, err := planBinding(v, BindRequest{Chart: v.Chart, Images: u.Images})
+	if err != nil && nv.Insist {
+		return nil, err
+	}
+	why := ""
+	switch {
+	case err != nil:
+		why = err.Error()
+	case len(plan) > 0 && u.Import != nil:
+		why = "imported and not bound yet"
+	case len(plan) > 0 && r.Resolver == nil:
+		why = "the server asks no registry"
+	}
+	if why == "" {
+		waiting, cancel := context.WithTimeout(ctx, r.BindTimeout)
+		defer cancel()
+		nb, err := r.prepareBinding(waiting, v, plan, BindRequest{Chart: v.Chart}, u.Package)
+		if err == nil {
+			return nb, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if waiting.Err() != nil {
+			err = fmt.Errorf("%w: no answer within %s", ErrUnavailable, r.BindTimeout)
+		}
+		if nv.Insist {
+			return nil, err
+		}
+		why = err.Error()
+	}
+	if u.RequireBinding {
+		return nil, fmt.Errorf("%w: a binding is required and %s", ErrUnavailable, why)
+	}
+	nv.Version.Unbound = why + "; bind it with: chartctl bind " + v.Chart.String()
+	return nil, nil
+}
+
+// Yank hides a version from the index and from new pins.
+func (r *Repository) Yank(ctx context.Context, op lock.Op, chart ref.ChartVersion, reason string) (lock.ChartVersion, error) {
+	v, err := r.Lock.Yank(ctx, op, chart, reason)
+	if err != nil {
+		return v, err
+	}
+	return v, r.refresh(ctx)
+}
+
+// Purge removes the bytes of a version. The transaction is the commit point;
+// the blobs go after it.
+func (r *Repository) Purge(ctx context.Context, op lock.Op, chart ref.ChartVersion, reason string) (lock.ChartVersion, error) {
+	v, err := r.Lock.Purge(ctx, op, chart, reason)
+	if err != nil {
+		return v, err
+	}
+	blobs := []ref.Digest{v.Package, v.Provenance}
+	bindings, err := r.Lock.BindingsOf(ctx, chart)
+	for _, b := range bindings {
+		blobs = append(blobs, b.Sealed)
+	}
+	for _, d := range blobs {
+		if !d.IsZero() {
+			_, e := r.discard(ctx, d)
+			err = errors.Join(err, e)
+		}
+	}
+	return v, errors.Join(err, r.refresh(ctx))
+}

@@ -1,0 +1,206 @@
+// Package repo is a chart repository: packages and provenance files in a blob
+// store, everything that is known of them in the lock file, and the index and
+// the environment repositories derived from both.
+//
+// Invariants: a package is validated before anything is stored; its blobs are
+// durable before the one transaction that publishes it, which is the commit
+// point; the index is a pure function of the lock file's index generation, and
+// shows a change before the answer to that change is sent.
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/storage"
+)
+
+var (
+	// ErrBlobMissing says that the bytes of a published object are not in the
+	// blob store, or damaged there.
+	ErrBlobMissing = errors.New("blob is missing")
+	// ErrUnavailable says that a registry did not answer; trying again later
+	// may help. A Resolver wraps it for such failures.
+	ErrUnavailable = errors.New("registry is unavailable")
+	// ErrProvenance says that a provenance file is not one, or not of this
+	// package.
+	ErrProvenance = errors.New("provenance file is refused")
+	// ErrMetadata says that Helm itself would not take the chart.
+	ErrMetadata = errors.New("chart is refused by Helm's rules")
+)
+
+// Resolver asks a container registry: a reference by tag gives the digest
+// behind it today, one by digest gives that image. Failures that may pass wrap
+// ErrUnavailable.
+type Resolver interface {
+	Resolve(ctx context.Context, r ref.Reference) (lock.Image, error)
+}
+
+// Config of a Repository.
+type Config struct {
+	Blobs       storage.Store
+	Lock        *lock.Lockfile
+	Resolver    Resolver // nil: no registry, new charts stay unbound
+	Archive     archive.Limits
+	Keyring     []byte        // OpenPGP public keys; nil: signatures are not checked, digests are
+	BindTimeout time.Duration // how long a publish waits for a registry; default 5 s
+	ContextPath string        // path of the repository below its host, "" or "/org/repo"
+	Format      IndexFormat
+	Now         func() time.Time
+}
+
+// Repository is the chart repository. Its methods may be called concurrently.
+type Repository struct {
+	Config
+	keys    keyring
+	leases  leases
+	names   keyedMutex
+	index   indexer
+	backing sync.RWMutex // held for reading by a sweep's deletions, for writing by a backup
+}
+
+// Open builds the index from the lock file.
+func Open(ctx context.Context, c Config) (*Repository, error) {
+	if c.BindTimeout == 0 {
+		c.BindTimeout = 5 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Archive == (archive.Limits{}) {
+		c.Archive = archive.DefaultLimits()
+	}
+	r := &Repository{Config: c}
+	var err error
+	if r.keys, err = readKeyring(c.Keyring); err != nil {
+		return nil, fmt.Errorf("read keyring: %w", err)
+	}
+	if _, err := r.Index(ctx); err != nil {
+		return nil, fmt.Errorf("build index: %w", err)
+	}
+	return r, nil
+}
+
+// Blob is a stored file under the name that it is served by.
+type Blob struct {
+	Digest  ref.Digest
+	Size    int64
+	Name    string
+	Created time.Time
+}
+
+// Package finds a package or, with the suffix ".prov", its provenance file by
+// file name. Yanked versions are found, purged ones are not.
+func (r *Repository) Package(ctx context.Context, name string) (Blob, error) {
+	const suffix = ".prov"
+	file, prov := name, false
+	if n := len(name) - len(suffix); n > 0 && name[n:] == suffix {
+		file, prov = name[:n], true
+	}
+	v, err := r.Lock.ByFile(ctx, file)
+	if err != nil {
+		return Blob{}, err
+	}
+	return r.packageBlob(ctx, v, prov)
+}
+
+func (r *Repository) packageBlob(ctx context.Context, v lock.ChartVersion, prov bool) (Blob, error) {
+	b := Blob{Digest: v.Package, Size: v.Size, Name: v.Chart.FileName(), Created: v.Created}
+	if v.State == lock.Purged {
+		return Blob{}, fmt.Errorf("%w: %s was purged: %s", lock.ErrNotFound, v.Chart, v.Why)
+	}
+	if !prov {
+		return b, nil
+	}
+	if v.Provenance.IsZero() {
+		return Blob{}, fmt.Errorf("%w: %s has no provenance file", lock.ErrNotFound, v.Chart)
+	}
+	info, err := r.Blobs.Stat(ctx, v.Provenance)
+	if err != nil {
+		return Blob{}, r.missing(err, v.Provenance)
+	}
+	b.Digest, b.Size, b.Name = v.Provenance, info.Size, b.Name+".prov"
+	return b, nil
+}
+
+// Open opens length bytes of a blob from off; length < 0 means to its end.
+func (r *Repository) Open(ctx context.Context, b Blob, off, length int64) (io.ReadCloser, error) {
+	rc, err := r.Blobs.Get(ctx, b.Digest, off, length)
+	return rc, r.missing(err, b.Digest)
+}
+
+func (r *Repository) missing(err error, d ref.Digest) error {
+	if errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrMismatch) {
+		return fmt.Errorf("%w: %s: publish the same package again to mend it, or restore a backup", ErrBlobMissing, d)
+	}
+	return err
+}
+
+// read returns a whole blob, verified.
+func (r *Repository) read(ctx context.Context, d ref.Digest) ([]byte, error) {
+	rc, err := r.Blobs.Get(ctx, d, 0, -1)
+	if err != nil {
+		return nil, r.missing(err, d)
+	}
+	defer rc.Close()
+	data, err := io.ReadAll(rc)
+	return data, r.missing(err, d)
+}
+
+// File returns a file of a chart that is served by itself: values.yaml,
+// Chart.yaml.
+func (r *Repository) File(ctx context.Context, chart ref.ChartVersion, name string) ([]byte, error) {
+	p, _, err := r.load(ctx, chart)
+	if err != nil {
+		return nil, err
+	}
+	data, ok := p.File(name)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s has no file %s", lock.ErrNotFound, chart, name)
+	}
+	return data, nil
+}
+
+// Templates returns the template files of a chart.
+func (r *Repository) Templates(ctx context.Context, chart ref.ChartVersion) ([]archive.File, error) {
+	v, err := r.Lock.ChartVersion(ctx, chart)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.packageBlob(ctx, v, false); err != nil {
+		return nil, err
+	}
+	data, err := r.read(ctx, v.Package)
+	if err != nil {
+		return nil, err
+	}
+	return archive.Templates(data, r.archiveOptions(v.Imported))
+}
+
+// load reads a published package again.
+func (r *Repository) load(ctx context.Context, chart ref.ChartVersion) (*archive.Package, []byte, error) {
+	v, err := r.Lock.ChartVersion(ctx, chart)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := r.packageBlob(ctx, v, false); err != nil {
+		return nil, nil, err
+	}
+	data, err := r.read(ctx, v.Package)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := archive.Read(data, r.archiveOptions(v.Imported))
+	return p, data, err
+}
+
+func (r *Repository) archiveOptions(lenient bool) archive.Options {
+	return archive.Options{Limits: r.Archive, Lenient: lenient}
+}
