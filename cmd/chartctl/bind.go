@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/ref"
+)
+
+type bindFlags struct {
+	images           []string
+	declare, unbound bool
+	reason           string
+}
+
+func (a *app) bind() *cobra.Command {
+	var f bindFlags
+	c := &cobra.Command{
+		Use:   "bind NAME@VERSION | bind --unbound [NAME]",
+		Short: "Bind a chart version to its images, by digest",
+		Long: `Bind has the server resolve the images that the chart's values name (or those
+given with --image) at their registry and record the digests, with the evidence
+that chart and image belong together. Binding again after an image was rebuilt
+makes another binding; the older one stays.
+
+An image that was built on another version's base is refused (exit 4). With
+--declare and --reason a pair is recorded on your word; environments take it
+only where their policy accepts "declared".
+
+With --unbound, every version that has no binding yet (of the chart NAME, or of
+all) is bound, one after another; those that fail are named at the end.`,
+		Example: `  chartctl bind jupyterhub@3.3.7
+  chartctl bind jupyterhub@3.3.7 --image hub=quay.io/berkeley/hub:2024.4.9
+  chartctl bind hub@1.0.0 --image hub=quay.io/berkeley/hub:old --declare --reason "ran for a year"
+  chartctl bind --unbound`,
+		Args: args(0, 1),
+	}
+	c.Flags().StringArrayVar(&f.images, "image", nil, "ROLE=REPOSITORY:TAG or ROLE=REPOSITORY@DIGEST (repeatable)")
+	c.Flags().BoolVar(&f.declare, "declare", false, "record the pair on your word")
+	c.Flags().StringVar(&f.reason, "reason", "", "why; required with --declare")
+	c.Flags().BoolVar(&f.unbound, "unbound", false, "bind every version that has no binding")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		if f.unbound {
+			return a.bindUnbound(ctx, c, f, args)
+		}
+		return a.bindOne(ctx, c, f, args)
+	})
+	c.ValidArgsFunction = a.completeCharts
+	return c
+}
+
+func (a *app) bindOne(ctx context.Context, c *client.Client, f bindFlags, args []string) error {
+	if len(args) == 0 {
+		return usage("bind: want NAME@VERSION, or --unbound")
+	}
+	v, err := parseChart(args[0])
+	if err != nil {
+		return err
+	}
+	images, err := parseImages(f.images)
+	if err != nil {
+		return err
+	}
+	if f.declare && f.reason == "" {
+		return usage("bind %s: --declare wants a --reason: it is all the evidence there is", v)
+	}
+	b, isNew, err := c.Bind(ctx, v, api.BindRequest{Images: images, Declare: f.declare, Reason: f.reason})
+	if err != nil {
+		return err
+	}
+	return a.print(b, func(w *writer) {
+		what := "existed"
+		if isNew {
+			what = "new"
+		}
+		w.line("%s (%s)", b.ID, what)
+		bindingBody(w, b)
+	})
+}
+
+// bindFailure is one version that could not be bound.
+type bindFailure struct {
+	Name    string   `json:"name"`
+	Version string   `json:"version"`
+	Code    api.Code `json:"code"`
+	Error   string   `json:"error"`
+}
+
+func (a *app) bindUnbound(ctx context.Context, c *client.Client, f bindFlags, args []string) error {
+	if len(f.images) > 0 || f.declare {
+		return usage("bind --unbound takes the images from the charts: --image and --declare are for one version")
+	}
+	q := client.ChartQuery{Unbound: true}
+	if len(args) > 0 {
+		q.Name = args[0]
+	}
+	var list []api.Chart
+	for ch, err := range c.AllCharts(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if ch.State == "listed" || ch.State == "" {
+			list = append(list, ch)
+		}
+	}
+	out := struct {
+		Bound  []api.Binding `json:"bound"`
+		Failed []bindFailure `json:"failed"`
+	}{[]api.Binding{}, []bindFailure{}}
+	bar := a.progress("binding")
+	var worst *api.Error
+	for i, ch := range list {
+		bar.show(i, len(list), ch.Name+"@"+ch.Version)
+		v, err := ref.ParseImported(ch.Name, ch.Version)
+		if err != nil {
+			return err
+		}
+		b, _, err := c.Bind(ctx, v, api.BindRequest{})
+		var e *api.Error
+		switch {
+		case err == nil:
+			out.Bound = append(out.Bound, b)
+		case errors.As(err, &e) && e.Code != api.CodeUnauthorized && e.Code != api.CodeForbidden:
+			out.Failed = append(out.Failed, bindFailure{ch.Name, ch.Version, e.Code, e.Error()})
+			if worst == nil || e.Code.Exit() == api.ExitUnavailable {
+				worst = e
+			}
+		default:
+			bar.end()
+			return err
+		}
+	}
+	bar.show(len(list), len(list), "")
+	bar.end()
+	err := a.print(out, func(w *writer) {
+		w.line("%s bound, %d failed", plural(len(out.Bound), "version"), len(out.Failed))
+		for _, x := range out.Failed {
+			w.line("  %s@%s: %s", x.Name, x.Version, x.Error)
+		}
+	})
+	if err == nil && worst != nil {
+		return &api.Error{Code: worst.Code, Message: fmt.Sprintf("%d of %d versions could not be bound", len(out.Failed), len(list))}
+	}
+	return err
+}
+
+func (a *app) revoke() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:   "revoke BINDING --reason R",
+		Short: "Make a binding unfit for every new pin, rollbacks included",
+		Example: `  chartctl show jupyterhub@3.3.7     # prints the bindings
+  chartctl revoke b1:AbCd… --reason "image holds a vulnerable hub"`,
+		Args: args(1, 1),
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why (required)")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := ref.ParseBindingID(args[0])
+		if err != nil {
+			return usage("%v", err)
+		}
+		if reason == "" {
+			return usage("revoke %s: --reason is missing: it is kept with the binding", id)
+		}
+		b, err := c.Revoke(ctx, id, reason)
+		if err != nil {
+			return err
+		}
+		return a.print(b, func(w *writer) { w.line("revoked %s of %s@%s: %s", b.ID, b.Name, b.Version, b.Reason) })
+	})
+	return c
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/ref"
+)
+
+func (a *app) env() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "env",
+		Short: "Create, list, show and adopt environments",
+		Long: `An environment is a hub's stage, such as data8/prod. It takes pins of one chart,
+under a policy: the evidence that it accepts and the stages before it.`,
+		Example: "  chartctl env create data8/staging --chart jupyterhub\n  chartctl env list",
+	}
+	return group(c, a.envCreate(), a.envList(), a.envShow(), a.envAdopt())
+}
+
+func (a *app) envCreate() *cobra.Command {
+	var chart string
+	var accept, upstream []string
+	c := &cobra.Command{
+		Use:   "create HUB/STAGE --chart NAME",
+		Short: "Create an environment; it has no pin yet",
+		Long: `Evidence, strongest first: chart-values (the chart names exactly this image),
+base-layers (the image is built on the chart's own one), base-label and declared
+(somebody's word). Without --accept the server's default applies; no-images is
+for charts that name none.`,
+		Example: `  chartctl env create data8/staging --chart jupyterhub
+  chartctl env create data8/prod --chart jupyterhub --upstream staging --accept chart-values,base-layers`,
+		Args: args(1, 1),
+	}
+	c.Flags().StringVar(&chart, "chart", "", "name of the chart (required)")
+	c.Flags().StringSliceVar(&accept, "accept", nil, "evidence that a pin may rest on")
+	c.Flags().StringSliceVar(&upstream, "upstream", nil, "stages that come before this one")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		env, err := parseEnv(args[0])
+		if err != nil {
+			return err
+		}
+		if chart == "" {
+			return usage("env create %s: --chart is missing", env)
+		}
+		e, err := c.CreateEnvironment(ctx, api.CreateEnvironment{Env: env, Chart: chart, Accept: accept, Upstream: upstream})
+		if err != nil {
+			return err
+		}
+		return a.print(e, func(w *writer) {
+			w.line("created %s for chart %s, accepting %s", e.Env, e.Chart, strings.Join(e.Accept, ", "))
+		})
+	})
+	return c
+}
+
+func parseEnv(s string) (ref.Env, error) {
+	e, err := ref.ParseEnv(s)
+	if err != nil {
+		return e, usage("%v", err)
+	}
+	return e, nil
+}
+
+func (a *app) envList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the environments and their policies", Example: "  chartctl env list",
+		Args: args(0, 0),
+		RunE: a.with(func(ctx context.Context, c *client.Client, _ []string) error {
+			list, err := c.Environments(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(list, func(w *writer) {
+				rows := [][]string{}
+				for _, e := range list.Environments {
+					rows = append(rows, []string{e.Env.String(), e.Chart, fmt.Sprint(e.Revision),
+						strings.Join(e.Accept, ","), first(strings.Join(e.Upstream, ","), "-"), when(e.Created), e.By})
+				}
+				w.table([]string{"ENVIRONMENT", "CHART", "REVISION", "ACCEPT", "UPSTREAM", "CREATED", "BY"}, rows)
+			})
+		}),
+	}
+}
+
+func (a *app) envShow() *cobra.Command {
+	c := &cobra.Command{
+		Use: "show HUB/STAGE", Short: "Show an environment: its policy, its pin and the images",
+		Example: "  chartctl env show data8/prod",
+		Args:    args(1, 1),
+		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
+			env, err := parseEnv(args[0])
+			if err != nil {
+				return err
+			}
+			e, err := c.Environment(ctx, env)
+			if err != nil {
+				return err
+			}
+			return a.print(e, func(w *writer) { envSheet(w, c, e) })
+		}),
+	}
+	c.ValidArgsFunction = a.completeEnvs
+	return c
+}
+
+func envSheet(w *writer, c *client.Client, e api.Environment) {
+	w.field("environment", e.Env.String())
+	w.field("chart", e.Chart)
+	w.field("accepts", strings.Join(e.Accept, ", "))
+	w.field("upstream", strings.Join(e.Upstream, ", "))
+	w.field("created", when(e.Created)+" by "+e.By)
+	w.field("repository", c.Server()+"/environments/"+e.Env.String())
+	if e.Pin == nil {
+		w.field("pin", "none; make one with chartctl bump "+e.Env.String()+" --latest")
+		return
+	}
+	w.field("revision", fmt.Sprintf("%d (%s)", e.Pin.Revision, pinKind(*e.Pin)))
+	w.field("version", e.Pin.Name+"@"+e.Pin.Version)
+	w.field("pinned", when(e.Pin.At)+" by "+e.Pin.By)
+	w.field("reason", e.Pin.Reason)
+	w.field("binding", e.Pin.Binding.String())
+	if e.Binding != nil {
+		bindingBody(w, *e.Binding)
+	}
+}
+
+func pinKind(p api.Pin) string {
+	switch {
+	case p.From == "":
+		return p.Kind
+	case p.Kind == "rollback":
+		return "rollback to " + p.From
+	}
+	return p.Kind + " from " + p.From
+}
+
+func (a *app) envAdopt() *cobra.Command {
+	var version, reason string
+	var images []string
+	c := &cobra.Command{
+		Use:   "adopt HUB/STAGE --version V --reason R",
+		Short: "Make revision 1 from what runs today",
+		Long: `Adopt records what an environment runs already, even a pair that binding would
+refuse. Such a pair is then marked unverified, and no promote or rollback goes
+to it.`,
+		Example: `  chartctl env adopt data8/prod --version 3.3.7 --reason "runs since May"
+  chartctl env adopt data8/prod --version 3.3.7 --image hub=quay.io/berkeley/hub:2024.4.9 --reason "as deployed"`,
+		Args: args(1, 1),
+	}
+	c.Flags().StringVar(&version, "version", "", "chart version that runs today (required)")
+	c.Flags().StringArrayVar(&images, "image", nil, "image that runs today: ROLE=REFERENCE (repeatable)")
+	c.Flags().StringVar(&reason, "reason", "", "why it is taken as it is (required)")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		env, err := parseEnv(args[0])
+		if err != nil {
+			return err
+		}
+		roles, err := parseImages(images)
+		if err != nil {
+			return err
+		}
+		if version == "" || reason == "" {
+			return usage("env adopt %s: want --version and --reason", env)
+		}
+		p, err := c.Adopt(ctx, env, api.AdoptRequest{Version: version, Images: roles, Reason: reason})
+		if err != nil {
+			return err
+		}
+		return a.print(p, func(w *writer) { pinLines(w, p) })
+	})
+	c.ValidArgsFunction = a.completeEnvs
+	return c
+}
+
+func pinLines(w *writer, pins ...api.Pin) {
+	for _, p := range pins {
+		w.line("%s is at revision %d: %s@%s (%s)", p.Env, p.Revision, p.Name, p.Version, pinKind(p))
+		w.line("  binding      %s", p.Binding)
+		for _, i := range p.Images {
+			tag := i.Image.Repository.String()
+			if i.Tag != "" {
+				tag += ":" + i.Tag
+			}
+			w.line("  %-12s %s", i.Role, tag)
+			w.line("  %-12s %s", "", i.Image.Digest)
+		}
+	}
+}
+
+func (a *app) status() *cobra.Command {
+	var hub string
+	c := &cobra.Command{
+		Use: "status", Short: "Show what every environment is pinned to",
+		Example: "  chartctl status\n  chartctl status --hub data8 -o json",
+		Args:    args(0, 0),
+	}
+	c.Flags().StringVar(&hub, "hub", "", "only this hub's stages")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, _ []string) error {
+		list, err := c.Environments(ctx)
+		if err != nil {
+			return err
+		}
+		if hub != "" {
+			list.Environments = slices.DeleteFunc(list.Environments, func(e api.Environment) bool { return e.Env.Hub() != hub })
+			if len(list.Environments) == 0 {
+				return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("hub %q has no environment", hub)}
+			}
+		}
+		return a.print(list, func(w *writer) { statusTable(w, list.Environments) })
+	})
+	return c
+}
+
+func statusTable(w *writer, list []api.Environment) {
+	rows := [][]string{}
+	for _, e := range list {
+		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", "-"}
+		if p := e.Pin; p != nil {
+			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", "-", p.Kind, p.By, when(p.At)}
+			if len(p.Images) > 0 {
+				row[3] = mainImage(p.Images)
+			}
+			if e.Binding != nil {
+				row[4] = e.Binding.State
+			}
+		}
+		rows = append(rows, row)
+	}
+	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "BINDING", "KIND", "BY", "WHEN"}, rows)
+}
+
+// mainImage is the tag and the first digits of the digest of the image that
+// matters most: the required one, else the first.
+func mainImage(images []api.BoundImage) string {
+	i := images[0]
+	for _, x := range images {
+		if x.Required {
+			i = x
+			break
+		}
+	}
+	return first(i.Tag, i.Image.Repository.Path()) + "@" + i.Image.Digest.Hex()[:8]
+}

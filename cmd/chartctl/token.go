@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+)
+
+func (a *app) token() *cobra.Command {
+	c := &cobra.Command{
+		Use: "token", Short: "Create, list and revoke tokens",
+		Example: "  chartctl token create ci --scope read --scope publish:jupyterhub\n  chartctl token list",
+	}
+	return group(c, a.tokenCreate(), a.tokenList(), a.tokenRevoke())
+}
+
+func (a *app) tokenCreate() *cobra.Command {
+	var scopes []string
+	var ttl string
+	c := &cobra.Command{
+		Use:   "create NAME --scope S…",
+		Short: "Make a token and print it, once",
+		Long: `The token is printed on standard output, once; the server keeps only its hash.
+Its name is the "who" of every change made with it.
+
+Scopes, none of which implies another; GLOB is a pattern such as * or data8/*:
+  read                   charts, bindings, environments
+  publish:GLOB           publish charts            import          take over a repository
+  bind:GLOB              bind, revoke, bump --image
+  yank:GLOB, purge:GLOB  withdraw versions
+  pin:GLOB               bump, promote, roll back environments
+  env                    create and adopt          audit           read the journal
+  admin                  tokens, backup, check`,
+		Example: `  chartctl token create ci --scope read --scope publish:jupyterhub --ttl 30d
+  chartctl token create deploy --scope read,pin:data8/*`,
+		Args: args(1, 1),
+	}
+	c.Flags().StringSliceVar(&scopes, "scope", nil, "what it may do (required, repeatable)")
+	c.Flags().StringVar(&ttl, "ttl", "90d", "how long it is valid, such as 12h or 90d; 0: for ever")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		if len(scopes) == 0 {
+			return usage("token create %s: --scope is missing: a token without scope is of no use", args[0])
+		}
+		d, err := parseTTL(ttl)
+		if err != nil {
+			return err
+		}
+		t, err := c.CreateToken(ctx, api.TokenRequest{Name: args[0], Scopes: scopes, TTL: d})
+		if err != nil {
+			return err
+		}
+		if a.output == "table" {
+			a.note("token %q (%s), scopes %s, %s; it is shown this once:", t.Name, t.ID, strings.Join(t.Scopes, ", "), expiry(t.Token))
+		}
+		return a.print(t, func(w *writer) { w.line("%s", t.Secret) })
+	})
+	return c
+}
+
+// parseTTL takes Go durations and days, and returns what the server takes.
+func parseTTL(s string) (string, error) {
+	if s == "0" {
+		return s, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil || n == 0 {
+			return "", usage("ttl %q is not a duration such as 12h or 90d", s)
+		}
+		return strconv.FormatUint(n*24, 10) + "h", nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return "", usage("ttl %q is not a duration such as 12h or 90d", s)
+	}
+	return s, nil
+}
+
+func expiry(t api.Token) string {
+	if t.Expires.IsZero() {
+		return "valid for ever"
+	}
+	return "valid until " + when(t.Expires)
+}
+
+func (a *app) tokenList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List tokens, without their secrets", Example: "  chartctl token list",
+		Args: args(0, 0),
+		RunE: a.with(func(ctx context.Context, c *client.Client, _ []string) error {
+			list, err := c.Tokens(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(list, func(w *writer) {
+				rows := [][]string{}
+				for _, t := range list.Tokens {
+					expires := "never"
+					switch {
+					case t.Revoked:
+						expires = "revoked"
+					case !t.Expires.IsZero():
+						expires = when(t.Expires)
+					}
+					rows = append(rows, []string{t.ID, t.Name, strings.Join(t.Scopes, ","), when(t.Created), expires, when(t.LastUsed)})
+				}
+				w.table([]string{"ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED"}, rows)
+			})
+		}),
+	}
+}
+
+func (a *app) tokenRevoke() *cobra.Command {
+	return &cobra.Command{
+		Use: "revoke ID", Short: "End a token, with effect on the next request",
+		Example: "  chartctl token list\n  chartctl token revoke 4f2a9c",
+		Args:    args(1, 1),
+		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.RevokeToken(ctx, args[0]); err != nil {
+				return err
+			}
+			return a.print(map[string]string{"revoked": args[0]}, func(w *writer) { w.line("revoked token %s", args[0]) })
+		}),
+	}
+}

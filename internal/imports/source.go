@@ -1,0 +1,222 @@
+package imports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/api"
+)
+
+// source is a repository as it was found: its packages, and its index entries.
+type source struct {
+	name     string
+	packages []candidate
+	entries  []*entry
+	indexed  bool // there is an index
+	findings []Finding
+}
+
+// candidate is something that should be a package.
+type candidate struct {
+	file  string // as shown: path in the directory, or URL
+	entry *entry // the index entry that names it; nil if none does
+	read  func(ctx context.Context) ([]byte, error)
+	prov  func(ctx context.Context) ([]byte, error) // errNone where there is no provenance file
+	// fetched: reading costs a transfer, so what is read once is kept on disk.
+	fetched bool
+}
+
+var errNone = errors.New("no such file")
+
+// open finds out what the location is.
+func open(ctx context.Context, o Options) (*source, error) {
+	if u, ok := parseURL(o.Location); ok {
+		return openURL(ctx, o, u)
+	}
+	info, err := os.Stat(o.Location)
+	if err != nil {
+		return nil, fail(api.CodeLocalIO, "import: %v", err)
+	}
+	if !info.IsDir() {
+		return nil, fail(api.CodeUsage, "import %q: want a directory of packages or the URL of a repository", o.Location)
+	}
+	return openDir(ctx, o)
+}
+
+func parseURL(s string) (*url.URL, bool) {
+	u, err := url.Parse(s)
+	return u, err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// indexNames are tried in this order; the second is ChartMuseum's cache.
+var indexNames = []string{"index.yaml", "index-cache.yaml"}
+
+func openDir(ctx context.Context, o Options) (*source, error) {
+	s := &source{name: o.Location}
+	if err := s.readIndex(ctx, o); err != nil {
+		return nil, err
+	}
+	files, err := packages(o.Location)
+	if err != nil {
+		return nil, fail(api.CodeLocalIO, "import %q: %v", o.Location, err)
+	}
+	byFile := map[string][]*entry{}
+	for _, e := range s.entries {
+		byFile[e.file()] = append(byFile[e.file()], e)
+	}
+	for _, rel := range files {
+		c := localCandidate(o, rel)
+		for _, e := range byFile[filepath.Base(rel)] {
+			if c.entry == nil {
+				c.entry = e
+			} else if e.String() == c.entry.String() {
+				s.find(Finding{Kind: Duplicate, Chart: e.String(), File: rel, Message: "the index lists this version twice"})
+			}
+			e.used = true
+		}
+		if c.entry == nil && s.indexed {
+			s.find(Finding{Kind: NotInIndex, File: rel, Message: "the index does not name this file"})
+		}
+		s.packages = append(s.packages, c)
+	}
+	s.absent(o)
+	return s, nil
+}
+
+// absent deals with the entries whose package is not in the directory: they
+// are fetched from where the index says if that was asked for, else reported.
+func (s *source) absent(o Options) {
+	f := newFetcher(o, nil)
+	for _, e := range s.entries {
+		if e.used {
+			continue
+		}
+		if o.Fetch && len(e.URLs) > 0 {
+			if u, ok := parseURL(e.URLs[0]); ok {
+				s.packages = append(s.packages, f.candidate(u, e))
+				continue
+			}
+		}
+		s.find(Finding{Kind: NoFile, Chart: e.String(), File: e.file(), Message: "the index names a file that is not there"})
+	}
+}
+
+func (s *source) find(f Finding) { s.findings = append(s.findings, f) }
+
+// readIndex reads the index that was given, or the one in the directory.
+func (s *source) readIndex(ctx context.Context, o Options) error {
+	var b []byte
+	where := o.Index
+	if u, ok := parseURL(o.Index); ok {
+		got, err := newFetcher(o, u).get(ctx, u, maxIndex)
+		if err != nil {
+			return err
+		}
+		b, where = got, u.Redacted()
+	} else if o.Index != "" {
+		got, err := readFile(o.Index, maxIndex)
+		if err != nil {
+			return fail(api.CodeLocalIO, "read index: %v", err)
+		}
+		b = got
+	} else {
+		for _, name := range indexNames {
+			where = filepath.Join(o.Location, name)
+			got, err := readFile(where, maxIndex)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return fail(api.CodeLocalIO, "read index: %v", err)
+			}
+			b = got
+			break
+		}
+		if b == nil {
+			return nil
+		}
+	}
+	entries, err := parseIndex(where, b)
+	if err != nil {
+		return err
+	}
+	s.entries, s.indexed = entries, true
+	return nil
+}
+
+// packages lists the packages below dir, in order of path. Hidden directories
+// and those of chart sources, whose packages are dependencies, are left out.
+func packages(dir string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != dir && strings.HasPrefix(d.Name(), ".") {
+				return filepath.SkipDir
+			}
+			if _, err := os.Lstat(filepath.Join(name, "Chart.yaml")); err == nil && name != dir {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(name) != ".tgz" {
+			return nil
+		}
+		rel, err := filepath.Rel(dir, name)
+		out = append(out, rel)
+		return err
+	})
+	slices.Sort(out)
+	return out, err
+}
+
+func localCandidate(o Options, rel string) candidate {
+	name := filepath.Join(o.Location, rel)
+	return candidate{
+		file: rel,
+		read: func(context.Context) ([]byte, error) { return readFile(name, o.Limits.Packed) },
+		prov: func(context.Context) ([]byte, error) {
+			b, err := readFile(name+".prov", maxProv)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, errNone
+			}
+			return b, err
+		},
+	}
+}
+
+const maxProv = 1 << 20
+
+var errTooLarge = errors.New("file is too large")
+
+// readFile reads at most max bytes of a regular file, or of a link to one; a
+// pipe or a device in a repository must not hang the import.
+func readFile(name string, max int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err == nil && int64(len(b)) > max {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w: over %d bytes", errTooLarge, max)}
+	}
+	return b, err
+}
