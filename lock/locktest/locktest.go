@@ -1,0 +1,415 @@
+// Package locktest is the conformance suite of lock.Store.
+package locktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"chartd.dev/chartd/lock"
+)
+
+// Kind is a kind of store.
+type Kind struct {
+	// Open returns an empty store; the test's cleanup closes it.
+	Open func(t testing.TB) lock.Store
+	// Reopen closes a store and opens it again; nil if it keeps nothing.
+	Reopen func(t testing.TB, s lock.Store) lock.Store
+}
+
+// Run tests a kind of store against the contract.
+func Run(t *testing.T, k Kind) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Kind)
+	}{
+		{"Empty", empty}, {"PutGet", putGet}, {"Scan", scan}, {"Overlay", overlay}, {"Revision", revision},
+		{"Failure", failure}, {"Limits", limits}, {"Snapshot", snapshot}, {"Context", cancelled},
+		{"Close", closing}, {"Counter", counter}, {"Neighbours", neighbours}, {"Model", model}, {"Group", group},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, k) })
+	}
+}
+
+func update(t testing.TB, s lock.Store, fn func(lock.Txn) error) {
+	t.Helper()
+	if err := s.Update(t.Context(), fn); err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+}
+
+func view(t testing.TB, s lock.Store, fn func(lock.Tx) error) {
+	t.Helper()
+	if err := s.View(t.Context(), fn); err != nil {
+		t.Fatalf("View: %v", err)
+	}
+}
+
+func put(t testing.TB, s lock.Store, bucket string, keys ...string) {
+	t.Helper()
+	update(t, s, func(tx lock.Txn) error {
+		for _, key := range keys {
+			if err := tx.Put(bucket, key, []byte("value of "+key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// keys returns what a scan finds, joined by spaces.
+func keys(tx lock.Tx, bucket string, o lock.ScanOptions) (string, error) {
+	var found []string
+	err := tx.Scan(bucket, o, func(key string, value []byte) error {
+		if want := "value of " + key; string(value) != want {
+			return fmt.Errorf("key %q has %q", key, value)
+		}
+		found = append(found, key)
+		return nil
+	})
+	return strings.Join(found, " "), err
+}
+
+func empty(t *testing.T, k Kind) {
+	s := k.Open(t)
+	view(t, s, func(tx lock.Tx) error {
+		if _, err := tx.Get("bucket", "key"); !errors.Is(err, lock.ErrNoKey) {
+			t.Errorf("Get: %v", err)
+		}
+		if n, err := tx.Count("bucket"); n != 0 || err != nil {
+			t.Errorf("Count: %d, %v", n, err)
+		}
+		if found, err := keys(tx, "bucket", lock.ScanOptions{}); found != "" || err != nil {
+			t.Errorf("Scan: %q, %v", found, err)
+		}
+		if tx.Revision() != 0 {
+			t.Errorf("Revision: %d", tx.Revision())
+		}
+		return nil
+	})
+	update(t, s, func(tx lock.Txn) error { return tx.Delete("bucket", "key") })
+}
+
+func putGet(t *testing.T, k Kind) {
+	s := k.Open(t)
+	big := []byte(strings.Repeat("x", 500_000))
+	update(t, s, func(tx lock.Txn) error {
+		return errors.Join(tx.Put("b", "big", big), tx.Put("b", "empty", nil), tx.Put("b", "\x00\xff", []byte{0}),
+			tx.Put("c", "big", []byte("another bucket")))
+	})
+	update(t, s, func(tx lock.Txn) error { return tx.Put("b", "empty", []byte("no more")) })
+	if k.Reopen != nil {
+		s = k.Reopen(t, s)
+	}
+	view(t, s, func(tx lock.Tx) error {
+		for _, want := range []struct{ bucket, key, value string }{
+			{"b", "big", string(big)}, {"b", "empty", "no more"}, {"b", "\x00\xff", "\x00"}, {"c", "big", "another bucket"},
+		} {
+			if v, err := tx.Get(want.bucket, want.key); err != nil || string(v) != want.value {
+				t.Errorf("Get %s/%q: %d bytes, %v", want.bucket, want.key, len(v), err)
+			}
+		}
+		if n, err := tx.Count("b"); n != 3 || err != nil {
+			t.Errorf("Count: %d, %v", n, err)
+		}
+		if tx.Revision() != 2 {
+			t.Errorf("Revision: %d", tx.Revision())
+		}
+		return nil
+	})
+	for _, bad := range [][2]string{{"", "key"}, {"bucket", ""}} {
+		if err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put(bad[0], bad[1], nil) }); err == nil {
+			t.Errorf("Put %q: no error", bad)
+		}
+	}
+}
+
+// scans are all shapes of a scan over the keys a, b/, b/1 … b/3, b\xff, c.
+var scans = []struct {
+	o    lock.ScanOptions
+	want string
+}{
+	{lock.ScanOptions{}, "a b/ b/1 b/2 b/3 b\xff c"},
+	{lock.ScanOptions{Reverse: true}, "c b\xff b/3 b/2 b/1 b/ a"},
+	{lock.ScanOptions{Prefix: "b/"}, "b/ b/1 b/2 b/3"},
+	{lock.ScanOptions{Prefix: "b/", Reverse: true}, "b/3 b/2 b/1 b/"},
+	{lock.ScanOptions{Prefix: "b"}, "b/ b/1 b/2 b/3 b\xff"},
+	{lock.ScanOptions{Prefix: "b\xff", Reverse: true}, "b\xff"},
+	{lock.ScanOptions{Prefix: "\xff", Reverse: true}, ""},
+	{lock.ScanOptions{Prefix: "d"}, ""},
+	{lock.ScanOptions{From: "b/2"}, "b/2 b/3 b\xff c"},
+	{lock.ScanOptions{From: "b/2", Reverse: true}, "b/1 b/ a"},
+	{lock.ScanOptions{From: "b/15"}, "b/2 b/3 b\xff c"},
+	{lock.ScanOptions{From: "d"}, ""},
+	{lock.ScanOptions{From: "d", Reverse: true}, "c b\xff b/3 b/2 b/1 b/ a"},
+	{lock.ScanOptions{From: "a", Reverse: true}, ""},
+	{lock.ScanOptions{Prefix: "b/", From: "b/2"}, "b/2 b/3"},
+	{lock.ScanOptions{Prefix: "b/", From: "b/2", Reverse: true}, "b/1 b/"},
+	{lock.ScanOptions{Prefix: "b/", From: "a"}, "b/ b/1 b/2 b/3"},
+	{lock.ScanOptions{Prefix: "b/", From: "c"}, ""},
+	{lock.ScanOptions{Prefix: "b/", From: "a", Reverse: true}, ""},
+	{lock.ScanOptions{Prefix: "b/", From: "c", Reverse: true}, "b/3 b/2 b/1 b/"},
+}
+
+func scan(t *testing.T, k Kind) {
+	s := k.Open(t)
+	put(t, s, "z", "unseen")
+	put(t, s, "k", "c", "b/3", "b/1", "a", "b/2", "b/", "b\xff")
+	put(t, s, "0", "unseen")
+	check := func(tx lock.Tx) error {
+		for _, test := range scans {
+			if got, err := keys(tx, "k", test.o); got != test.want || err != nil {
+				t.Errorf("Scan %+v: %q, %v, want %q", test.o, got, err, test.want)
+			}
+		}
+		return nil
+	}
+	view(t, s, check)
+	update(t, s, func(tx lock.Txn) error { return check(tx) })
+	view(t, s, func(tx lock.Tx) error {
+		n, own := 0, errors.New("enough")
+		for _, end := range []error{own, lock.ErrStop, fmt.Errorf("wrapped: %w", lock.ErrStop)} {
+			n = 0
+			err := tx.Scan("k", lock.ScanOptions{}, func(string, []byte) error {
+				if n++; n == 2 {
+					return end
+				}
+				return nil
+			})
+			if n != 2 || errors.Is(err, own) != (end == own) || (err != nil) != (end == own) {
+				t.Errorf("Scan ended by %v: %v after %d", end, err, n)
+			}
+		}
+		return nil
+	})
+}
+
+// overlay checks that a closure sees its own writes merged into the state.
+func overlay(t *testing.T, k Kind) {
+	s := k.Open(t)
+	put(t, s, "k", "a", "b/1", "b/3", "b/4", "d")
+	update(t, s, func(tx lock.Txn) error {
+		err := errors.Join(tx.Delete("k", "b/4"), tx.Delete("k", "d"), tx.Delete("k", "nothing"),
+			tx.Put("k", "a", []byte("value of a")), tx.Put("k", "x", nil), tx.Delete("k", "x"))
+		for _, key := range []string{"b/", "b/2", "b\xff", "c"} {
+			err = errors.Join(err, tx.Put("k", key, []byte("value of "+key)))
+		}
+		if err != nil {
+			return err
+		}
+		for _, test := range scans {
+			if got, err := keys(tx, "k", test.o); got != test.want || err != nil {
+				t.Errorf("Scan %+v: %q, %v, want %q", test.o, got, err, test.want)
+			}
+		}
+		if n, err := tx.Count("k"); n != 7 || err != nil {
+			t.Errorf("Count: %d, %v", n, err)
+		}
+		if _, err := tx.Get("k", "d"); !errors.Is(err, lock.ErrNoKey) {
+			t.Errorf("Get of a deleted key: %v", err)
+		}
+		for _, stop := range []string{"a", "b/", "b/1", "c"} {
+			last := ""
+			if err := tx.Scan("k", lock.ScanOptions{}, func(key string, _ []byte) error {
+				if last = key; key == stop {
+					return lock.ErrStop
+				}
+				return nil
+			}); err != nil || last != stop {
+				t.Errorf("Scan stopped at %q: at %q, %v", stop, last, err)
+			}
+		}
+		return nil
+	})
+	view(t, s, func(tx lock.Tx) error {
+		if got, err := keys(tx, "k", lock.ScanOptions{}); got != scans[0].want || err != nil {
+			t.Errorf("Scan after commit: %q, %v", got, err)
+		}
+		if n, err := tx.Count("k"); n != 7 || err != nil {
+			t.Errorf("Count after commit: %d, %v", n, err)
+		}
+		return nil
+	})
+}
+
+func revision(t *testing.T, k Kind) {
+	s := k.Open(t)
+	at := func(want uint64) {
+		t.Helper()
+		view(t, s, func(tx lock.Tx) error {
+			if tx.Revision() != want {
+				t.Errorf("Revision: %d, want %d", tx.Revision(), want)
+			}
+			return nil
+		})
+	}
+	put(t, s, "b", "one", "two", "three")
+	at(1)
+	update(t, s, func(tx lock.Txn) error {
+		if tx.Revision() != 1 {
+			t.Errorf("Revision in Update: %d", tx.Revision())
+		}
+		_, err := tx.Get("b", "one")
+		return err
+	})
+	at(1) // it wrote nothing
+	update(t, s, func(tx lock.Txn) error { return tx.Delete("b", "one") })
+	at(2)
+	_ = s.Update(t.Context(), func(tx lock.Txn) error { return errors.Join(tx.Put("b", "x", nil), errors.New("no")) })
+	at(2)
+	if k.Reopen != nil {
+		s = k.Reopen(t, s)
+		at(2)
+	}
+}
+
+func failure(t *testing.T, k Kind) {
+	s := k.Open(t)
+	put(t, s, "b", "kept")
+	own := errors.New("refused")
+	err := s.Update(t.Context(), func(tx lock.Txn) error {
+		return errors.Join(tx.Put("b", "lost", nil), tx.Delete("b", "kept"), tx.Put("new", "lost", nil), own)
+	})
+	if !errors.Is(err, own) {
+		t.Errorf("Update: %v", err)
+	}
+	for _, value := range []any{"a string", errors.New("an error"), nil} {
+		err := s.Update(t.Context(), func(tx lock.Txn) error {
+			_ = tx.Put("b", "lost", nil)
+			panic(value)
+		})
+		if !errors.Is(err, lock.ErrPanic) {
+			t.Errorf("Update that panics with %v: %v", value, err)
+		}
+	}
+	if err := s.View(t.Context(), func(lock.Tx) error { return own }); !errors.Is(err, own) {
+		t.Errorf("View: %v", err)
+	}
+	put(t, s, "b", "later") // the lock was released
+	view(t, s, func(tx lock.Tx) error {
+		if got, err := keys(tx, "b", lock.ScanOptions{}); got != "kept later" || err != nil {
+			t.Errorf("Scan: %q, %v", got, err)
+		}
+		if n, err := tx.Count("new"); n != 0 || err != nil {
+			t.Errorf("Count: %d, %v", n, err)
+		}
+		return nil
+	})
+}
+
+func limits(t *testing.T, k Kind) {
+	s := k.Open(t)
+	many := func(n int) func(lock.Txn) error {
+		return func(tx lock.Txn) error {
+			for i := range n {
+				// A refused write fails the update even if nobody looks.
+				_ = tx.Put("b", fmt.Sprintf("%03d", i), []byte("v"))
+				_ = tx.Put("b", fmt.Sprintf("%03d", i), []byte("the same key counts once"))
+			}
+			return nil
+		}
+	}
+	bytes := func(n int) func(lock.Txn) error {
+		return func(tx lock.Txn) error { return tx.Put("b", "key", make([]byte, n-len("key"))) }
+	}
+	for _, test := range []struct {
+		name string
+		fn   func(lock.Txn) error
+		ok   bool
+	}{
+		{"most keys", many(lock.MaxWrites), true}, {"one key more", many(lock.MaxWrites + 1), false},
+		{"most bytes", bytes(lock.MaxBytes), true}, {"one byte more", bytes(lock.MaxBytes + 1), false},
+		{"longest key", func(tx lock.Txn) error { return tx.Put("b", strings.Repeat("k", lock.MaxKey), nil) }, true},
+		{"longer key", func(tx lock.Txn) error { return tx.Put("b", strings.Repeat("k", lock.MaxKey+1), nil) }, false},
+	} {
+		err := s.Update(t.Context(), test.fn)
+		if test.ok && err != nil || !test.ok && !errors.Is(err, lock.ErrTooLarge) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	view(t, s, func(tx lock.Tx) error {
+		if n, err := tx.Count("b"); n != lock.MaxWrites+2 || err != nil || tx.Revision() != 3 {
+			t.Errorf("Count: %d, %v, revision %d", n, err, tx.Revision())
+		}
+		return nil
+	})
+}
+
+// snapshot checks that a View sees one state while updates go on.
+func snapshot(t *testing.T, k Kind) {
+	s := k.Open(t)
+	put(t, s, "b", "a")
+	begun, written := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(written)
+		<-begun
+		put(t, s, "b", "b", "c")
+	}()
+	view(t, s, func(tx lock.Tx) error {
+		close(begun)
+		<-written
+		if got, err := keys(tx, "b", lock.ScanOptions{}); got != "a" || err != nil || tx.Revision() != 1 {
+			t.Errorf("Scan: %q, %v, revision %d", got, err, tx.Revision())
+		}
+		return nil
+	})
+}
+
+func cancelled(t *testing.T, k Kind) {
+	s := k.Open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := s.Update(ctx, func(tx lock.Txn) error { return tx.Put("b", "k", nil) })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Update: %v", err)
+	}
+	if err := s.View(ctx, func(lock.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("View: %v", err)
+	}
+	view(t, s, func(tx lock.Tx) error {
+		if tx.Revision() != 0 {
+			t.Errorf("Revision: %d", tx.Revision())
+		}
+		return nil
+	})
+}
+
+// closing checks that Close waits for a running View and ends the store.
+func closing(t *testing.T, k Kind) {
+	s := k.Open(t)
+	put(t, s, "b", "k")
+	begun, end := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	var read error
+	wg.Go(func() {
+		_ = s.View(t.Context(), func(tx lock.Tx) error {
+			close(begun)
+			<-end
+			_, read = tx.Get("b", "k")
+			return nil
+		})
+	})
+	<-begun
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	close(end)
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	wg.Wait()
+	if read != nil {
+		t.Errorf("Get while closing: %v", read)
+	}
+	if err := s.View(t.Context(), func(lock.Tx) error { return nil }); err == nil {
+		t.Error("View after Close: no error")
+	}
+	if err := s.Update(t.Context(), func(lock.Txn) error { return nil }); err == nil {
+		t.Error("Update after Close: no error")
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close again: %v", err)
+	}
+}
