@@ -126,12 +126,17 @@ func (b *Bench) home() string {
 // Helm is one user's Helm: a binary and its own configuration and caches.
 type Helm struct {
 	*Bench
-	Major int
-	Dir   string // holds cache, config and data; also the working directory
+	Major  int
+	Binary string
+	Dir    string // holds cache, config and data; also the working directory
 }
 
 // Helm returns a Helm without repositories.
-func (b *Bench) Helm(major int) *Helm { return &Helm{Bench: b, Major: major, Dir: b.TempDir()} }
+func (b *Bench) Helm(major int) *Helm { return newHelm(b, major) }
+
+func newHelm(b *Bench, major int) *Helm {
+	return &Helm{Bench: b, Major: major, Binary: testtools.Helm(b, major), Dir: b.TempDir()}
+}
 
 // Env keeps Helm's files apart from the user's.
 func (h *Helm) Env() []string {
@@ -141,12 +146,11 @@ func (h *Helm) Env() []string {
 	}
 }
 
-// Try runs helm and returns what it answered.
+// Try runs helm and returns what it answered. It may be called concurrently.
 func (h *Helm) Try(args ...string) Result {
-	h.Helper()
-	r, err := Run(h.Context(), h.Dir, h.Env(), testtools.Helm(h, h.Major), args...)
+	r, err := Run(h.Context(), h.Dir, h.Env(), h.Binary, args...)
 	if err != nil {
-		h.Fatal(err)
+		return Result{Err: err.Error(), Code: -1}
 	}
 	return r
 }
@@ -167,7 +171,7 @@ func (b *Bench) EachHelm(t *testing.T, f func(t *testing.T, h *Helm)) {
 		t.Run(fmt.Sprintf("helm%d", major), func(t *testing.T) {
 			sub := *b
 			sub.TB = t
-			f(t, &Helm{Bench: &sub, Major: major, Dir: t.TempDir()})
+			f(t, newHelm(&sub, major))
 		})
 	}
 }
