@@ -196,7 +196,7 @@ func renderBoth(h *rig.Helm, c api.Chart, original, sealed []byte, digest string
 		if err := os.WriteFile(path, pkg, 0o644); err != nil {
 			return rig.Result{}, err
 		}
-		return h.Try("template", "x", path, "--set", oldSecrets(c.Name)), nil
+		return h.Try("template", "x", path, "--kube-version", "1.31.0", "--set", oldSecrets(c.Name)), nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, err
