@@ -130,6 +130,7 @@ func (g *group) execute() (err error) {
 	if !g.wrote {
 		return nil
 	}
+	g.seededFault()
 	return g.commit()
 }
 
