@@ -1,0 +1,290 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/yamledit"
+	"go.yaml.in/yaml/v4"
+)
+
+// What a field of Chart.yaml may hold.
+const (
+	isText    = "a text" // quoted where it looks like a number
+	isVersion = "a text or a number, kept as written"
+	isBool    = "true or false"
+	isTexts   = "a list of texts"
+	isTextMap = "a mapping of texts"
+	isPeople  = "a list of mappings with name, email and url"
+	isDeps    = "a list of dependencies"
+	isImports = "a list of texts or of mappings with child and parent"
+)
+
+var chartFields = map[string]string{
+	"apiVersion": isText, "name": isText, "version": isText, "appVersion": isVersion, "kubeVersion": isText,
+	"description": isText, "type": isText, "home": isText, "icon": isText, "condition": isText, "tags": isText,
+	"keywords": isTexts, "sources": isTexts, "maintainers": isPeople, "annotations": isTextMap,
+	"deprecated": isBool, "dependencies": isDeps,
+}
+
+var personFields = map[string]string{"name": isText, "email": isText, "url": isText}
+
+var dependencyFields = map[string]string{
+	"name": isText, "version": isText, "repository": isText, "condition": isText, "alias": isText,
+	"tags": isTexts, "enabled": isBool, "import-values": isImports,
+}
+
+var importFields = map[string]string{"child": isText, "parent": isText}
+
+// strict checks Chart.yaml and requirements.yaml beyond what Helm does.
+type strict struct {
+	file       string
+	appVersion string // as written
+}
+
+// parseYAML reads a YAML file under the shared budget.
+func (b *budget) parseYAML(file string, data []byte) (*yamledit.File, error) {
+	f, err := yamledit.Parse(data, yamledit.Limits{Depth: b.l.YAMLDepth, Nodes: max(1, b.l.YAMLNodes-b.nodes)})
+	switch {
+	case errors.Is(err, yamledit.ErrLimit):
+		return nil, refused("yaml-limit", "%s: %s", file, firstLine(err))
+	case err != nil:
+		return nil, refused("yaml", "%s: %s", file, firstLine(err))
+	}
+	b.nodes += f.Nodes()
+	return f, nil
+}
+
+// check returns the first fault.
+func (s *strict) check(data []byte, f *yamledit.File, requirements bool) error {
+	docs := f.Documents()
+	if bytes.Contains(bytes.ReplaceAll(data, []byte("\r\n"), nil), []byte("\r")) {
+		return s.fault(nil, "a lone carriage return; end lines with LF or CRLF")
+	}
+	if len(docs) != 1 || docs[0] == nil || docs[0].Kind != yaml.MappingNode {
+		return s.fault(nil, "want exactly one YAML document that is a mapping, it has %d", len(docs))
+	}
+	if tabbed(data) {
+		return s.fault(nil, "a tab between a key and its value; write a space")
+	}
+	if err := s.plainYAML(docs[0]); err != nil {
+		return err
+	}
+	fields := chartFields
+	if requirements {
+		fields = map[string]string{"dependencies": isDeps}
+	}
+	if err := s.fields(docs[0], fields, requirements); err != nil || requirements {
+		return err
+	}
+	return s.urls(docs[0])
+}
+
+func (s *strict) fault(n *yaml.Node, format string, a ...any) error {
+	where := s.file
+	if n != nil {
+		where = fmt.Sprintf("%s line %d", s.file, n.Line)
+	}
+	return refused("chart-yaml", "%s: %s", where, fmt.Sprintf(format, a...))
+}
+
+func tabbed(data []byte) bool {
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		t := bytes.TrimLeft(line, " -")
+		if bytes.HasPrefix(t, []byte("\t")) && len(bytes.TrimSpace(t)) > 0 || bytes.Contains(t, []byte(":\t")) {
+			return true
+		}
+	}
+	return false
+}
+
+// plainYAML refuses what readers disagree about: doubled keys, anchors,
+// aliases, merge keys, explicit tags.
+func (s *strict) plainYAML(n *yaml.Node) error {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return s.fault(n, "the alias %s; write the value out", quote("*"+n.Value))
+	case n.Anchor != "":
+		return s.fault(n, "the anchor %s; Chart.yaml takes none", quote("&"+n.Anchor))
+	case n.Style&yaml.TaggedStyle != 0:
+		return s.fault(n, "the tag %s; Chart.yaml takes none", quote(n.Tag))
+	}
+	seen := map[string]bool{}
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			if c.Kind != yaml.ScalarNode || c.ShortTag() != "!!str" {
+				return s.fault(c, "the key %s is not a text", quote(c.Value))
+			}
+			if seen[c.Value] {
+				return s.fault(c, "the key %s is given twice", quote(c.Value))
+			}
+			seen[c.Value] = true
+		}
+		if err := s.plainYAML(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fields checks a mapping against a table. Unknown keys pass unless only.
+func (s *strict) fields(n *yaml.Node, table map[string]string, only bool) error {
+	if n.Kind != yaml.MappingNode {
+		return s.fault(n, "want a mapping, got %s", quote(n.Value))
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		want, ok := table[key.Value]
+		if !ok {
+			for known := range chartFields {
+				if strings.EqualFold(known, key.Value) && (only || table[known] != "") {
+					if only {
+						return refused("identity", "%s line %d: the key %s does not belong here", s.file, key.Line, quote(key.Value))
+					}
+					return s.fault(key, "the key %s; write %s", quote(key.Value), known)
+				}
+			}
+			continue
+		}
+		if err := s.field(key.Value, value, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *strict) field(key string, n *yaml.Node, want string) error {
+	wrong := func() error { return s.fault(n, "%s is %s; want %s", key, quote(describe(n)), want) }
+	switch want {
+	case isVersion:
+		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+			return wrong()
+		}
+	case isText:
+		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+			return wrong()
+		}
+		if n.Style == 0 && yamledit.Typed(n.Value) {
+			return s.fault(n, `%s %s is read as a number, date or word: quote it, as in %s: "%s"`, key, n.Value, key, n.Value)
+		}
+	case isBool:
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+			return wrong()
+		}
+	case isTextMap:
+		if n.Kind != yaml.MappingNode {
+			return wrong()
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if err := s.field(key+"."+n.Content[i].Value, n.Content[i+1], isText); err != nil {
+				return err
+			}
+		}
+	default:
+		return s.list(key, n, want)
+	}
+	return nil
+}
+
+func (s *strict) list(key string, n *yaml.Node, want string) error {
+	if n.Kind != yaml.SequenceNode {
+		return s.fault(n, "%s is %s; want %s", key, quote(describe(n)), want)
+	}
+	for _, item := range n.Content {
+		var err error
+		switch {
+		case want == isTexts, want == isImports && item.Kind == yaml.ScalarNode:
+			err = s.field(key+" item", item, isText)
+		case want == isPeople:
+			err = s.fields(item, personFields, false)
+		case want == isImports:
+			err = s.fields(item, importFields, false)
+		default:
+			if err = s.fields(item, dependencyFields, false); err == nil {
+				err = s.repository(item)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	if n.ShortTag() == "!!null" {
+		return "empty"
+	}
+	return n.Value
+}
+
+// get returns a key's value.
+func get(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return &yaml.Node{}
+}
+
+func (s *strict) urls(root *yaml.Node) error {
+	all := slices.Concat([]*yaml.Node{get(root, "home"), get(root, "icon")}, get(root, "sources").Content)
+	for _, p := range get(root, "maintainers").Content {
+		all = append(all, get(p, "url"))
+	}
+	for _, n := range all {
+		if n.Value == "" {
+			continue
+		}
+		u, err := url.Parse(n.Value)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(n.Value, " \"<>\\^`{|}") {
+			return refused("url", "%s line %d: %s; want an http or https URL", s.file, n.Line, quote(n.Value))
+		}
+	}
+	return nil
+}
+
+// repository checks a dependency's name and where it comes from: a URL, a
+// path below file://, or a repository by name ("@name", "alias:name").
+func (s *strict) repository(dep *yaml.Node) error {
+	name, n := get(dep, "name"), get(dep, "repository")
+	bad := func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c))
+	}
+	if name.Value == "" || strings.ContainsFunc(name.Value, bad) || strings.HasPrefix(name.Value, ".") || strings.HasPrefix(name.Value, "-") {
+		return refused("dependencies", "%s line %d: dependency %s; want a chart name", s.file, dep.Line, quote(name.Value))
+	}
+	v := n.Value
+	if v == "" {
+		return nil
+	}
+	if short, ok := strings.CutPrefix(v, "@"); ok || strings.HasPrefix(v, "alias:") {
+		if short = strings.TrimPrefix(short, "alias:"); short != "" && !strings.ContainsFunc(short, bad) {
+			return nil
+		}
+	}
+	u, err := url.Parse(v)
+	safe := strings.Trim(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/?#[]@!&+,=%") == ""
+	if err == nil && safe {
+		switch u.Scheme {
+		case "http", "https", "oci":
+			if u.Host != "" {
+				return nil
+			}
+		case "file":
+			return nil
+		}
+	}
+	return refused("dependencies", "%s line %d: repository %s is not a usable URL", s.file, n.Line, quote(v))
+}

@@ -1,0 +1,292 @@
+package archive
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"chartd.dev/chartd/internal/ref"
+	"go.yaml.in/yaml/v4"
+)
+
+// placeholder is what a source tree holds before it is built.
+const placeholder = "set-by-chartpress"
+
+// place is one scalar of an image map.
+type place struct {
+	file  string
+	path  []string
+	value string
+	plain bool // without quotes
+}
+
+// imageMap is a mapping of the values that says something about an image.
+type imageMap struct {
+	file string
+	path []string
+	keys map[string]place // tag, name, repository, registry, digest
+}
+
+func (m *imageMap) value(key string) string { return m.keys[key].value }
+
+// isImage: any map with tag, and name or repository.
+func (m *imageMap) isImage() bool {
+	_, tag := m.keys["tag"]
+	return tag && (m.value("name") != "" || m.value("repository") != "")
+}
+
+// site is where an image's scalars are: each in the file that has the last
+// word on it.
+type site struct {
+	file string
+	path []string
+	keys map[string]place
+}
+
+var imageKeys = []string{"tag", "name", "repository", "registry", "digest"}
+
+// imageMaps collects the image maps of a values file.
+func imageMaps(file string, root *yaml.Node) map[string]*imageMap {
+	out := map[string]*imageMap{}
+	if root != nil {
+		collect(file, root, nil, out)
+	}
+	return out
+}
+
+func collect(file string, n *yaml.Node, path []string, out map[string]*imageMap) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if len(path) > 64 {
+		return
+	}
+	switch n.Kind {
+	case yaml.SequenceNode:
+		for i, c := range n.Content {
+			collect(file, c, append(path, strconv.Itoa(i)), out)
+		}
+	case yaml.MappingNode:
+		all := map[string]*yaml.Node{}
+		effective(n, all, 0)
+		m := &imageMap{file: file, path: slices.Clone(path), keys: map[string]place{}}
+		for _, key := range imageKeys {
+			v := all[key]
+			if v != nil && v.Kind == yaml.AliasNode {
+				v = v.Alias
+			}
+			if v == nil || v.Kind != yaml.ScalarNode {
+				continue
+			}
+			p := place{file, append(slices.Clone(path), key), v.Value, v.Style == 0}
+			if v.ShortTag() == "!!null" {
+				p.value = ""
+			}
+			m.keys[key] = p
+		}
+		if len(m.keys) > 0 {
+			out[joined(path)] = m
+		}
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			collect(file, all[key], append(path, key), out)
+		}
+	}
+}
+
+// effective fills all with the keys of a mapping, merged ones below its own.
+func effective(n *yaml.Node, all map[string]*yaml.Node, depth int) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if depth > 8 {
+		return
+	}
+	if n.Kind == yaml.SequenceNode {
+		for i := len(n.Content) - 1; i >= 0; i-- {
+			effective(n.Content[i], all, depth+1)
+		}
+		return
+	}
+	for _, merge := range []bool{true, false} {
+		for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+			switch k := n.Content[i]; {
+			case k.Tag == "!!merge":
+				if merge {
+					effective(n.Content[i+1], all, depth+1)
+				}
+			case !merge:
+				all[k.Value] = n.Content[i+1]
+			}
+		}
+	}
+}
+
+func joined(path []string) string { return strings.Join(path, "\x00") }
+
+// found is an image on the way up through the charts that hold its owner.
+type found struct {
+	Image
+	full   []string // path of the map in the values of the chart looked at
+	prefix int      // leading elements of full that name subcharts
+	open   bool     // below a dependency that the package does not hold
+}
+
+// images lists the images of a chart and of the charts packed in it.
+func (c *chart) images() []found {
+	var out []found
+	under := c.subKeys()
+	for _, key := range slices.Sorted(maps.Keys(c.values)) {
+		m := c.values[key]
+		if !m.isImage() || len(m.path) > 0 && under[m.path[0]] {
+			continue
+		}
+		out = append(out, c.own(m))
+	}
+	taken := map[string]bool{}
+	for _, use := range c.uses() {
+		for _, f := range use.chart.images() {
+			f.full = append([]string{use.key}, f.full...)
+			f.prefix++
+			if m := c.values[joined(f.full)]; m != nil {
+				f.override(m, use.chart)
+			}
+			taken[joined(f.full)] = true
+			out = append(out, f)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.values)) {
+		m := c.values[key]
+		if m.isImage() && len(m.path) > 0 && under[m.path[0]] && !taken[key] {
+			f := c.own(m)
+			f.Override, f.prefix, f.open = true, 1, true
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (c *chart) own(m *imageMap) found {
+	f := found{full: m.path}
+	f.site = site{m.file, m.path, maps.Clone(m.keys)}
+	f.fill(c.meta.AppVersion)
+	return f
+}
+
+// override applies a wrapper's values over those of the chart that owns the
+// image.
+func (f *found) override(m *imageMap, owner *chart) {
+	if !f.Override {
+		f.Base = f.Repository
+		if f.Tag != "" {
+			f.Base += ":" + f.Tag
+		}
+	}
+	keys := maps.Clone(f.site.keys)
+	maps.Copy(keys, m.keys)
+	f.site = site{m.file, m.path, keys}
+	f.Override = true
+	f.fill(owner.meta.AppVersion)
+}
+
+// fill reads the image from its scalars.
+func (f *found) fill(appVersion string) {
+	s := f.site
+	f.File, f.Path, f.Problem = s.file, strings.Join(s.path, "."), ""
+	name := s.keys["repository"].value
+	if name == "" {
+		name = s.keys["name"].value
+	}
+	if host := s.keys["registry"].value; host != "" {
+		name = host + "/" + name
+	}
+	tag, digest, _ := strings.Cut(s.keys["tag"].value, "@")
+	if d := s.keys["digest"].value; d != "" {
+		digest = d
+	}
+	f.Repository, f.Tag, f.Digest = name, tag, digest
+	if tag == "" && digest == "" {
+		f.Tag = appVersion
+	}
+	r, err := ref.ParseRepository(name)
+	if err == nil {
+		f.Repository = r.String()
+	}
+	switch {
+	case tag == placeholder || strings.Contains(name, placeholder):
+		f.Problem = fmt.Sprintf("the tag is %q, which the chart's build has to replace", placeholder)
+	case err != nil:
+		f.Problem = firstLine(err)
+	case f.Tag == "" && digest == "":
+		f.Problem = "it has no tag, and the chart no appVersion"
+	case f.Tag != "" && !ref.ValidTag(f.Tag):
+		f.Problem = fmt.Sprintf("%q is not a tag", f.Tag)
+	}
+	if digest != "" && f.Problem == "" {
+		if _, err := ref.ParseDigest(digest); err != nil {
+			f.Problem = firstLine(err)
+		}
+	}
+}
+
+// role names the image: its path without a last "image".
+func (f *found) role() string {
+	path := f.full
+	if len(path) > 0 && path[len(path)-1] == "image" {
+		path = path[:len(path)-1]
+	}
+	if len(path) == 0 {
+		return "main"
+	}
+	return strings.Join(path, ".")
+}
+
+// isHub: the hub image of the chart, of a chart packed in it, or of one it
+// depends on.
+func (f *found) isHub() bool {
+	rest := f.full[f.prefix:]
+	if f.open && len(rest) >= 2 {
+		rest = rest[len(rest)-2:]
+	}
+	return joined(rest) == joined([]string{"hub", "image"}) || joined(rest) == "hub"
+}
+
+// assignRoles gives every image its role and marks the required one. Of
+// several hub images the one with the fewest subcharts above it is "hub",
+// then the first by path; the others keep their whole path.
+func assignRoles(all []found) (images []Image, warnings []string) {
+	slices.SortStableFunc(all, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.prefix, b.prefix), cmp.Compare(len(a.full), len(b.full)), slices.Compare(a.full, b.full))
+	})
+	byRole := map[ref.Role]int{}
+	for _, f := range all {
+		name := f.role()
+		if f.isHub() {
+			if _, ok := byRole["hub"]; !ok {
+				name = "hub"
+			} else {
+				warnings = append(warnings, fmt.Sprintf("several hub images: %s in %s is not the required one", f.Path, f.File))
+			}
+		}
+		role, err := ref.ParseRole(name)
+		if _, ok := byRole[role]; ok || err != nil {
+			role, err = ref.ParseRole(strings.Join(f.full, "."))
+		}
+		if _, ok := byRole[role]; ok || err != nil {
+			warnings = append(warnings, fmt.Sprintf("the image at %s in %s cannot be a role and is left out", f.Path, f.File))
+			continue
+		}
+		f.Role = role
+		byRole[role] = len(images)
+		images = append(images, f.Image)
+	}
+	if i, ok := byRole["hub"]; ok {
+		images[i].Required = true
+	} else if i, ok := byRole["main"]; ok {
+		images[i].Required = true
+	}
+	slices.SortFunc(images, func(a, b Image) int { return cmp.Compare(a.Role, b.Role) })
+	return images, warnings
+}

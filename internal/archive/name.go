@@ -1,0 +1,82 @@
+package archive
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// quote prints a name from outside, shortened.
+func quote(s string) string {
+	if len(s) > 120 {
+		s = s[:120] + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// checkPath passes names that mean the same file on every system.
+func (t *tarReader) checkPath(name string) error {
+	l := t.b.l
+	if len(name) > l.Path {
+		return refused("tar-path", "%s has more than %d bytes", quote(name), l.Path)
+	}
+	elems := strings.Split(name, "/")
+	if len(elems) > l.Depth {
+		return refused("tar-path", "%s is more than %d directories deep", quote(name), l.Depth)
+	}
+	if !utf8.ValidString(name) {
+		return refused("tar-path", "%s is not UTF-8", quote(name))
+	}
+	for _, e := range elems {
+		if e == "" || e == "." || e == ".." {
+			return refused("tar-path", "%s is not a plain path below the chart's directory", quote(name))
+		}
+		if len(e) > l.PathElement {
+			return refused("tar-path", "an element of %s has more than %d bytes", quote(name), l.PathElement)
+		}
+		if why := badElement(e); why != "" {
+			return refused("tar-path", "%s: %s", quote(name), why)
+		}
+	}
+	return nil
+}
+
+// badElement says what is wrong with one path element, or "".
+func badElement(e string) string {
+	for _, r := range e {
+		switch {
+		case strings.ContainsRune(`\:*?"<>|`, r):
+			return "the character " + strconv.QuoteRune(r) + " is not portable"
+		case r != ' ' && !unicode.IsPrint(r):
+			return "invisible characters"
+		}
+	}
+	if strings.HasSuffix(e, ".") || strings.HasSuffix(e, " ") {
+		return "a name may not end in a dot or a space"
+	}
+	base, _, _ := strings.Cut(strings.ToUpper(e), ".")
+	switch base {
+	case "CON", "PRN", "AUX", "NUL":
+		return "a reserved device name"
+	}
+	if len(base) == 4 && (strings.HasPrefix(base, "COM") || strings.HasPrefix(base, "LPT")) && base[3] >= '0' && base[3] <= '9' {
+		return "a reserved device name"
+	}
+	short, _, _ := strings.Cut(e, ".")
+	if i := strings.LastIndexByte(short, '~'); i >= 0 && i < len(short)-1 && strings.Trim(short[i+1:], "0123456789") == "" {
+		return "the name looks like a short file name"
+	}
+	return ""
+}
+
+// fold maps names that differ only in case to one string.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, s)
+}

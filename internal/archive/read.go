@@ -1,0 +1,380 @@
+package archive
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/ref"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	maxLock   = 1 << 20
+	maxReadme = 1 << 20
+)
+
+// reader reads one package with everything packed in it.
+type reader struct {
+	o        Options
+	b        *budget
+	newest   time.Time
+	warnings []string
+	template func(name string, data []byte) // nil where nobody wants them
+}
+
+// Read checks a package and says what it is. Memory is bounded: of all files
+// only those that File returns are kept.
+func Read(data []byte, o Options) (*Package, error) {
+	p, _, err := read(data, o, nil)
+	return p, err
+}
+
+// Templates returns the files below templates/ of the top chart, as they are.
+func Templates(data []byte, o Options) ([]File, error) {
+	var out []File
+	_, _, err := read(data, o, func(name string, data []byte) { out = append(out, File{name, data}) })
+	return out, err
+}
+
+func read(data []byte, o Options, template func(string, []byte)) (*Package, *chart, error) {
+	o.Limits = o.Limits.orDefault()
+	if int64(len(data)) > o.Limits.Packed {
+		return nil, nil, tooLarge("package-size", "%d bytes, at most %d", len(data), o.Limits.Packed)
+	}
+	if isZip(data) {
+		return nil, nil, refused("polyglot", "the file is a gzip and a zip file at once")
+	}
+	r := &reader{o: o, b: &budget{l: o.Limits, packed: int64(len(data))}, template: template}
+	top, err := r.archive(bytes.NewReader(data), "", 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read package: %w", err)
+	}
+	p, err := r.pkg(data, top)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read package: %w", err)
+	}
+	return p, top, nil
+}
+
+func (r *reader) pkg(data []byte, top *chart) (*Package, error) {
+	m := top.meta
+	p := &Package{
+		APIVersion: m.APIVersion, AppVersion: top.appVersion, Type: m.Type, Description: m.Description,
+		Deprecated: m.Deprecated, Annotations: m.Annotations,
+		Digest: ref.DigestOf(data), Size: int64(len(data)), NewestFile: r.newest, files: top.kept,
+	}
+	var err error
+	if p.Chart, err = ref.ParseChartVersion(m.Name, m.Version); err != nil {
+		if !r.o.Lenient {
+			rule := "version"
+			if ref.CheckChartName(m.Name) != nil {
+				rule = "name"
+			}
+			return nil, refused(rule, "%s", err)
+		}
+		p.Lenient = true
+		if p.Chart, err = ref.ParseImported(m.Name, m.Version); err != nil {
+			return nil, refused("identity", "%s", err)
+		}
+	}
+	if p.Content, err = top.content(); err != nil {
+		return nil, err
+	}
+	var warnings []string
+	p.Images, warnings = assignRoles(top.images())
+	r.warnings = append(r.warnings, warnings...)
+	for _, i := range p.Images {
+		if !i.Required || i.Problem == "" {
+			continue
+		}
+		if i.Tag == placeholder && !r.o.Lenient {
+			return nil, refused("image-placeholder", "%s in %s: %s", i.Path, i.File, i.Problem)
+		}
+		r.warn("the image of role %s (%s in %s) cannot be bound: %s", i.Role, i.Path, i.File, i.Problem)
+	}
+	r.crossCheck(m.Annotations["artifacthub.io/images"], p.Images)
+	p.Warnings = r.warnings
+	return p, nil
+}
+
+// warn keeps a remark; a package cannot make us keep very many.
+func (r *reader) warn(format string, a ...any) {
+	if len(r.warnings) < 50 {
+		r.warnings = append(r.warnings, fmt.Sprintf(format, a...))
+	}
+}
+
+// soft turns a fault that Helm accepts into a warning where that is wanted.
+func (r *reader) soft(err error) error {
+	if err == nil || !r.o.Lenient {
+		return err
+	}
+	r.warn("%s", err)
+	return nil
+}
+
+// crossCheck compares the images with what the annotation says.
+func (r *reader) crossCheck(annotation string, images []Image) {
+	var list []struct {
+		Image string `json:"image"`
+	}
+	if annotation == "" {
+		return
+	}
+	if f, err := r.b.parseYAML("artifacthub.io/images", []byte(annotation)); err != nil || f == nil ||
+		yaml.Unmarshal([]byte(annotation), &list) != nil {
+		r.warn("the annotation artifacthub.io/images is not a list of images")
+		return
+	}
+	for _, i := range images {
+		var named []string
+		for _, l := range list {
+			at, err := ref.ParseReference(l.Image)
+			if err == nil && at.Repository.String() == i.Repository {
+				named = append(named, at.Tag)
+			}
+		}
+		if len(named) > 0 && !slices.Contains(named, i.Tag) {
+			r.warn("the values name %s:%s, the annotation artifacthub.io/images the tag %s", i.Repository, i.Tag, quote(named[0]))
+		}
+	}
+}
+
+// archive walks one package, the outer one or a packed one. where is "" or
+// the path of the packed one with a "!" behind it.
+func (r *reader) archive(src byteReader, where string, depth int) (*chart, error) {
+	m, err := openMember(src, r.b)
+	if err != nil {
+		return nil, err
+	}
+	t := &tarReader{r: m, b: r.b, lenient: r.o.Lenient}
+	top, w := newChart(where, where == ""), &walk{seen: map[uint64]uint64{}}
+	for {
+		h, err := t.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		rel, err := w.add(h)
+		if err != nil {
+			return nil, err
+		}
+		if h.dir {
+			continue
+		}
+		if h.mtime.After(r.newest) {
+			r.newest = h.mtime
+		}
+		if err := r.file(top, rel, t, depth); err != nil {
+			return nil, err
+		}
+	}
+	if !w.files {
+		return nil, refused("no-files", "the archive has no files")
+	}
+	if err := r.finish(top); err != nil {
+		return nil, err
+	}
+	if top.meta.Name != w.root {
+		return nil, refused("tar-root", "the files are in the directory %s, the chart is called %s", quote(w.root), quote(top.meta.Name))
+	}
+	return top, nil
+}
+
+// file takes in one file; rel is its path below the top directory.
+func (r *reader) file(top *chart, rel string, t *tarReader, depth int) error {
+	c, name := top, rel
+	for {
+		below, ok := strings.CutPrefix(name, "charts/")
+		if !ok || path.Ext(name) == ".prov" {
+			return r.plain(c, name, t)
+		}
+		first, rest, deeper := strings.Cut(below, "/")
+		switch {
+		case first[0] == '.' || first[0] == '_':
+			return nil // Helm skips it, and its re-save loses it
+		case !deeper && path.Ext(first) == ".tgz":
+			return r.packed(c, name, t, depth)
+		case !deeper || path.Ext(first) == ".tgz":
+			return refused("nested-chart", "%s is neither a chart nor in one", quote(rel))
+		}
+		c, name = c.sub(first), rest
+	}
+}
+
+// packed reads a package in a package.
+func (r *reader) packed(c *chart, name string, t *tarReader, depth int) error {
+	where := c.where + name
+	if depth >= r.b.l.Nested {
+		return refused("nesting", "%s: packages nested deeper than %d", quote(where), r.b.l.Nested)
+	}
+	src := &tarBytes{t: t}
+	sub, err := r.archive(src, where+"!", depth+1)
+	if src.err != nil && src.err != io.EOF {
+		return src.err // the outer stream's own fault
+	}
+	if err != nil {
+		if errors.Is(err, ErrMalformed) {
+			return refused("nesting", "%s is not a readable package: %s", quote(where), firstLine(err))
+		}
+		return fmt.Errorf("%s: %w", quote(where), err)
+	}
+	c.subs[path.Base(name)] = sub
+	return nil
+}
+
+// plain takes in a file of the chart c itself.
+func (r *reader) plain(c *chart, name string, t *tarReader) error {
+	most, keep := int64(0), true
+	switch name {
+	case "Chart.yaml", "requirements.yaml":
+		most = r.b.l.ChartYAML
+	case "Chart.lock", "requirements.lock":
+		most = maxLock
+	case "values.yaml":
+		most = r.b.l.File
+	case "README.md":
+		keep = c.top && t.left <= maxReadme
+		most = r.b.l.File
+	case "values.schema.json":
+		return r.schema(c, name, t)
+	default:
+		keep = r.template != nil && c.top && strings.HasPrefix(name, "templates/")
+		most = r.b.l.File
+	}
+	if t.left > most {
+		return tooLarge("file-size", "%s has %d bytes, at most %d", quote(c.where+name), t.left, most)
+	}
+	if !keep {
+		return c.hash(name, t)
+	}
+	data := make([]byte, t.left)
+	if _, err := io.ReadFull(t, data); err != nil {
+		return truncated(err)
+	}
+	if strings.HasPrefix(name, "templates/") {
+		r.template(name, data)
+	}
+	if err := c.hash(name, bytes.NewReader(data)); err != nil {
+		return err
+	}
+	return r.keep(c, name, data)
+}
+
+func (r *reader) keep(c *chart, name string, data []byte) error {
+	if c.top && !strings.HasPrefix(name, "templates/") {
+		c.kept[name] = data
+	}
+	data = bytes.TrimPrefix(data, []byte(bom))
+	switch name {
+	case "values.yaml":
+		return r.values(c, data)
+	case "Chart.yaml":
+		c.chartYAML = data
+	case "requirements.yaml":
+		c.requirements = data
+	case "Chart.lock", "requirements.lock":
+		if _, err := r.b.parseYAML(c.where+name, data); err != nil {
+			return err
+		}
+		lock, _, err := readLock(c.where+name, data)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(lock)
+		c.lock = &sum
+	}
+	return nil
+}
+
+// values reads a values file for its image maps.
+func (r *reader) values(c *chart, data []byte) error {
+	file := c.where + "values.yaml"
+	f, err := r.b.parseYAML(file, data)
+	if err != nil {
+		return err
+	}
+	var any map[string]any
+	if err := yaml.Unmarshal(data, &any); err != nil {
+		return refused("values", "%s: Helm cannot read it: %s", file, firstLine(err))
+	}
+	docs := f.Documents()
+	if len(docs) > 1 {
+		if err := r.soft(refused("values", "%s has %d YAML documents, and Helm reads only the first", file, len(docs))); err != nil {
+			return err
+		}
+	}
+	if len(docs) > 0 {
+		c.values = imageMaps(file, docs[0])
+	}
+	return nil
+}
+
+func (r *reader) schema(c *chart, name string, t *tarReader) error {
+	h := newFileHash()
+	err := checkJSONObject(io.TeeReader(t, h))
+	if own(err) {
+		return err
+	}
+	if err != nil {
+		if err := r.soft(refused("schema", "%s%s is not a JSON object", c.where, name)); err != nil {
+			return err
+		}
+	}
+	if _, err := io.Copy(h, t); err != nil {
+		return err
+	}
+	c.files = append(c.files, fileSum{name, h.sum()})
+	return nil
+}
+
+// finish reads identity, once the whole directory of a chart was seen.
+func (r *reader) finish(c *chart) error {
+	for _, name := range c.subNames() {
+		if s := c.subs[name]; s.meta == nil {
+			if err := r.finish(s); err != nil {
+				return err
+			}
+		}
+	}
+	file := c.where + "Chart.yaml"
+	if c.chartYAML == nil {
+		return refused("chart-yaml", "there is no %s", quote(file))
+	}
+	s := &strict{file: file}
+	f, err := r.b.parseYAML(file, c.chartYAML)
+	if err != nil {
+		return err
+	}
+	if err := r.soft(s.check(c.chartYAML, f, false)); err != nil {
+		return err
+	}
+	if c.requirements != nil {
+		s.file = c.where + "requirements.yaml"
+		f, err := r.b.parseYAML(s.file, c.requirements)
+		if err != nil {
+			return err
+		}
+		if err := r.soft(s.check(c.requirements, f, true)); err != nil {
+			return err
+		}
+	}
+	if c.meta, err = readMetadata(file, c.chartYAML, c.requirements); err != nil {
+		return err
+	}
+	c.appVersion = c.meta.AppVersion
+	if docs := f.Documents(); len(docs) > 0 && docs[0] != nil {
+		r.texts(c, file, docs[0])
+	}
+	c.chartYAML, c.requirements = nil, nil
+	return nil
+}

@@ -1,0 +1,292 @@
+package archive
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const block = 512
+
+// tarReader walks a tar stream. Only regular files and directories pass, each
+// with at most one extended header, and only where every reader would see the
+// same name and size.
+type tarReader struct {
+	r       io.Reader
+	b       *budget
+	lenient bool
+	left    int64 // of the current file's data
+	pad     int64
+	padding [block]byte
+	tail    int64 // bytes from the first zero block on
+}
+
+// header is one file or directory.
+type header struct {
+	name  string // without the slash at a directory's end
+	dir   bool
+	size  int64
+	mtime time.Time // zero where the archive has none
+	raw   []byte    // the header blocks as read, the last one the file's own
+	pax   map[string]string
+	long  string // GNU long name
+}
+
+// next returns the next file or directory; io.EOF after a proper end.
+func (t *tarReader) next() (*header, error) {
+	if err := t.skip(); err != nil {
+		return nil, err
+	}
+	h := &header{}
+	for {
+		var rec [block]byte
+		if _, err := io.ReadFull(t.r, rec[:]); err != nil {
+			return nil, truncated(err)
+		}
+		if rec == ([block]byte{}) {
+			if h.raw != nil {
+				return nil, malformed("tar-header", "an extended header without a file")
+			}
+			return nil, t.end()
+		}
+		if t.b.entries++; t.b.entries > t.b.l.Entries {
+			return nil, tooLarge("tar-entries", "more than %d files and directories", t.b.l.Entries)
+		}
+		h.raw = append(h.raw, rec[:]...)
+		done, err := t.header(h, rec[:])
+		if err != nil || done {
+			return h, err
+		}
+	}
+}
+
+// header takes in one header block; done after the file's own one.
+func (t *tarReader) header(h *header, rec []byte) (done bool, err error) {
+	size, err := checkBlock(rec)
+	if err != nil {
+		return false, err
+	}
+	extended := h.pax != nil || h.long != ""
+	switch kind := rec[156]; kind {
+	case 'x', 'g':
+		if extended {
+			return false, refused("tar-pax", "two extended headers for one file")
+		}
+		return false, t.paxHeader(h, kind, size)
+	case 'L':
+		if extended {
+			return false, refused("tar-pax", "two extended headers for one file")
+		}
+		data, err := t.extension(h, size, int64(t.b.l.Path)+1)
+		if err != nil {
+			return false, err
+		}
+		h.long = strings.TrimRight(string(data), "\x00")
+		if h.long == "" {
+			return false, refused("tar-path", "an empty long name")
+		}
+		return false, nil
+	case '0', 0, '5':
+		h.size, h.dir = size, kind == '5'
+		return true, t.file(h, rec, kind)
+	default:
+		return false, refused("tar-type", "%s is of type %q; only files and directories may be in a package", quote(cstring(rec[:100])), string(kind))
+	}
+}
+
+// file fills in name, size and time of the file's own header.
+func (t *tarReader) file(h *header, rec []byte, kind byte) error {
+	name, err := blockName(rec)
+	if err != nil {
+		return err
+	}
+	if h.long != "" {
+		if !strings.HasPrefix(h.long, name) {
+			return refused("tar-pax", "long name %s for header name %s", quote(h.long), quote(name))
+		}
+		name = h.long
+	}
+	if p, ok := h.pax["path"]; ok {
+		if !sameName(name, p) {
+			return refused("tar-pax", "extended header path %s for header name %s", quote(p), quote(name))
+		}
+		name = p
+	}
+	if s, ok := h.pax["size"]; ok && s != strconv.FormatInt(h.size, 10) {
+		return refused("tar-pax", "extended header size %s for header size %d of %s", quote(s), h.size, quote(name))
+	}
+	if strings.HasSuffix(name, "/") && kind == 0 {
+		h.dir = true
+	}
+	if h.dir {
+		name = strings.TrimSuffix(name, "/")
+		if h.size != 0 {
+			return refused("tar-type", "directory %s has %d bytes of data", quote(name), h.size)
+		}
+	}
+	if h.size > t.b.l.File {
+		return tooLarge("file-size", "%s has %d bytes, at most %d", quote(name), h.size, t.b.l.File)
+	}
+	h.name = name
+	h.mtime = fileTime(rec[136:148], h.pax["mtime"])
+	t.left, t.pad = h.size, -h.size&(block-1)
+	return t.checkPath(name)
+}
+
+// Read reads the current file's data.
+func (t *tarReader) Read(p []byte) (int, error) {
+	if t.left == 0 {
+		return 0, io.EOF
+	}
+	if int64(len(p)) > t.left {
+		p = p[:t.left]
+	}
+	n, err := t.r.Read(p)
+	t.left -= int64(n)
+	if err != nil && n == 0 {
+		return 0, truncated(err)
+	}
+	return n, nil
+}
+
+func (t *tarReader) skip() error {
+	if t.left > 0 {
+		if _, err := io.Copy(io.Discard, t); err != nil {
+			return err
+		}
+	}
+	if t.pad > 0 {
+		if _, err := io.ReadFull(t.r, t.padding[:t.pad]); err != nil {
+			return truncated(err)
+		}
+		t.pad = 0
+	}
+	return nil
+}
+
+// end reads to the end: a second zero block must follow the first, and
+// nothing but zeros after that.
+func (t *tarReader) end() error {
+	t.tail = block
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := t.r.Read(buf)
+		if len(bytes.Trim(buf[:n], "\x00")) > 0 {
+			if t.tail < 2*block {
+				return malformed("tar-header", "a single zero block inside the archive")
+			}
+			return refused("trailing-data", "data after the end of the tar archive")
+		}
+		t.tail += int64(n)
+		if err == io.EOF && t.tail < 2*block {
+			return malformed("truncated", "the tar archive has no proper end")
+		}
+		if err != nil {
+			if err != io.EOF {
+				err = truncated(err)
+			}
+			return err
+		}
+	}
+}
+
+// checkBlock checks a header's checksum and numbers and returns its size.
+func checkBlock(rec []byte) (int64, error) {
+	want, ok := number(rec[148:156])
+	sum := int64(8 * ' ')
+	for i, c := range rec {
+		if i < 148 || i >= 156 {
+			sum += int64(c)
+		}
+	}
+	if !ok || want != sum {
+		return 0, malformed("tar-header", "wrong checksum: not a tar archive, or a damaged one")
+	}
+	fields := [][]byte{rec[100:108], rec[108:116], rec[116:124], rec[136:148]}
+	if string(rec[257:262]) == "ustar" {
+		fields = append(fields, rec[329:337], rec[337:345])
+	}
+	for _, f := range fields {
+		if _, ok := number(f); !ok {
+			return 0, malformed("tar-header", "a number of the header is not readable: %q", f)
+		}
+	}
+	size, ok := number(rec[124:136])
+	if !ok || size < 0 {
+		return 0, malformed("tar-header", "the size is not readable: %q", rec[124:136])
+	}
+	return size, nil
+}
+
+// number reads an octal or, with the first bit set, a base-256 number.
+func number(f []byte) (int64, bool) {
+	if f[0]&0x80 == 0 {
+		s := cstring(bytes.Trim(f, " \x00"))
+		if s == "" {
+			return 0, true
+		}
+		n, err := strconv.ParseUint(s, 8, 63)
+		return int64(n), err == nil
+	}
+	negative := f[0]&0x40 != 0
+	var n uint64
+	for i, c := range f {
+		if negative {
+			c = ^c
+		}
+		if i == 0 {
+			c &= 0x7f
+		}
+		if n>>55 > 0 {
+			return 0, false
+		}
+		n = n<<8 | uint64(c)
+	}
+	if negative {
+		return int64(^n), true
+	}
+	return int64(n), true
+}
+
+// blockName joins prefix and name where the format has a prefix.
+func blockName(rec []byte) (string, error) {
+	name := cstring(rec[:100])
+	if len(bytes.Trim(rec[len(name):100], "\x00")) > 0 {
+		return "", refused("tar-path", "the name %s goes on after a NUL", quote(name))
+	}
+	switch magic := string(rec[257:265]); {
+	case magic == "ustar\x0000" && string(rec[508:512]) != "tar\x00":
+		prefix := cstring(rec[345:500])
+		if len(bytes.Trim(rec[345+len(prefix):500], "\x00")) > 0 {
+			return "", refused("tar-path", "the name prefix %s goes on after a NUL", quote(prefix))
+		}
+		if prefix != "" {
+			name = prefix + "/" + name
+		}
+	case len(bytes.Trim(rec[345:], "\x00")) > 0 || strings.HasPrefix(magic, "ustar\x00"):
+		return "", refused("tar-header", "%s: a tar format that readers understand differently", quote(name))
+	}
+	return name, nil
+}
+
+func cstring(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+// fileTime is a file's date; 1970 (a time of zero, in any time zone) is none.
+func fileTime(field []byte, pax string) time.Time {
+	secs, _ := number(field)
+	if whole, _, _ := strings.Cut(pax, "."); whole != "" {
+		secs, _ = strconv.ParseInt(whole, 10, 64)
+	}
+	t := time.Unix(secs, 0).UTC()
+	if t.Year() <= 1970 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
+}
