@@ -15,13 +15,16 @@ STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
 BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat
 REGISTRY := internal/tools/install-registry.sh
 
-.PHONY: build demo test check fmt lint fuzz bench soak tools clean
+.PHONY: build demo playground test check fmt lint fuzz bench soak tools clean
 
 build: ## bin/chartd and bin/chartctl
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/chartd ./cmd/chartctl
 
 demo: ## two hubs, their pins, and plain Helm, in under two minutes
 	go run ./internal/demo
+
+playground: ## the demo's server and registry, left running
+	go run ./internal/demo -serve
 
 tools: ## the real programs that the end-to-end tests drive
 	@command -v docker-registry >/dev/null || ls /usr/bin/docker-registry >/dev/null 2>&1 || bash $(REGISTRY)

@@ -114,7 +114,7 @@ var built sync.Map // name and tags -> func() (string, error)
 func project(t testing.TB, name, tags string) string {
 	t.Helper()
 	once, _ := built.LoadOrStore(name+" "+tags, sync.OnceValues(func() (string, error) {
-		return buildProject(context.WithoutCancel(t.Context()), name, tags)
+		return BuildProject(context.WithoutCancel(t.Context()), name, tags)
 	}))
 	path, err := once.(func() (string, error))()
 	if err != nil {
@@ -123,9 +123,10 @@ func project(t testing.TB, name, tags string) string {
 	return path
 }
 
-// buildProject names the binary by its content, so that a build never
+// BuildProject builds chartd or chartctl of this tree, with extra build tags if
+// they are not empty. It names the binary by its content, so that a build never
 // overwrites one that another test process is running.
-func buildProject(ctx context.Context, name, tags string) (string, error) {
+func BuildProject(ctx context.Context, name, tags string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err

@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/testtools"
+)
+
+const cliHead = `# Commands
+
+What each command prints for ` + "`--help`" + `. Exit codes of ` + "`chartctl`" + ` are in the
+[API reference](api.md#errors).
+`
+
+// cliReference walks both programs' commands.
+func cliReference(t *testing.T) []byte {
+	var out bytes.Buffer
+	out.WriteString(cliHead)
+	for _, program := range []string{"chartctl", "chartd"} {
+		binary := testtools.Chartctl(t)
+		if program == "chartd" {
+			binary = testtools.Chartd(t)
+		}
+		walkHelp(t, &out, binary, program, nil)
+	}
+	return out.Bytes()
+}
+
+func walkHelp(t *testing.T, out *bytes.Buffer, binary, program string, path []string) {
+	t.Helper()
+	r, err := rig.Run(t.Context(), "", []string{"COLUMNS=100"}, binary, append(path, "--help")...)
+	if err != nil || r.Code != 0 {
+		t.Fatalf("%s %s --help: %v, exit %d\n%s", program, strings.Join(path, " "), err, r.Code, r.Text())
+	}
+	title := strings.Join(append([]string{program}, path...), " ")
+	fmt.Fprintf(out, "\n## %s\n\n```text\n%s\n```\n", title, strings.TrimSpace(r.Out))
+	for _, name := range subcommands(r.Out) {
+		if name != "help" && name != "completion" {
+			walkHelp(t, out, binary, program, append(append([]string(nil), path...), name))
+		}
+	}
+}
+
+var commandLine = regexp.MustCompile(`^  ([a-z][a-z-]*) {2,}\S`)
+
+// subcommands reads the names from the lists of commands that help prints.
+func subcommands(help string) []string {
+	var out []string
+	in := false
+	for line := range strings.Lines(help) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasSuffix(line, ":") {
+			in = strings.Contains(line, "ommands") || !strings.Contains(line, "lags") && !strings.Contains(line, "sage") && !strings.Contains(line, "xample")
+			continue
+		}
+		if m := commandLine.FindStringSubmatch(line); in && m != nil {
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
+const configHead = `# Configuration of chartd
+
+Each option is a flag of ` + "`chartd serve`" + `, an environment variable, and a key of the
+YAML file that ` + "`--config`" + ` names (keys are the flags without dashes in front). A
+flag goes before the environment, that before the file, that before the default.
+Sizes take the units KiB, MiB and GiB; durations are written as 30s, 5m or 1h.
+
+` + "```yaml" + `
+# chartd.yaml
+listen: 127.0.0.1:8879
+data: /var/lib/chartd
+registry-mirror:
+  - docker.io=mirror.example.edu
+` + "```" + `
+
+## Options
+
+` + "```text" + `
+`
+
+func configReference(t *testing.T) []byte {
+	r, err := rig.Run(t.Context(), "", nil, testtools.Chartd(t), "serve", "--help")
+	if err != nil || r.Code != 0 {
+		t.Fatalf("chartd serve --help: %v, exit %d\n%s", err, r.Code, r.Text())
+	}
+	_, flags, ok := strings.Cut(r.Out, "Flags:\n")
+	if !ok {
+		t.Fatalf("no flags in\n%s", r.Out)
+	}
+	return []byte(configHead + strings.TrimRight(flags, "\n") + "\n```\n")
+}
