@@ -13,6 +13,8 @@ package resolve
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -58,8 +60,72 @@ type Platform struct {
 	DiffIDs  []ref.Digest // from the base up; at least one
 }
 
+// Tries and waits of one Resolve.
+const (
+	maxTries      = 3
+	maxRetryAfter = 10 * time.Second
+	readsAtOnce   = 4 // platforms of one image
+)
+
 // Resolve reads the image that r names. With a digest the digest decides and
 // a tag is only carried along. It is safe for concurrent use.
 func (c *Client) Resolve(ctx context.Context, r ref.Reference) (Image, error) {
-	return Image{}, ErrUnavailable
+	if r.Repository.IsZero() || r.Tag == "" && r.Digest.IsZero() {
+		return Image{}, fmt.Errorf("%w: image reference %q: want a tag or a digest, such as quay.io/jupyterhub/k8s-hub:4.2.0", ref.ErrInvalid, r)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	image, err := c.tries(ctx, r)
+	if err == nil {
+		return image, nil
+	}
+	f := *asFailure(err)
+	f.where = fmt.Sprintf("%s at %s", r, r.Repository.Host())
+	if target, mirrored := c.target(r.Repository); mirrored {
+		f.where += " (mirror " + target + ")"
+	}
+	return Image{}, &f
+}
+
+func (c *Client) tries(ctx context.Context, r ref.Reference) (Image, error) {
+	target, _ := c.target(r.Repository)
+	leave, err := c.gate.enter(ctx, target)
+	if err != nil {
+		return Image{}, &failure{kind: ErrUnavailable, why: "too many images are being read already; try again", cause: err}
+	}
+	defer leave()
+	wait := c.cfg.Backoff
+	for try := 1; ; try++ {
+		image, err := c.read(ctx, r)
+		if err == nil {
+			return image, nil
+		}
+		f := asFailure(err)
+		if !f.retry || try == maxTries {
+			return Image{}, f
+		}
+		if f.after > maxRetryAfter {
+			f.why += fmt.Sprintf(", and to come back in %s", f.after)
+			return Image{}, f
+		}
+		if !sleep(ctx, max(wait, f.after)) {
+			return Image{}, f
+		}
+		wait *= 4
+	}
+}
+
+// sleep waits, unless the deadline comes before the end of the wait.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
