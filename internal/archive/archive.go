@@ -97,7 +97,8 @@ type Image struct {
 	Required   bool
 	Problem    string // why the image cannot be bound as it is; "" if it can
 
-	site site
+	site   site
+	values []string // path of the map as the top chart's values have it
 }
 
 // File returns one of the top chart's kept files: Chart.yaml, values.yaml,

@@ -278,7 +278,7 @@ func assignRoles(all []found) (images []Image, warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("the image at %s in %s cannot be a role and is left out", f.Path, f.File))
 			continue
 		}
-		f.Role = role
+		f.Role, f.values = role, f.full
 		byRole[role] = len(images)
 		images = append(images, f.Image)
 	}
