@@ -47,16 +47,20 @@ type bound struct {
 
 // Bind binds a published chart version to images, or refuses with a *Refusal.
 func (l *Lockfile) Bind(ctx context.Context, op Op, nb NewBinding) (b Binding, existed bool, err error) {
+	if err := checkReason(nb.Reason); err != nil {
+		return Binding{}, false, err
+	}
 	out, err := run(ctx, l, op, func(c *change) (bound, error) {
 		v, err := getChart(c, nb.Chart)
 		if err != nil {
 			return bound{}, err
 		}
+		existed := slices.Contains(v.Bindings, nb.ID())
 		b, changed, err := bind(c, &v, nb)
 		if err != nil || !changed {
-			return bound{b, true}, err
+			return bound{b, existed}, err
 		}
-		return bound{b, false}, errors.Join(
+		return bound{b, existed}, errors.Join(
 			put(c, bucketCharts, chartKey(v.Chart), v),
 			c.touchIndex(v.Chart),
 			c.journal(verbBind, v.Chart.String(), b),
@@ -69,17 +73,8 @@ func (l *Lockfile) Bind(ctx context.Context, op Op, nb NewBinding) (b Binding, e
 // caller writes, and reports whether anything changed. A refusal leaves
 // nothing written.
 func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
-	if v.State != Listed && !(nb.Adopt && v.State == Yanked) {
-		return Binding{}, false, fail(ErrRefused, "%s was %s: it takes no new binding", v.Chart, v.State)
-	}
-	if v.Package != nb.Package {
-		return Binding{}, false, fail(ErrRefused, "%s is package %s, not %s", v.Chart, v.Package, nb.Package)
-	}
-	if nb.Declare && nb.Reason == "" {
-		return Binding{}, false, fail(ErrInvalid, "a declared binding of %s needs a reason: it stands in every later view", v.Chart)
-	}
-	if len(nb.Images) > maxRoles {
-		return Binding{}, false, fail(ErrRefused, "a binding has at most %d images, this one has %d", maxRoles, len(nb.Images))
+	if err := checkBinding(v, nb); err != nil {
+		return Binding{}, false, err
 	}
 	b := Binding{
 		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: NoImages, State: Verified,
@@ -109,14 +104,58 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 			return old, false, fail(ErrRefused, "binding %s of %s was revoked (%s) and stays so: bind another image", b.ID, b.Chart, old.Why)
 		}
 		if better := b.State == Verified && (old.State != Verified || rank(b.Evidence) < rank(old.Evidence)); !better {
-			moved, err := observeAll(c, nb)
+			moved, err := keepImages(c, v, nb)
 			return old, moved, err
 		}
-		b.At, b.By = old.At, old.By
+		b.keep(old)
 	} else if !errors.Is(err, ErrNoKey) {
 		return Binding{}, false, err
 	}
 	return b, true, writeBinding(c, v, b, nb)
+}
+
+// checkBinding holds the request against the chart version: each role stands
+// once, and every role that the chart requires is there.
+func checkBinding(v *ChartVersion, nb NewBinding) error {
+	if v.State != Listed && !(nb.Adopt && v.State == Yanked) {
+		return fail(ErrRefused, "%s was %s: it takes no new binding", v.Chart, v.State)
+	}
+	if v.Package != nb.Package {
+		return fail(ErrRefused, "%s is package %s, not %s", v.Chart, v.Package, nb.Package)
+	}
+	if nb.Declare && nb.Reason == "" {
+		return fail(ErrInvalid, "a declared binding of %s needs a reason: it stands in every later view", v.Chart)
+	}
+	if len(nb.Images) > maxRoles {
+		return fail(ErrRefused, "a binding has at most %d images, this one has %d", maxRoles, len(nb.Images))
+	}
+	required := map[ref.Role]bool{}
+	for _, cand := range nb.Images {
+		if _, twice := required[cand.Role]; twice {
+			return fail(ErrInvalid, "role %q stands twice in the binding of %s", cand.Role, v.Chart)
+		}
+		required[cand.Role] = cand.Required
+	}
+	for _, i := range v.Images {
+		if i.Required && !required[i.Role] {
+			return fail(ErrInvalid, "%s requires an image for role %q, and the binding has none", v.Chart, i.Role)
+		}
+	}
+	return nil
+}
+
+// keep takes over from the binding that was there what a later proof does not
+// change: the sealed package, which is served for ever, and the tags in it.
+func (b *Binding) keep(old Binding) {
+	b.At, b.By = old.At, old.By
+	b.Sealed, b.SealSize, b.Unsealed = old.Sealed, old.SealSize, old.Unsealed
+	for i := range b.Images {
+		for _, was := range old.Images {
+			if was.Role == b.Images[i].Role {
+				b.Images[i].Tag = was.Tag
+			}
+		}
+	}
 }
 
 func boundImage(cand Candidate, e Evidence) BoundImage {
@@ -128,16 +167,10 @@ func boundImage(cand Candidate, e Evidence) BoundImage {
 }
 
 func writeBinding(c *change, v *ChartVersion, b Binding, nb NewBinding) error {
+	if _, err := keepImages(c, v, nb); err != nil {
+		return err
+	}
 	for _, cand := range nb.Images {
-		own := cand.Own != nil && cand.Own.Image.Digest == cand.Image.Image.Digest
-		if err := keepImage(c, cand.Image, cand.seenTag(), own, v.Seq); err != nil {
-			return err
-		}
-		if cand.Own != nil && !own {
-			if err := keepImage(c, *cand.Own, cand.ownTag(), true, v.Seq); err != nil {
-				return err
-			}
-		}
 		if err := keepBase(c, v.Chart, cand); err != nil {
 			return err
 		}
@@ -163,21 +196,31 @@ func rank(e Evidence) int {
 // Proof reports whether the evidence is content, not somebody's word.
 func (e Evidence) Proof() bool { return rank(e) <= rank(BaseLayers) }
 
-// chooseDefault makes the newest verified binding the default; one that rests
-// on somebody's word only where no proven one is there.
+// chooseDefault sets the default binding anew.
 func chooseDefault(c *change, v *ChartVersion) error {
-	v.Default = ref.BindingID{}
-	proven := false
+	var list []Binding
 	for _, id := range v.Bindings {
 		b, err := get[Binding](c, bucketBindings, id.String())
 		if err != nil {
 			return fmt.Errorf("read binding %s of %s: %w", id, v.Chart, err)
 		}
+		list = append(list, b)
+	}
+	v.Default = defaultOf(list)
+	return nil
+}
+
+// defaultOf is the newest verified binding of a list, oldest first; one that
+// rests on somebody's word only where no proven one is there.
+func defaultOf(list []Binding) ref.BindingID {
+	var id ref.BindingID
+	proven := false
+	for _, b := range list {
 		if b.State == Verified && (b.Evidence.Proof() || !proven) {
-			v.Default, proven = id, proven || b.Evidence.Proof()
+			id, proven = b.ID, proven || b.Evidence.Proof()
 		}
 	}
-	return nil
+	return id
 }
 
 // keepImage records an image and the digest seen behind its tag. The sequence
@@ -205,20 +248,33 @@ func keepImage(c *change, image Image, tag string, named bool, seq uint64) error
 	return observe(c, image.Image, tag)
 }
 
-// observeAll notes the tags of a binding that was there already, and reports
-// whether one of them had moved.
-func observeAll(c *change, nb NewBinding) (bool, error) {
-	before, err := c.Count(bucketTags)
+// keepImages records the images of a binding and of the chart, and reports
+// whether an image or a digest behind a tag was new.
+func keepImages(c *change, v *ChartVersion, nb NewBinding) (bool, error) {
+	known := func() (n uint64, err error) {
+		for _, bucket := range []string{bucketImages, bucketTags} {
+			k, e := c.Count(bucket)
+			n, err = n+k, errors.Join(err, e)
+		}
+		return n, err
+	}
+	before, err := known()
 	if err != nil {
 		return false, err
 	}
 	for _, cand := range nb.Images {
-		if tag := cand.seenTag(); tag != "" {
-			err = errors.Join(err, observe(c, cand.Image.Image, tag))
+		own := cand.Own != nil && cand.Own.Image.Digest == cand.Image.Image.Digest
+		if err := keepImage(c, cand.Image, cand.seenTag(), own, v.Seq); err != nil {
+			return false, err
+		}
+		if cand.Own != nil && !own {
+			if err := keepImage(c, *cand.Own, cand.ownTag(), true, v.Seq); err != nil {
+				return false, err
+			}
 		}
 	}
-	after, e := c.Count(bucketTags)
-	return after != before, errors.Join(err, e)
+	after, err := known()
+	return after != before, err
 }
 
 // observe appends to the log of a tag where the digest is a new one.

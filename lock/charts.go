@@ -191,6 +191,9 @@ func date(c *change, v *ChartVersion, nv NewVersion) error {
 	if err != nil && !errors.Is(err, ErrNoKey) {
 		return err
 	}
+	if year := nv.Created.UTC().Year(); year > 9999 {
+		return fail(ErrInvalid, "%s cannot be created in the year %d", v.Chart, year)
+	}
 	v.Imported = nv.Import
 	v.Created = c.now
 	switch {
@@ -234,6 +237,9 @@ type retirement struct {
 }
 
 func (l *Lockfile) retire(ctx context.Context, op Op, chart ref.ChartVersion, r retirement) (ChartVersion, error) {
+	if err := checkReason(r.reason); err != nil {
+		return ChartVersion{}, err
+	}
 	return run(ctx, l, op, func(c *change) (ChartVersion, error) {
 		v, err := getChart(c, chart)
 		if err != nil {
@@ -345,7 +351,11 @@ func (l *Lockfile) AllVersions(ctx context.Context, after string, limit int) (al
 	} else if after != "" {
 		return nil, "", fail(ErrInvalid, "the page mark %q is not one of ours", after)
 	}
+	if err := checkLimit(limit); err != nil {
+		return nil, "", err
+	}
 	err = l.store.View(ctx, func(t Tx) error {
+		all, next = nil, ""
 		return t.Scan(bucketCharts, ScanOptions{From: from}, func(k string, raw []byte) error {
 			if len(all) == limit {
 				next = all[limit-1].Chart.String()

@@ -2,10 +2,9 @@ package lock
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -32,13 +31,14 @@ type checker struct {
 	charts   map[ref.ChartVersion]ChartVersion
 	bindings map[ref.BindingID]Binding
 	pins     map[string]Pin
+	envs     map[ref.Env]Environment
 }
 
 // Check verifies the rules of the lock file on one snapshot, and that the
 // journal reproduces what is there.
 func (l *Lockfile) Check(ctx context.Context) (CheckResult, error) {
 	return view(ctx, l, func(t Tx) (CheckResult, error) {
-		c := &checker{Tx: t, charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{}}
+		c := &checker{Tx: t, charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{}, envs: map[ref.Env]Environment{}}
 		for _, step := range []func() error{c.readAll, c.checkCharts, c.checkBindings, c.checkEnvironments, c.checkGenerations, c.checkJournal} {
 			if err := step(); err != nil {
 				return c.out, fmt.Errorf("check lock file: %w", err)
@@ -95,7 +95,19 @@ func (c *checker) readAll() error {
 
 func (c *checker) checkCharts() error {
 	seqs := map[uint64]ref.ChartVersion{}
+	newest, err := get[uint64](c, bucketMeta, metaSequence)
+	if err != nil && !errors.Is(err, ErrNoKey) {
+		return err
+	}
+	if files, err := c.Count(bucketFiles); err != nil {
+		return err
+	} else if files != uint64(len(c.charts)) {
+		c.problem("there are %d file names for %d chart versions", files, len(c.charts))
+	}
 	for chart, v := range c.charts {
+		if v.Seq > newest {
+			c.problem("%s has the sequence %d, and the last one given is %d", chart, v.Seq, newest)
+		}
 		if other, ok := seqs[v.Seq]; ok {
 			c.problem("%s and %s have the same publication sequence %d", chart, other, v.Seq)
 		}
@@ -119,11 +131,20 @@ func (c *checker) checkCharts() error {
 				c.problem("%s lists the binding %s, which is not there or of another chart", chart, id)
 			}
 		}
-		if b, ok := c.bindings[v.Default]; !v.Default.IsZero() && (!ok || b.State != Verified) {
-			c.problem("the default binding %s of %s is not verified", v.Default, chart)
+		if want := c.defaultOf(v); v.Default != want {
+			c.problem("the default binding of %s is %q and should be %q", chart, v.Default, want)
 		}
 	}
 	return nil
+}
+
+// defaultOf is the default binding by the rule, from what was read.
+func (c *checker) defaultOf(v ChartVersion) ref.BindingID {
+	var list []Binding
+	for _, id := range v.Bindings {
+		list = append(list, c.bindings[id])
+	}
+	return defaultOf(list)
 }
 
 func (c *checker) checkUse(d ref.Digest, chart ref.ChartVersion) error {
@@ -160,6 +181,9 @@ func (c *checker) checkBindings() error {
 		if !ok || v.Package != b.Package {
 			c.problem("binding %s is of %s with package %s, which is not published", id, b.Chart, b.Package)
 		}
+		if !slices.Contains(v.Bindings, id) {
+			c.problem("%s does not list its binding %s", b.Chart, id)
+		}
 		if v.State != Purged {
 			if err := c.checkUse(b.Sealed, b.Chart); err != nil {
 				return err
@@ -173,7 +197,7 @@ func (c *checker) checkEnvironments() error {
 	last := map[ref.Env]uint64{}
 	err := each(c, bucketPins, func(k string, p Pin) error {
 		c.out.Pins++
-		c.pins[k] = p
+		c.pins[p.Env.String()+"#"+fmt.Sprint(p.Revision)] = p
 		if k != pinKey(p.Env, p.Revision) || p.Revision != last[p.Env]+1 {
 			c.problem("environment %s has revision %d after %d", p.Env, p.Revision, last[p.Env])
 		}
@@ -186,19 +210,26 @@ func (c *checker) checkEnvironments() error {
 	if err != nil {
 		return err
 	}
-	return each(c, bucketEnvironments, func(k string, e Environment) error {
+	err = each(c, bucketEnvironments, func(k string, e Environment) error {
 		c.out.Environments++
+		c.envs[e.Env] = e
 		if k != e.Env.String() || e.Revision != last[e.Env] {
 			c.problem("environment %s says revision %d, and its last pin is %d", e.Env, e.Revision, last[e.Env])
 		}
 		delete(last, e.Env)
 		return nil
 	})
+	for env, revision := range last {
+		c.problem("environment %s has %d pins and is not there", env, revision)
+	}
+	return err
 }
 
 func (c *checker) checkGenerations() error {
 	n := uint64(0)
-	return each(c, bucketGenerations, func(k string, g Generation) error {
+	shown := map[ref.ChartVersion]bool{}
+	err := each(c, bucketGenerations, func(k string, g Generation) error {
+		shown[g.Chart] = true
 		n++
 		if k != number(n) {
 			c.problem("index generation %d has the key %q", n, k)
@@ -208,107 +239,10 @@ func (c *checker) checkGenerations() error {
 		}
 		return nil
 	})
-}
-
-// claims is what a journal line says was made.
-type claims struct {
-	chart   *ChartVersion
-	binding *Binding
-	pins    []Pin
-}
-
-// claims reads the detail of a line by its verb.
-func (line Line) claims() (claims, error) {
-	var c claims
-	var err error
-	read := func(v any) { err = json.Unmarshal(line.Detail, v) }
-	switch line.Verb {
-	case verbPublish, verbImport:
-		var p Published
-		read(&p)
-		c.chart, c.binding = &p.Chart, p.Binding
-	case verbBind:
-		c.binding = &Binding{}
-		read(c.binding)
-	case verbPin:
-		c.pins = make([]Pin, 1)
-		read(&c.pins[0])
-	case verbPinSet:
-		var set PinSet
-		read(&set)
-		c.pins = set.Pins
-	case verbAdopt:
-		var a adoption
-		read(&a)
-		c.binding, c.pins = &a.Binding, []Pin{a.Pin}
-	}
-	if err != nil {
-		return c, fmt.Errorf("%w: read journal line %d: %v", ErrBroken, line.Seq, err)
-	}
-	return c, nil
-}
-
-// checkJournal replays the journal: what its lines made is there, and nothing
-// is there that no line made.
-func (c *checker) checkJournal() error {
-	made := map[string]bool{}
-	n := uint64(0)
-	err := each(c, bucketJournal, func(k string, line Line) error {
-		n++
-		if k != number(n) || line.Seq != n {
-			c.problem("journal line %d has the key %q and says %d", n, k, line.Seq)
-		}
-		if line.Result != "ok" {
-			return nil
-		}
-		said, err := line.claims()
-		if err != nil {
-			return err
-		}
-		c.compare(n, said, made)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	c.out.Journal = int(n)
-	var there []string
 	for chart := range c.charts {
-		there = append(there, "chart version "+chart.String())
-	}
-	for key := range c.pins {
-		there = append(there, "pin "+key)
-	}
-	for id := range c.bindings {
-		there = append(there, "binding "+id.String())
-	}
-	for _, what := range there {
-		if !made[what] {
-			c.problem("the %s is there and the journal does not say so", strings.ReplaceAll(what, "\x00", "#"))
+		if !shown[chart] {
+			c.problem("no index generation names %s", chart)
 		}
 	}
-	return nil
-}
-
-// compare holds what a line says against what is there, and notes it as made.
-func (c *checker) compare(n uint64, said claims, made map[string]bool) {
-	if v := said.chart; v != nil {
-		made["chart version "+v.Chart.String()] = true
-		if now := c.charts[v.Chart]; now.Package != v.Package || now.Seq != v.Seq {
-			c.problem("journal line %d published %s as %s, and it is %q now", n, v.Chart, v.Package, now.Package)
-		}
-	}
-	if b := said.binding; b != nil {
-		made["binding "+b.ID.String()] = true
-		if _, ok := c.bindings[b.ID]; !ok {
-			c.problem("journal line %d bound %s, which is not there", n, b.ID)
-		}
-	}
-	for _, p := range said.pins {
-		key := pinKey(p.Env, p.Revision)
-		made["pin "+key] = true
-		if now, ok := c.pins[key]; !ok || now.Binding != p.Binding || now.Seq != n {
-			c.problem("journal line %d pinned %s revision %d to %s, and the lock file says %q", n, p.Env, p.Revision, p.Binding, now.Binding)
-		}
-	}
+	return err
 }

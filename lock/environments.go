@@ -62,6 +62,11 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 		}
 	}
 	accept := slices.Clone(ne.Accept)
+	for _, a := range accept {
+		if _, err := ParseEvidence(string(a)); err != nil {
+			return none, err
+		}
+	}
 	if len(accept) == 0 {
 		accept = []Evidence{ChartValues, BaseLayers}
 	}
@@ -164,7 +169,11 @@ func (l *Lockfile) Pin(ctx context.Context, env ref.Env, revision uint64) (Pin, 
 // Pins returns up to limit revisions below before (0: all), newest first; next
 // is the value of before for the following page, 0 at the end.
 func (l *Lockfile) Pins(ctx context.Context, env ref.Env, before uint64, limit int) (pins []Pin, next uint64, err error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, 0, err
+	}
 	err = l.store.View(ctx, func(t Tx) error {
+		pins, next = nil, 0
 		if _, err := getEnvironment(t, env); err != nil {
 			return err
 		}
@@ -194,7 +203,7 @@ func (l *Lockfile) PinByKey(ctx context.Context, env ref.Env, key string) (Pin, 
 	return view(ctx, l, func(t Tx) (Pin, error) {
 		nothing := fail(ErrNotFound, "nothing was pinned in %s under the key %q", env, key)
 		o, err := get[outcome](t, bucketKeys, key)
-		if errors.Is(err, ErrNoKey) || err == nil && o.Result == nil {
+		if errors.Is(err, ErrNoKey) || err == nil && (o.Result == nil || !isPin(o.Verb)) {
 			return Pin{}, nothing
 		}
 		if err != nil {

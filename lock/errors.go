@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -35,6 +36,21 @@ func (f *failure) Unwrap() error { return f.kind }
 
 func fail(kind error, format string, args ...any) error {
 	return &failure{kind, fmt.Sprintf(format, args...)}
+}
+
+// maxReason is the length of the longest reason or commit, in bytes as JSON
+// has them: a pin set writes both three times for each of its environments.
+const maxReason = 1000
+
+func checkReason(s string) error {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode reason: %w", err)
+	}
+	if n := len(raw) - len(`""`); n > maxReason {
+		return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, maxReason)
+	}
+	return nil
 }
 
 // StaleError is the answer to a pin whose base revision is not the current

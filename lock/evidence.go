@@ -44,10 +44,11 @@ func judge(t Tx, c Candidate, nb NewBinding) (Evidence, error) {
 		if c.mainRole() || !nb.Declare {
 			return "", otherBase(t, c, nb)
 		}
-		return DeclaredBy, nil
 	}
 	weak := Evidence("")
-	if labelled(t, c) {
+	if ok, err := labelled(t, c); err != nil {
+		return "", err
+	} else if ok {
 		weak = BaseLabel
 	}
 	if nb.Declare {
@@ -97,27 +98,24 @@ func platform(image Image, name string) *Platform {
 
 // labelled reports whether the image's own label claims the chart's image as
 // its base. Anybody can write a label.
-func labelled(t Tx, c Candidate) bool {
+func labelled(t Tx, c Candidate) (bool, error) {
 	if c.OwnRef.Repository.IsZero() {
-		return false
+		return false, nil
 	}
 	digest := c.Image.Labels["org.opencontainers.image.base.digest"]
 	if digest == "" {
-		return false
+		return false, nil
 	}
 	if c.OwnRef.Digest.String() == digest {
-		return true
+		return true, nil
 	}
 	seen, err := observations(t, c.OwnRef.Repository, c.OwnRef.Tag)
-	if err != nil {
-		return false
-	}
 	for _, o := range seen {
 		if o.Digest.String() == digest {
-			return true
+			return true, err
 		}
 	}
-	return false
+	return false, err
 }
 
 func otherBase(t Tx, c Candidate, nb NewBinding) error {
@@ -126,17 +124,23 @@ func otherBase(t Tx, c Candidate, nb NewBinding) error {
 		own += " (" + short(c.Own.Image.Digest) + ")"
 	}
 	found := "on something else"
-	if bases, err := basesOf(t, c.Image); err == nil && len(bases) > 0 {
+	bases, err := basesOf(t, c.Image)
+	if err != nil {
+		return err
+	}
+	if len(bases) > 0 {
 		found = "on " + bases[0].Name + ", the " + string(bases[0].Role) + " image of " + bases[0].chart.String()
 	}
 	facts := fmt.Sprintf("image %s was not built on the %s image of %s: expected base %s, it was built %s", c.name(), c.Role, nb.Chart, own, found)
+	want := fmt.Sprintf("rebuild it FROM %s and bind the new image, or bind the chart version that it was built for", c.OwnRef)
 	if own == "" {
+		want = "bind the chart version that it was built for"
 		facts = fmt.Sprintf("image %s was built %s, and not for %s", c.name(), found, nb.Chart)
 	}
 	return &Refusal{
 		Rule:  "base",
 		Facts: facts,
-		Want:  fmt.Sprintf("rebuild it FROM %s and bind the new image, or bind the chart version that it was built for", c.OwnRef),
+		Want:  want,
 	}
 }
 

@@ -1,6 +1,9 @@
 package lock
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // Verbs of the journal.
 const (
@@ -19,10 +22,21 @@ const (
 	verbTokenRevoke = "token.revoke"
 )
 
+func checkLimit(limit int) error {
+	if limit < 1 {
+		return fail(ErrInvalid, "a page of %d is no page: ask for at least 1", limit)
+	}
+	return nil
+}
+
 // Journal returns up to limit lines after the given sequence number, oldest
 // first; next is the value of after for the following page, 0 at the end.
 func (l *Lockfile) Journal(ctx context.Context, after uint64, limit int) (lines []Line, next uint64, err error) {
+	if err := checkLimit(limit); err != nil || after == math.MaxUint64 {
+		return nil, 0, err
+	}
 	err = l.store.View(ctx, func(t Tx) error {
+		lines, next = nil, 0
 		return t.Scan(bucketJournal, ScanOptions{From: number(after + 1)}, func(k string, raw []byte) error {
 			if len(lines) == limit {
 				next = lines[limit-1].Seq

@@ -17,6 +17,7 @@ const keyLife = 7 * 24 * time.Hour
 type outcome struct {
 	Format  int             `json:"format"`
 	Route   string          `json:"route"`
+	Verb    string          `json:"verb,omitempty"` // of the journal line; "" if nothing changed
 	Body    ref.Digest      `json:"body,omitzero"`
 	Result  json.RawMessage `json:"result,omitempty"`
 	Refusal *Refusal        `json:"refusal,omitempty"`
@@ -59,6 +60,9 @@ func remember[T any](c *change, out T, verdict error) error {
 		return nil
 	}
 	o := outcome{Format: FormatVersion, Route: c.op.Route, Body: c.op.Body, At: c.now}
+	if c.line != nil {
+		o.Verb = c.line.Verb
+	}
 	if !errors.As(verdict, &o.Refusal) && !errors.As(verdict, &o.Stale) {
 		raw, err := json.Marshal(out)
 		if err != nil {
@@ -69,7 +73,7 @@ func remember[T any](c *change, out T, verdict error) error {
 	if err := put(c, bucketKeys, c.op.Key, o); err != nil {
 		return err
 	}
-	if isPin(c.line.Verb) {
+	if isPin(o.Verb) {
 		return nil
 	}
 	return c.Put(bucketKeyTimes, c.now.Format(time.RFC3339)+"\x00"+c.op.Key, nil)

@@ -172,7 +172,7 @@ func run[T any](ctx context.Context, l *Lockfile, op Op, fn func(*change) (T, er
 			return err
 		case c.line == nil:
 			out = result
-			return nil
+			return remember(c, out, nil) // nothing changed: bookkeeping
 		default:
 			out = result
 		}

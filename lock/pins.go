@@ -26,6 +26,9 @@ type NewPin struct {
 // MakePin writes the next revision of an environment, if the gate lets it. The
 // commit of this transaction is the commit point of a pin.
 func (l *Lockfile) MakePin(ctx context.Context, op Op, np NewPin) (Pin, error) {
+	if err := checkReason(np.Reason + np.Commit); err != nil {
+		return Pin{}, err
+	}
 	return run(ctx, l, op, func(c *change) (Pin, error) {
 		p, e, err := plan(c, np)
 		if err != nil {
@@ -58,6 +61,9 @@ type PinSet struct {
 func (l *Lockfile) MakePinSet(ctx context.Context, op Op, ns NewPinSet) (PinSet, error) {
 	if len(ns.Pins) == 0 || len(ns.Pins) > MaxPinSet {
 		return PinSet{}, fail(ErrInvalid, "a pin set moves 1 to %d environments, not %d", MaxPinSet, len(ns.Pins))
+	}
+	if err := checkReason(ns.Reason + ns.Commit); err != nil {
+		return PinSet{}, err
 	}
 	return run(ctx, l, op, func(c *change) (PinSet, error) {
 		seq, err := c.seq()
@@ -113,6 +119,9 @@ type adoption struct {
 func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, error) {
 	if na.Reason == "" {
 		return Pin{}, fail(ErrInvalid, "adopting %s needs a reason", na.Env)
+	}
+	if err := checkReason(na.Reason); err != nil {
+		return Pin{}, err
 	}
 	return run(ctx, l, op, func(c *change) (Pin, error) {
 		e, err := getEnvironment(c, na.Env)

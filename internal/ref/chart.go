@@ -9,8 +9,13 @@ import (
 // MaxName is the longest chart, hub or stage name, in bytes: a DNS label.
 const MaxName = 63
 
-// maxVersion bounds a version so that a file name stays under 255 bytes.
-const maxVersion = 128
+// maxVersion bounds a version, and maxBoth an imported name and version
+// together, so that every file name, a sealed package's too, stays under 255
+// bytes.
+const (
+	maxVersion = 128
+	maxBoth    = 220
+)
 
 // reserved names would collide with paths that the server answers.
 var reserved = map[string]bool{
@@ -49,6 +54,9 @@ func ParseImported(name, version string) (ChartVersion, error) {
 	}
 	if len(version) > maxVersion || !wordChars(version, "._-+") {
 		return ChartVersion{}, invalid("version", version, "want at most 128 letters, digits, dots, dashes and plus signs")
+	}
+	if len(name)+len(version) > maxBoth {
+		return ChartVersion{}, invalid("chart version", name+"@"+version, "want at most 220 characters for name and version together")
 	}
 	if _, err := semver.NewVersion(version); err != nil {
 		return ChartVersion{}, invalid("version", version, "Helm cannot read it as a version")

@@ -174,16 +174,21 @@ func validPath(p string) bool {
 		if e == "" || !alnumLower(e[0]) || !alnumLower(e[len(e)-1]) {
 			return false
 		}
-		for i := 0; i < len(e); i++ {
-			if !alnumLower(e[i]) && e[i] != '.' && e[i] != '_' && e[i] != '-' {
+		words := strings.FieldsFunc(e, func(r rune) bool { return r == '.' || r == '_' || r == '-' })
+		for _, w := range words {
+			i := strings.Index(e, w)
+			if !validSeparator(e[:i]) || strings.ContainsFunc(w, func(r rune) bool { return r > 127 || !alnumLower(byte(r)) }) {
 				return false
 			}
-		}
-		if strings.Contains(e, "..") || strings.Contains(e, "._") || strings.Contains(e, "_.") || strings.Contains(e, ".-") || strings.Contains(e, "-.") {
-			return false
+			e = e[i+len(w):]
 		}
 	}
 	return true
+}
+
+// validSeparator takes what may stand between two words of a path element.
+func validSeparator(s string) bool {
+	return s == "" || s == "." || s == "_" || s == "__" || strings.Trim(s, "-") == ""
 }
 
 func alnumLower(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
@@ -199,7 +204,7 @@ func validHost(h string) bool {
 			return false
 		}
 		addr, err := netip.ParseAddr(h[1:end])
-		if err != nil || !addr.Is6() || addr.Zone() != "" {
+		if err != nil || !addr.Is6() || addr.String() != h[1:end] { // one spelling; a zone is none
 			return false
 		}
 		name, port = "", h[end+1:]
