@@ -116,7 +116,10 @@ func reportSheet(w *writer, r *imports.Report) {
 		switch {
 		case shown[f.Kind] <= mostShown:
 			what := f.File
-			if f.Chart != "" {
+			switch {
+			case f.Chart != "" && f.File != "":
+				what = f.Chart + " (" + f.File + ")"
+			case f.File == "":
 				what = f.Chart
 			}
 			w.line("  %s: %s", what, f.Message)

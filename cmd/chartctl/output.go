@@ -69,15 +69,27 @@ func toYAML(v any) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// plain takes JSON's quotes and braces off; the encoder puts quotes back where
-// a string would read as something else.
+// plain takes JSON's braces off, and the quotes of strings that read as a
+// string under every version of YAML: 1.1 still takes no, 012 and 12:30 for
+// something else.
 func plain(n *yaml.Node) {
-	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
+	switch {
+	case len(n.Content) > 0:
+		n.Style = 0
+	case n.Kind == yaml.ScalarNode && (n.Tag != "!!str" || word(n.Value)):
 		n.Style = 0
 	}
 	for _, c := range n.Content {
 		plain(c)
 	}
+}
+
+func word(s string) bool {
+	switch strings.ToLower(s) {
+	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return false
+	}
+	return s[0] >= 'a' && s[0] <= 'z' || s[0] >= 'A' && s[0] <= 'Z'
 }
 
 func isTerminal(v any) bool {

@@ -23,10 +23,14 @@ type fetcher struct {
 	agent string
 	home  *url.URL // nil: no credentials at all
 	max   int64    // bytes of a package
+	wait  time.Duration
 }
 
 func newFetcher(o Options, home *url.URL) *fetcher {
-	f := &fetcher{agent: o.UserAgent, home: home, max: o.Limits.Packed}
+	f := &fetcher{agent: o.UserAgent, home: home, max: o.Limits.Packed, wait: o.Backoff}
+	if f.wait == 0 {
+		f.wait = 250 * time.Millisecond
+	}
 	f.http = &http.Client{
 		Timeout:       5 * time.Minute,
 		CheckRedirect: f.redirect,
@@ -45,12 +49,15 @@ func newFetcher(o Options, home *url.URL) *fetcher {
 	return f
 }
 
+// errRedirect is a redirect that is not followed, now or later.
+var errRedirect = errors.New("redirected")
+
 func (f *fetcher) redirect(next *http.Request, via []*http.Request) error {
 	if len(via) >= 10 {
-		return errors.New("too many redirects")
+		return fmt.Errorf("%w in circles", errRedirect)
 	}
 	if next.URL.Scheme != "http" && next.URL.Scheme != "https" {
-		return fmt.Errorf("redirect to %q, which is not HTTP", next.URL.Redacted())
+		return fmt.Errorf("%w to %q, which is not HTTP", errRedirect, next.URL.Redacted())
 	}
 	f.credentials(next)
 	return nil
@@ -71,7 +78,7 @@ func (f *fetcher) credentials(req *http.Request) {
 // *api.Error with CodeUnavailable that the server can't be reached.
 func (f *fetcher) get(ctx context.Context, u *url.URL, max int64) ([]byte, error) {
 	const tries = 4
-	wait := 250 * time.Millisecond
+	wait := f.wait
 	for try := 1; ; try++ {
 		b, again, err := f.once(ctx, u, max)
 		if err == nil || !again || try == tries {
@@ -109,6 +116,8 @@ func (f *fetcher) once(ctx context.Context, u *url.URL, max int64) (b []byte, ag
 	switch {
 	case ctx.Err() != nil:
 		return nil, false, ctx.Err()
+	case errors.Is(err, errRedirect):
+		return nil, false, cause(err)
 	case err != nil:
 		return nil, true, fail(api.CodeUnavailable, "fetch %q: %v", u.Redacted(), cause(err))
 	case int64(len(b)) > max:

@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,7 +34,8 @@ type Options struct {
 	Jobs      int    // packages read at once; 0 is 4
 	Limits    archive.Limits
 	UserAgent string
-	TempDir   string // for fetched packages; "" is the system's
+	Backoff   time.Duration // before a fetch is tried again, doubled each time; 0 is 250 ms
+	TempDir   string        // for fetched packages; "" is the system's
 	// Progress is called after each step, not concurrently. It may be nil.
 	Progress func(Progress)
 }
