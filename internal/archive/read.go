@@ -154,7 +154,7 @@ func (r *reader) archive(src byteReader, where string, depth int) (*chart, error
 	if err != nil {
 		return nil, err
 	}
-	t := &tarReader{r: m, b: r.b, lenient: r.o.Lenient}
+	t := newTarReader(m, r.b, r.o.Lenient)
 	top, w := newChart(where, where == ""), &walk{seen: map[uint64]uint64{}}
 	for {
 		h, err := t.next()

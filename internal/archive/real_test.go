@@ -1,14 +1,21 @@
 package archive
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
+	"encoding/csv"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/ref"
 	"github.com/Masterminds/semver/v3"
+	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 )
@@ -141,4 +148,147 @@ func TestRealResave(t *testing.T) {
 		}
 		os.Remove(file)
 	})
+}
+
+func TestRealSeal(t *testing.T) {
+	digest := ref.DigestOf([]byte("image"))
+	realCharts(t, func(t *testing.T, name string, data []byte) {
+		o := Options{Lenient: true}
+		p, err := Read(data, o)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		i := slices.IndexFunc(p.Images, func(i Image) bool { return i.Required })
+		if i < 0 {
+			return
+		}
+		img := p.Images[i]
+		r, err := ref.ParseRepository(img.Repository)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[ref.Role]SealImage{img.Role: {r, img.Tag, digest}}
+		sealed, splices, err := Seal(data, want, o)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		if len(splices) != 1 || splices[0].File != img.File || splices[0].Path != img.Path+".tag" {
+			t.Errorf("%s: spliced %+v", name, splices)
+		}
+		if again, _, _ := Seal(data, want, o); !bytes.Equal(again, sealed) {
+			t.Errorf("%s: sealed twice, other bytes", name)
+		}
+		onlySpliced(t, name, data, sealed, splices[0])
+		q, err := Read(sealed, o)
+		if err != nil {
+			t.Errorf("%s: sealed: %v", name, err)
+			return
+		}
+		if j := q.Images[i]; j.Role != img.Role || j.Tag != img.Tag || j.Digest != digest.String() || j.Problem != "" {
+			t.Errorf("%s: sealed image reads as %+v", name, j)
+		}
+		c, err := loader.LoadArchive(bytes.NewReader(sealed))
+		if err != nil {
+			t.Errorf("%s: sealed: Helm: %v", name, err)
+			return
+		}
+		values, path := c, "hub.image"
+		if img.File != "values.yaml" {
+			values = c.Dependencies()[0]
+		}
+		m, err := chartutil.Values(values.Values).Table(path)
+		if err != nil || m["tag"] != img.Tag+"@"+digest.String() {
+			t.Errorf("%s: Helm reads %v (%v)", name, m["tag"], err)
+		}
+	})
+}
+
+// onlySpliced compares every entry of both packages with Go's own reader.
+func onlySpliced(t *testing.T, name string, a, b []byte, s Splice) {
+	t.Helper()
+	x, y := entries(t, a), entries(t, b)
+	if len(x) != len(y) {
+		t.Errorf("%s: %d and %d entries", name, len(x), len(y))
+		return
+	}
+	for i := range x {
+		_, rel, _ := strings.Cut(x[i].h.Name, "/")
+		if rel == s.File {
+			undone := bytes.Replace(y[i].data, []byte(s.To), []byte(s.From), 1)
+			if !bytes.Equal(undone, x[i].data) {
+				t.Errorf("%s: %s differs in more than the splice", name, rel)
+			}
+			y[i].data, y[i].h.Size = x[i].data, x[i].h.Size
+		}
+		if !cmp.Equal(x[i].h, y[i].h) || !bytes.Equal(x[i].data, y[i].data) {
+			t.Errorf("%s: entry %s differs", name, x[i].h.Name)
+		}
+	}
+}
+
+type goEntry struct {
+	h    *tar.Header
+	data []byte
+}
+
+func entries(t *testing.T, data []byte) (out []goEntry) {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, goEntry{h, b})
+	}
+}
+
+func TestRealOverwrites(t *testing.T) {
+	dir := filepath.Join(shared(t), "overwrites")
+	f, err := os.Open(filepath.Join(dir, "cases.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := 0
+	for _, row := range rows[1:] {
+		var p [2]*Package
+		for i := range p {
+			data, err := os.ReadFile(filepath.Join(dir, row[1+i]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p[i], err = Read(data, Options{Lenient: true}); err != nil {
+				t.Fatalf("%s: %v", row[1+i], err)
+			}
+		}
+		if p[0].Digest == p[1].Digest || p[0].Chart != p[1].Chart {
+			t.Errorf("%s: not an overwrite", row[0])
+		}
+		want := strings.HasPrefix(row[3], "same content")
+		if got := p[0].Content == p[1].Content; got != want {
+			t.Errorf("%s: same content is %v, want %v", row[0], got, want)
+		} else if got {
+			same++
+		}
+	}
+	if same != 6 || len(rows) != 13 {
+		t.Errorf("%d of %d cases have the same content, want 6 of 12", same, len(rows)-1)
+	}
 }

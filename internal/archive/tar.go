@@ -18,8 +18,8 @@ type tarReader struct {
 	b       *budget
 	lenient bool
 	left    int64 // of the current file's data
-	pad     int64
-	padding [block]byte
+	pad     int64 // behind it
+	padding []byte
 	tail    int64 // bytes from the first zero block on
 }
 
@@ -32,6 +32,10 @@ type header struct {
 	raw   []byte    // the header blocks as read, the last one the file's own
 	pax   map[string]string
 	long  string // GNU long name
+}
+
+func newTarReader(r io.Reader, b *budget, lenient bool) *tarReader {
+	return &tarReader{r: r, b: b, lenient: lenient, padding: make([]byte, 0, block)}
 }
 
 // next returns the next file or directory; io.EOF after a proper end.
@@ -131,7 +135,7 @@ func (t *tarReader) file(h *header, rec []byte, kind byte) error {
 	}
 	h.name = name
 	h.mtime = fileTime(rec[136:148], h.pax["mtime"])
-	t.left, t.pad = h.size, -h.size&(block-1)
+	t.left, t.pad, t.padding = h.size, -h.size&(block-1), t.padding[:0]
 	return t.checkPath(name)
 }
 
@@ -151,6 +155,7 @@ func (t *tarReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// skip reads to the end of the current file; its padding is in t.padding then.
 func (t *tarReader) skip() error {
 	if t.left > 0 {
 		if _, err := io.Copy(io.Discard, t); err != nil {
@@ -158,7 +163,8 @@ func (t *tarReader) skip() error {
 		}
 	}
 	if t.pad > 0 {
-		if _, err := io.ReadFull(t.r, t.padding[:t.pad]); err != nil {
+		t.padding = t.padding[:t.pad]
+		if _, err := io.ReadFull(t.r, t.padding); err != nil {
 			return truncated(err)
 		}
 		t.pad = 0
