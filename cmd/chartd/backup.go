@@ -58,7 +58,7 @@ func backup(ctx context.Context, dir, tokenFile string, w io.Writer) error {
 	}
 	r, err := d.repository(ctx)
 	if err == nil {
-		err = r.Backup(ctx, w, d.db.Snapshot)
+		err = r.Backup(ctx, w, d.temp(), d.db.Snapshot)
 	}
 	return errors.Join(err, d.Close())
 }

@@ -40,7 +40,7 @@ type Config struct {
 	Registries    []string      `name:"allow-registry" help:"registry HOST[:PORT] that may have a private address (repeatable)"`
 	Insecure      []string      `name:"insecure-registry" help:"registry HOST[:PORT] that is spoken to in plain HTTP (repeatable)"`
 	Mirrors       []string      `name:"registry-mirror" help:"HOST=MIRROR[:PORT]: read images of HOST at MIRROR (repeatable)"`
-	DockerConfig  string        `name:"docker-config" help:"Docker config file with registry credentials (default: the usual place)"`
+	DockerConfig  string        `name:"docker-config" help:"directory of the Docker config.json with registry credentials (default: the usual place)"`
 	Keyring       []string      `name:"keyring" help:"public keyring that provenance signatures are checked against (repeatable)"`
 	Shutdown      time.Duration `name:"shutdown-timeout" default:"30s" help:"how long a stop waits for requests in flight"`
 	LogFormat     string        `name:"log-format" default:"auto" help:"text, json, or auto (text on a terminal)"`
@@ -217,11 +217,6 @@ func (c *Config) check() error {
 	}
 	if c.Data == "" {
 		return fmt.Errorf("%w: data is empty, want a directory", errUsage)
-	}
-	for _, m := range c.Mirrors {
-		if from, to, ok := strings.Cut(m, "="); !ok || from == "" || to == "" {
-			return fmt.Errorf("%w: registry-mirror %q: want HOST=MIRROR[:PORT]", errUsage, m)
-		}
 	}
 	return nil
 }

@@ -80,6 +80,9 @@ func (d *data) Close() error {
 	return errors.Join(errs...)
 }
 
+// temp is a directory for temporary files, emptied at each start.
+func (d *data) temp() string { return filepath.Join(d.dir, blobsDir, "tmp") }
+
 // repository opens the repository as offline commands need it: no registry.
 func (d *data) repository(ctx context.Context) (*repo.Repository, error) {
 	return repo.Open(ctx, repo.Config{Blobs: d.blobs, Lock: d.lock, Archive: archive.DefaultLimits(), Now: time.Now})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/resolve"
@@ -21,11 +20,17 @@ func newResolver(c Config) (repo.Resolver, error) {
 		Mirrors: map[string]string{}, DockerConfig: c.DockerConfig,
 	}
 	for _, m := range c.Mirrors {
-		from, to, _ := strings.Cut(m, "=")
-		rc.Mirrors[from] = to
+		host, mirror, err := resolve.ParseMirror(m)
+		if err != nil {
+			return nil, fmt.Errorf("%w: registry-mirror: %w", errUsage, err)
+		}
+		rc.Mirrors[host] = mirror
 	}
 	client, err := resolve.New(rc)
-	return resolver{client}, err
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return resolver{client}, nil
 }
 
 // Resolve implements repo.Resolver.

@@ -116,7 +116,7 @@ func newServer(c Config, d *data, r *repo.Repository, tokens *auth.Authenticator
 		Repo: r, Lock: d.lock, Auth: tokens, Log: log, Now: time.Now,
 		Version: buildVersion(), BasePath: c.BasePath, AnonymousRead: c.anonymous(addr),
 		MaxUpload: int64(c.MaxUpload), UploadSlots: c.UploadSlots, UploadWait: c.UploadWait,
-		Backup: func(ctx context.Context, w io.Writer) error { return r.Backup(ctx, w, d.db.Snapshot) },
+		Backup: func(ctx context.Context, w io.Writer) error { return r.Backup(ctx, w, d.temp(), d.db.Snapshot) },
 		Ready:  func(context.Context) error { return freeSpace(d.dir, int64(c.MaxUpload)) },
 		Broken: func(err error) { stop(fmt.Errorf("%w: %w", errBroken, err)) },
 	}

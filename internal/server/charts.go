@@ -295,9 +295,5 @@ func (s *Server) sealProof(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := sealProof{Original: p.Original, Sealed: p.Sealed, Splices: []splice{}}
-	for _, x := range p.Splices {
-		out.Splices = append(out.Splices, splice{File: x.File, Path: x.Path, From: x.From, To: x.To})
-	}
-	return c.answer(http.StatusOK, out)
+	return c.answer(http.StatusOK, sealProof{Original: p.Original, Sealed: p.Sealed, Splices: p.Splices})
 }

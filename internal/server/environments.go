@@ -168,12 +168,12 @@ func (s *Server) pinSet(c *call) error {
 	if err != nil {
 		return err
 	}
-	set, pins, err := s.Lock.MakePinSet(c.ctx(), op, n)
+	set, err := s.Lock.MakePinSet(c.ctx(), op, n)
 	if err != nil {
 		return err
 	}
-	out := api.PinSetResult{Set: set, Pins: []api.Pin{}}
-	for _, p := range pins {
+	out := api.PinSetResult{Set: set.ID, Pins: []api.Pin{}}
+	for _, p := range set.Pins {
 		full, err := s.fullPin(c.ctx(), p)
 		if err != nil {
 			return err

@@ -93,6 +93,7 @@ var table = []mapping{
 	{resolve.ErrUnauthorized, 502, api.CodeUnavailable, ""},
 	{resolve.ErrMismatch, 502, api.CodeMismatch, ""},
 	{resolve.ErrTooLarge, 502, api.CodeMismatch, ""},
+	{resolve.ErrInvalid, 502, api.CodeMismatch, ""},
 	{resolve.ErrDenied, 422, api.CodeRefused, ""},
 	{resolve.ErrNotFound, 404, api.CodeNotFound, ""},
 

@@ -188,7 +188,12 @@ func (s *Server) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// methodNotAllowed names the methods that a path has, to those who may read.
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	if err := s.admit(route{access: reads}, &call{w: w, r: r}); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	var allowed []string
 	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		probe := r.Clone(r.Context())

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
@@ -30,16 +31,10 @@ type (
 		Name string `json:"name"`
 		Data []byte `json:"data"`
 	}
-	splice struct {
-		File string `json:"file"`
-		Path string `json:"path"`
-		From string `json:"from"`
-		To   string `json:"to"`
-	}
 	sealProof struct {
-		Original ref.Digest `json:"original"`
-		Sealed   ref.Digest `json:"sealed"`
-		Splices  []splice   `json:"splices"`
+		Original ref.Digest       `json:"original"`
+		Sealed   ref.Digest       `json:"sealed"`
+		Splices  []archive.Splice `json:"splices"`
 	}
 	checkReport struct {
 		Problems     []string `json:"problems"`
@@ -78,7 +73,10 @@ func (s *Server) chartOf(ctx context.Context, cv lock.ChartVersion) (api.Chart, 
 		out.Bindings = []ref.BindingID{}
 	}
 	for _, i := range cv.Images {
-		out.Images = append(out.Images, api.ChartImage(i))
+		out.Images = append(out.Images, api.ChartImage{
+			Role: i.Role, Repository: i.Repository, Tag: i.Tag, Digest: i.Digest, File: i.File, Path: i.Path,
+			Override: i.Override, Base: i.Base, Required: i.Required,
+		})
 	}
 	if !cv.Default.IsZero() {
 		b, err := s.Lock.Binding(ctx, cv.Default)

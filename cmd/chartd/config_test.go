@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// load reads a configuration from flags, environment and the text of a file.
+func load(t *testing.T, args []string, env map[string]string, file string) (Config, error) {
+	t.Helper()
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	flags := configFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return Config{}, err
+	}
+	path := ""
+	if file != "" {
+		path = filepath.Join(t.TempDir(), "chartd.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return loadConfig(flags, path, func(k string) string { return env[k] })
+}
+
+func TestFlagBeforeEnvironmentBeforeFileBeforeDefault(t *testing.T) {
+	file := "listen: 127.0.0.1:3\nmax-upload: 3MiB\nindex-format: yaml\nallow-registry: [a, b:5]\n"
+	env := map[string]string{"CHARTD_LISTEN": "127.0.0.1:2", "CHARTD_MAX_UPLOAD": "2MiB", "CHARTD_KEYRING": "x, y"}
+	c, err := load(t, []string{"--listen", "127.0.0.1:1", "--insecure-registry", "p", "--insecure-registry=q", "--allow-anonymous-read"}, env, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:1" || c.MaxUpload != 2<<20 || c.IndexFormat != "yaml" || c.UploadSlots != 16 || c.Shutdown != 30*time.Second || c.AnonymousRead != "true" {
+		t.Errorf("%+v", c)
+	}
+	if got := strings.Join(c.Registries, "+") + " " + strings.Join(c.Insecure, "+") + " " + strings.Join(c.Keyring, "+"); got != "a+b:5 p+q x+y" {
+		t.Errorf("lists: %q", got)
+	}
+}
+
+func TestConfigurationIsStrict(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+		file string
+		want string
+	}{
+		"unknown key":   {file: "lissten: x\n", want: `"lissten"`},
+		"double key":    {file: "listen: x\nlisten: y\n", want: "listen"},
+		"list":          {file: "listen: [a]\n", want: "listen"},
+		"map":           {file: "keyring: {a: b}\n", want: "keyring"},
+		"not a map":     {file: "- listen\n", want: "mapping"},
+		"bad size":      {file: "max-upload: lots\n", want: `"lots"`},
+		"zero size":     {file: "max-upload: 0\n", want: `"0"`},
+		"huge size":     {file: "max-upload: 99999999GiB\n", want: "99999999GiB"},
+		"bad env":       {env: map[string]string{"CHARTD_UPLOAD_SLOTS": "-1"}, want: "CHARTD_UPLOAD_SLOTS"},
+		"bad duration":  {env: map[string]string{"CHARTD_UPLOAD_WAIT": "5"}, want: "CHARTD_UPLOAD_WAIT"},
+		"bad enum":      {args: []string{"--index-format", "xml"}, want: `"xml"`},
+		"bad tristate":  {args: []string{"--allow-anonymous-read=perhaps"}, want: "perhaps"},
+		"empty data":    {args: []string{"--data", ""}, want: "data"},
+		"yaml mistake":  {file: "a: [\n", want: "read configuration"},
+		"bad log level": {args: []string{"--log-level", "loud"}, want: `"loud"`},
+	} {
+		if _, err := load(t, c.args, c.env, c.file); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want it to name %s", name, err, c.want)
+		} else if c.args == nil && !errors.Is(err, errUsage) {
+			t.Errorf("%s: %v is no usage error", name, err)
+		}
+	}
+}
+
+func TestEveryOptionIsDocumentedAndUnique(t *testing.T) {
+	seen := map[string]bool{}
+	for _, o := range options() {
+		if o.name == "" || o.help == "" || seen[o.name] {
+			t.Errorf("option %+v", o)
+		}
+		seen[o.name] = true
+	}
+	if _, err := load(t, nil, nil, ""); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+}
+
+func TestPrintedConfigurationReadsBack(t *testing.T) {
+	c, err := load(t, []string{"--allow-registry", "r:5000", "--max-upload", "7MiB"}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := c.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	again, err := load(t, nil, nil, out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var second bytes.Buffer
+	if err := again.print(&second); err != nil || second.String() != out.String() {
+		t.Errorf("%v\n%s\n%s", err, out.String(), second.String())
+	}
+}

@@ -1,0 +1,269 @@
+package server
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"chartd.dev/chartd/internal/api"
+	"github.com/klauspost/compress/zstd"
+)
+
+func TestPublishInEveryShape(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.BasePath = "/org/r"; c.AnonymousRead = true })
+	for i, path := range []string{"/org/r/api/charts", "/api/org/r/charts", "/org/r/api/charts?force", "/api/org/r/charts?force=true"} {
+		version := string(rune('1'+i)) + ".0.0"
+		data := pack(t, "demo", version, "a")
+		body, header := form(t, field{"chart", data})
+		post := func(status int, body []byte, header map[string]string) {
+			t.Helper()
+			w := g.want(status, request{method: "POST", path: path, token: g.admin, body: body, header: header})
+			if status < 300 && w.Body.String() != `{"saved":true}`+"\n" {
+				t.Errorf("%s: body %s", path, w.Body)
+			}
+		}
+		post(201, body, header)
+		post(202, body, header)
+		post(200, data, nil)
+		other := pack(t, "demo", version, "b")
+		w := g.want(409, request{method: "POST", path: path, token: g.admin, body: other})
+		if n := strings.Count(w.Body.String(), "sha256:"); n != 2 {
+			t.Errorf("%s: the refusal names %d digests, want both: %s", path, n, w.Body)
+		}
+		body, header = form(t, field{"chart", other})
+		post(409, body, header)
+		got := g.want(200, request{path: "/org/r/charts/demo-" + version + ".tgz"})
+		if !bytes.Equal(got.Body.Bytes(), data) {
+			t.Errorf("%s: %d bytes come back, want the %d sent", path, got.Body.Len(), len(data))
+		}
+	}
+	g.want(404, request{path: "/charts/demo-1.0.0.tgz"})
+	g.want(404, request{path: "/index.yaml"})
+	g.want(200, request{path: "/healthz"})
+}
+
+func TestMuseumReads(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.AnonymousRead = true; c.ArtifactHub = []byte("repositoryID: x\n") })
+	for _, v := range []string{"1.0.0", "1.1.0", "2.0.0-rc.1"} {
+		g.publish("demo", v, "x")
+	}
+	g.publish("another", "0.1.0", "x")
+	all := decodeAs[map[string][]map[string]any](t, g.want(200, request{path: "/api/charts"}))
+	if len(all) != 2 || len(all["demo"]) != 3 {
+		t.Errorf("all charts: %v", all)
+	}
+	page := decodeAs[map[string][]map[string]any](t, g.want(200, request{path: "/api/charts?offset=1&limit=1"}))
+	if len(page) != 1 || page["demo"] == nil {
+		t.Errorf("second page: %v", page)
+	}
+	latest := decodeAs[map[string]any](t, g.want(200, request{path: "/api/charts/demo/latest"}))
+	if latest["version"] != "1.1.0" {
+		t.Errorf("latest is %v", latest["version"])
+	}
+	files := decodeAs[[]templateFile](t, g.want(200, request{path: "/api/charts/demo/1.0.0/templates"}))
+	if len(files) != 1 || files[0].Name != "templates/note.yaml" || string(files[0].Data) != "kind: ConfigMap\n" {
+		t.Errorf("templates: %v", files)
+	}
+	if w := g.want(200, request{path: "/api/charts/demo/1.0.0/values"}); w.Body.String() != "note: \"x\"\n" || w.Header().Get("Content-Type") != "application/yaml" {
+		t.Errorf("values: %q %v", w.Body, w.Header())
+	}
+	g.want(200, request{path: "/artifacthub-repo.yml"})
+	for _, path := range []string{"/api/charts/none", "/api/charts/demo/3.0.0", "/api/charts/demo/x", "/api/charts/none/latest",
+		"/charts/demo-1.0.0.tgz.prov", "/charts/demo-1.0.0.zip", "/charts/demo-9.0.0.tgz", "/charts/DEMO-1.0.0.tgz", "/charts/demo-1.0.0.tgz.", "/charts/demo-1.0.0.tgz/",
+		"/api/charts/demo/3.0.0/values", "/api/charts/demo/3.0.0/templates", "/api/v1/charts/demo/3.0.0", "/api/v1/charts/none"} {
+		g.want(404, request{path: path})
+	}
+	for _, path := range []string{"/api/charts", "/api/charts/demo", "/api/charts/demo/1.0.0", "/index.yaml", "/charts/demo-1.0.0.tgz", "/", "/info", "/health"} {
+		body := g.want(200, request{path: path}).Body.Len()
+		w := g.want(200, request{method: "HEAD", path: path})
+		if w.Header().Get("Content-Length") == "" || body == 0 {
+			t.Errorf("HEAD %s: %v", path, w.Header())
+		}
+	}
+	g.want(200, request{method: "DELETE", path: "/api/charts/demo/1.1.0", token: g.admin})
+	g.want(404, request{path: "/api/charts/demo/1.1.0"})
+	g.want(200, request{path: "/charts/demo-1.1.0.tgz"})
+	g.want(409, request{method: "POST", path: "/api/charts", token: g.admin, body: pack(t, "demo", "1.1.0", "new")})
+	c := decodeAs[api.Chart](t, g.want(200, request{path: "/api/v1/charts/demo/1.1.0"}))
+	if c.State != "yanked" || c.Reason == "" {
+		t.Errorf("after DELETE: %q, %q", c.State, c.Reason)
+	}
+}
+
+func TestIndexEncodingsAndValidators(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.AnonymousRead = true })
+	g.publish("demo", "1.0.0", "x")
+	plain := g.want(200, request{path: "/index.yaml"})
+	if plain.Header().Get("Content-Encoding") != "" || plain.Header().Get("Vary") != "Accept-Encoding" {
+		t.Fatalf("unasked: %v", plain.Header())
+	}
+	if !json.Valid(plain.Body.Bytes()) || !strings.Contains(plain.Body.String(), "demo-1.0.0.tgz") {
+		t.Fatalf("index: %s", plain.Body)
+	}
+	etags := map[string]bool{plain.Header().Get("ETag"): true}
+	for accept, want := range map[string]string{
+		"gzip": "gzip", "zstd": "zstd", "gzip, zstd": "zstd", "gzip;q=1.0, zstd;q=0.5": "gzip", "gzip;q=0": "", "*": "",
+		"br": "", "GZIP": "gzip", "identity, gzip;q=0.1": "", "zstd;q=2": "", "gzip;q=NaN": "", "": "", "gzip ; q=0.8": "gzip",
+	} {
+		w := g.want(200, request{path: "/index.yaml", header: map[string]string{"Accept-Encoding": accept}})
+		if got := w.Header().Get("Content-Encoding"); got != want {
+			t.Errorf("Accept-Encoding %q: %q, want %q", accept, got, want)
+			continue
+		}
+		etag := w.Header().Get("ETag")
+		etags[etag] = true
+		if strings.HasPrefix(etag, "W/") || !bytes.Equal(unpack(t, want, w.Body.Bytes()), plain.Body.Bytes()) {
+			t.Errorf("Accept-Encoding %q: ETag %s, or another body", accept, etag)
+		}
+		h := map[string]string{"Accept-Encoding": accept, "If-None-Match": `"x", ` + etag}
+		if w := g.want(304, request{path: "/index.yaml", header: h}); w.Body.Len() != 0 || w.Header().Get("ETag") != etag {
+			t.Errorf("Accept-Encoding %q: 304 with %d bytes, ETag %s", accept, w.Body.Len(), w.Header().Get("ETag"))
+		}
+	}
+	if len(etags) != 3 {
+		t.Errorf("%d ETags of three encodings: %v", len(etags), etags)
+	}
+	old := plain.Header().Get("ETag")
+	g.publish("demo", "1.0.1", "x")
+	w := g.want(200, request{path: "/index.yaml", header: map[string]string{"If-None-Match": old}})
+	if !strings.Contains(w.Body.String(), "demo-1.0.1.tgz") {
+		t.Error("the next GET does not show what was published")
+	}
+	for _, bad := range []string{strings.Repeat("x", 20000), `W/`, `"`, `"a", "b`, `""`} {
+		g.want(200, request{path: "/index.yaml", header: map[string]string{"If-None-Match": bad, "If-Match": bad}})
+	}
+}
+
+func unpack(t *testing.T, encoding string, data []byte) []byte {
+	t.Helper()
+	var r io.Reader = bytes.NewReader(data)
+	var err error
+	switch encoding {
+	case "gzip":
+		r, err = gzip.NewReader(r)
+	case "zstd":
+		r, err = zstd.NewReader(r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestPackageHeadersAndRanges(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.AnonymousRead = true })
+	data := pack(t, "demo", "1.0.0", "x")
+	g.want(201, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
+	const path = "/charts/demo-1.0.0.tgz"
+	w := g.want(200, request{path: path})
+	for name, want := range map[string]string{
+		"Content-Type": "application/x-tar", "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes",
+		"Content-Disposition": "attachment; filename=demo-1.0.0.tgz",
+	} {
+		if got := w.Header().Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+		t.Errorf("Content-Security-Policy: %q", csp)
+	}
+	etag := w.Header().Get("ETag")
+	g.want(304, request{path: path, header: map[string]string{"If-None-Match": etag}})
+	n := len(data)
+	for spec, want := range map[string][]byte{
+		"bytes=0-0": data[:1], "bytes=1-": data[1:], "bytes=-5": data[n-5:], "bytes=2-1000000000": data[2:], "bytes=-1000000000": data,
+	} {
+		w := g.want(206, request{path: path, header: map[string]string{"Range": spec}})
+		if !bytes.Equal(w.Body.Bytes(), want) {
+			t.Errorf("Range %s: %d bytes, want %d", spec, w.Body.Len(), len(want))
+		}
+	}
+	for _, spec := range []string{"bytes=0-0,1-1", "bytes=0-0" + strings.Repeat(",1-1", 2000), "bytes=5-1", "bytes=99999999-", "bytes=-0", "bytes=x-y", "lines=1-2",
+		"bytes=99999999999999999999-", "bytes=0-99999999999999999999", "bytes=-", "bytes=+1-2"} {
+		w := g.want(416, request{path: path, header: map[string]string{"Range": spec}})
+		if w.Header().Get("Content-Range") == "" || w.Header().Get("ETag") != "" {
+			t.Errorf("Range %.20s: %v", spec, w.Header())
+		}
+	}
+	g.want(200, request{path: path, header: map[string]string{"Range": "bytes=0-0", "If-Range": `"other"`}})
+	g.want(206, request{path: path, header: map[string]string{"Range": "bytes=0-0", "If-Range": etag}})
+	if w := g.want(206, request{method: "HEAD", path: path, header: map[string]string{"Range": "bytes=0-9"}}); w.Header().Get("Content-Length") != "10" {
+		t.Errorf("HEAD of a range: %v", w.Header())
+	}
+}
+
+// A damaged file is an error and never bytes that are not the package's; the
+// same package mends it.
+func TestDamagedPackageIsNotServed(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.AnonymousRead = true })
+	data := pack(t, "demo", "1.0.0", "x")
+	g.want(201, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
+	cv, err := g.lock.FindVersion(t.Context(), "demo", "1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, damage := range [][]byte{append([]byte("x"), data[1:]...), data[:len(data)-1], nil} {
+		if damage == nil {
+			if err := g.blobs.Delete(t.Context(), cv.Package); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			g.blobs.Damage(cv.Package, damage)
+		}
+		w := g.want(500, request{path: "/charts/demo-1.0.0.tgz"})
+		if e := decodeAs[api.Error](t, w); e.Code != api.CodeBlobMissing {
+			t.Errorf("code %q", e.Code)
+		}
+		g.want(200, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
+		g.want(200, request{path: "/charts/demo-1.0.0.tgz"})
+	}
+}
+
+func TestHundredPublishersOneWinner(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.UploadSlots = 16 })
+	srv := httptest.NewServer(g.server)
+	defer srv.Close()
+	var made, taken atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 100 {
+		data := pack(t, "demo", "1.0.0", strings.Repeat("x", i+1))
+		wg.Go(func() {
+			// A body of unknown length goes out chunked, as the push plugin's does.
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/api/charts", io.MultiReader(bytes.NewReader(data)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.SetBasicAuth("ci", g.admin)
+			resp, err := srv.Client().Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			switch resp.StatusCode {
+			case 201:
+				made.Add(1)
+			case 409:
+				taken.Add(1)
+			default:
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 || taken.Load() != 99 {
+		t.Errorf("%d made, %d taken", made.Load(), taken.Load())
+	}
+}
