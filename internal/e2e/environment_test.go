@@ -10,13 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/registrytest"
 )
 
 // pair is what an environment should deploy.
@@ -144,12 +144,9 @@ func TestEnvironmentsShareOneHelmCache(t *testing.T) {
 }
 
 // rebuilt binds 1.0.0 to an image built on its own hub image.
-func rebuilt(t *testing.T, b *rig.Bench, base v1.Image) (ref.BindingID, pair) {
+func rebuilt(t *testing.T, b *rig.Bench, base registrytest.Image) (ref.BindingID, pair) {
 	t.Helper()
-	img, err := rig.Image(base, "campus extras")
-	if err != nil {
-		t.Fatal(err)
-	}
+	img := registrytest.From(base, "campus extras")
 	digest := b.Image("campus/hub", "2024.4.9", img)
 	v, err := ref.ParseChartVersion("jupyterhub", "1.0.0")
 	if err != nil {
@@ -171,11 +168,7 @@ func TestWrongBaseIsRefused(t *testing.T) {
 	publishHub(t, b, "1.0.0")
 	publishHub(t, b, "1.1.0")
 	old, _ := b.HubImage("1.0.0")
-	img, err := rig.Image(old, "campus extras")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Image("campus/hub", "not-rebuilt", img)
+	b.Image("campus/hub", "not-rebuilt", registrytest.From(old, "campus extras"))
 	r := b.Ctl(api.ExitGate, "bind", "jupyterhub@1.1.0", "--image", "hub=quay.io/campus/hub:not-rebuilt")
 	wants(t, "bind", r.Err, "1.0.0", "1.1.0")
 }

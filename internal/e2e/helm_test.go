@@ -87,7 +87,7 @@ func TestHelmBuildsDependencies(t *testing.T) {
 	b.HubImage("1.0.0")
 	b.Publish(rig.Hub{Version: "1.0.0"})
 	b.EachHelm(t, func(t *testing.T, h *rig.Helm) {
-		dir, err := rig.Hub{Chart: "wrapper", Version: "0.1.0"}.Write(h.Root, t.TempDir())
+		dir, err := rig.Hub{Chart: "wrapper", Version: fmt.Sprintf("0.%d.0", h.Major)}.Write(h.Root, t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}

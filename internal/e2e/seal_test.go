@@ -20,6 +20,7 @@ import (
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/internal/testtools"
 )
 
@@ -84,11 +85,7 @@ func pushNamed(t *testing.T, b *rig.Bench, key string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := rig.Image(nil, "hub "+key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.Image(r.Repository.Path(), r.Tag, img)
+	return b.Image(r.Repository.Path(), r.Tag, registrytest.Make("hub "+key))
 }
 
 // sealReal binds a chart version and compares its sealed package with the

@@ -75,6 +75,10 @@ func Root() (string, error) {
 	}
 }
 
+// helmFlags set what Helm 3's own build sets: which Kubernetes "helm template"
+// takes for granted. Helm 4 reads that from its modules.
+const helmFlags = "-s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37"
+
 // BuildHelm builds helm from its pinned module, or finds it built already.
 // The result is kept in the user's cache directory under a name made of the
 // pinned versions and the Go version.
@@ -85,7 +89,7 @@ func BuildHelm(ctx context.Context, major int) (string, error) {
 	}
 	module := filepath.Join(root, "internal", "tools", fmt.Sprintf("helm%d", major))
 	key := sha256.New()
-	fmt.Fprintln(key, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintln(key, runtime.Version(), runtime.GOOS, runtime.GOARCH, helmFlags)
 	for _, name := range []string{"go.mod", "go.sum"} {
 		data, err := os.ReadFile(filepath.Join(module, name))
 		if err != nil {
@@ -106,7 +110,7 @@ func BuildHelm(ctx context.Context, major int) (string, error) {
 	if _, err := os.Stat(out); err == nil {
 		return out, nil
 	}
-	return out, goBuild(ctx, module, out, fmt.Sprintf("helm.sh/helm/v%d/cmd/helm", major), "")
+	return out, build{dir: module, out: out, pkg: fmt.Sprintf("helm.sh/helm/v%d/cmd/helm", major), ldflags: helmFlags}.run(ctx)
 }
 
 var built sync.Map // name and tags -> func() (string, error)
@@ -141,7 +145,7 @@ func BuildProject(ctx context.Context, name, tags string) (string, error) {
 	}
 	defer unlock()
 	tmp := filepath.Join(dir, name+".new")
-	if err := goBuild(ctx, root, tmp, "./cmd/"+name, tags); err != nil {
+	if err := (build{dir: root, out: tmp, pkg: "./cmd/" + name, tags: tags, ldflags: "-s -w"}).run(ctx); err != nil {
 		return "", err
 	}
 	sum, err := fileSum(tmp)
@@ -167,14 +171,17 @@ func dropOld(dir string, age time.Duration) {
 	}
 }
 
-func goBuild(ctx context.Context, dir, out, pkg, tags string) error {
-	tmp := out + ".tmp"
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags="+tags, "-o", tmp, pkg)
-	cmd.Dir = dir
+// build is one "go build" in the directory dir.
+type build struct{ dir, out, pkg, tags, ldflags string }
+
+func (b build) run(ctx context.Context) error {
+	tmp := b.out + ".tmp"
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags="+b.ldflags, "-tags="+b.tags, "-o", tmp, b.pkg)
+	cmd.Dir = b.dir
 	if msg, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", pkg, err, msg)
+		return fmt.Errorf("build %s: %w\n%s", b.pkg, err, msg)
 	}
-	return os.Rename(tmp, out)
+	return os.Rename(tmp, b.out)
 }
 
 func cacheDir(name string) (string, error) {

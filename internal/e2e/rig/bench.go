@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/internal/testtools"
 )
 
@@ -65,27 +64,25 @@ func (b *Bench) finish() {
 		b.Errorf("fsck after the test: %v, exit %d\n%s", err, r.Code, r.Text())
 	}
 	if b.Failed() {
-		b.Logf("chartd's log:\n%s", b.Server.Log())
+		b.Logf("the end of chartd's log:\n%s", tail(b.Server.Log(), 4000))
 	}
 }
 
-// Image pushes an image named quay.io/REPOSITORY:TAG (seen from chartd).
-func (b *Bench) Image(repository, tag string, img v1.Image) (digest string) {
+// Image pushes an image named quay.io/REPOSITORY:TAG (seen from chartd) and
+// returns its digest.
+func (b *Bench) Image(repository, tag string, img registrytest.Image) (digest string) {
 	b.Helper()
-	d, err := Push(b.Context(), b.Registry.Addr+"/"+repository+":"+tag, img)
+	d, err := img.Push(b.Context(), b.Registry.Addr+"/"+repository+":"+tag)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return d
+	return d.String()
 }
 
 // HubImage pushes the hub image of a version of the small hub chart.
-func (b *Bench) HubImage(tag string) (img v1.Image, digest string) {
+func (b *Bench) HubImage(tag string) (img registrytest.Image, digest string) {
 	b.Helper()
-	img, err := Image(nil, "system", "hub "+tag)
-	if err != nil {
-		b.Fatal(err)
-	}
+	img = registrytest.Make("system", "hub "+tag)
 	return img, b.Image("example/hub", tag, img)
 }
 
@@ -175,3 +172,5 @@ func (b *Bench) EachHelm(t *testing.T, f func(t *testing.T, h *Helm)) {
 		})
 	}
 }
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }

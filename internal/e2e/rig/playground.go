@@ -5,8 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
+	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/internal/testtools"
 )
 
@@ -87,14 +86,10 @@ func linkPrograms(ctx context.Context, bin string) error {
 // fill pushes hub images for three chart versions and a campus's own ones,
 // built on them, and writes the charts.
 func (p *Playground) fill(ctx context.Context, root string) error {
-	base := map[string]v1.Image{}
+	base := map[string]registrytest.Image{}
 	for _, v := range []string{"1.0.0", "1.1.0", "1.2.0"} {
-		img, err := Image(nil, "system", "hub "+v)
-		if err != nil {
-			return err
-		}
-		base[v] = img
-		if _, err := Push(ctx, p.Registry.Addr+"/example/hub:"+v, img); err != nil {
+		base[v] = registrytest.Make("system", "hub "+v)
+		if _, err := base[v].Push(ctx, p.Registry.Addr+"/example/hub:"+v); err != nil {
 			return err
 		}
 		if _, err := (Hub{Version: v}).Write(root, filepath.Join(p.Dir, "charts", v)); err != nil {
@@ -102,11 +97,8 @@ func (p *Playground) fill(ctx context.Context, root string) error {
 		}
 	}
 	for tag, on := range map[string]string{"2026.1": "1.0.0", "2026.2": "1.1.0", "2026.3-not-rebuilt": "1.1.0"} {
-		img, err := Image(base[on], "campus extras "+tag)
-		if err != nil {
-			return err
-		}
-		if _, err := Push(ctx, p.Registry.Addr+"/campus/hub:"+tag, img); err != nil {
+		img := registrytest.From(base[on], "campus extras "+tag)
+		if _, err := img.Push(ctx, p.Registry.Addr+"/campus/hub:"+tag); err != nil {
 			return err
 		}
 	}
