@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -103,28 +105,39 @@ func reportSheet(w *writer, r *imports.Report) {
 		w.field("bound", fmt.Sprint(r.Bound))
 	}
 	w.field("not imported", fmt.Sprint(r.Lost))
-	counts := map[imports.Kind]int{}
+	groups := map[imports.Kind][]imports.Finding{}
 	for _, f := range r.Findings {
-		counts[f.Kind]++
+		groups[f.Kind] = append(groups[f.Kind], f)
 	}
-	shown := map[imports.Kind]int{}
 	for _, f := range r.Findings {
-		if shown[f.Kind] == 0 {
-			w.line("%s: %d", f.Kind, counts[f.Kind])
+		if list := groups[f.Kind]; list != nil {
+			findingLines(w, list)
+			delete(groups, f.Kind)
 		}
-		shown[f.Kind]++
-		switch {
-		case shown[f.Kind] <= mostShown:
-			what := f.File
-			switch {
-			case f.Chart != "" && f.File != "":
-				what = f.Chart + " (" + f.File + ")"
-			case f.File == "":
-				what = f.Chart
-			}
-			w.line("  %s: %s", what, f.Message)
-		case shown[f.Kind] == mostShown+1:
-			w.line("  … and %d more: see -o json", counts[f.Kind]-mostShown)
+	}
+}
+
+// findingLines lists the findings of one kind; a message that all share is
+// said once.
+func findingLines(w *writer, list []imports.Finding) {
+	shared := !slices.ContainsFunc(list, func(f imports.Finding) bool { return f.Message != list[0].Message })
+	if shared {
+		w.line("%s: %d: %s", list[0].Kind, len(list), list[0].Message)
+	} else {
+		w.line("%s: %d", list[0].Kind, len(list))
+	}
+	for i, f := range list {
+		if i == mostShown {
+			w.line("  … and %d more: see -o json", len(list)-mostShown)
+			return
+		}
+		what := first(f.Chart, f.File)
+		if f.Chart != "" && f.File != "" && !strings.HasSuffix(f.File, strings.Replace(f.Chart, "@", "-", 1)+".tgz") {
+			what += " (" + f.File + ")"
+		}
+		w.line("  %s", what)
+		if !shared {
+			w.line("    %s", f.Message)
 		}
 	}
 }
