@@ -48,7 +48,7 @@ func newBackup(getenv func(string) string) *cobra.Command {
 func backup(ctx context.Context, dir, tokenFile string, w io.Writer) error {
 	d, err := openData(ctx, dir, false)
 	if errors.Is(err, durable.ErrLocked) {
-		return online(ctx, dir, tokenFile, "/api/v1/backup", err, func(body io.Reader) error {
+		return online(ctx, question{dir, tokenFile, "/api/v1/backup", err}, func(body io.Reader) error {
 			_, err := io.Copy(w, body)
 			return err
 		})

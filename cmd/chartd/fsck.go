@@ -49,7 +49,7 @@ func newFsck(getenv func(string) string) *cobra.Command {
 func fsck(ctx context.Context, dir, tokenFile string) (rep repo.Report, err error) {
 	d, err := openData(ctx, dir, false)
 	if errors.Is(err, durable.ErrLocked) {
-		err = online(ctx, dir, tokenFile, "/api/v1/fsck", err, func(body io.Reader) error {
+		err = online(ctx, question{dir, tokenFile, "/api/v1/fsck", err}, func(body io.Reader) error {
 			return json.NewDecoder(body).Decode(&rep)
 		})
 		return rep, err

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"chartd.dev/chartd/storage"
 )
 
 // output is standard error of a server that tests read while it runs.
@@ -371,5 +374,18 @@ func TestUsageErrors(t *testing.T) {
 	}
 	if code, out, _ := chartd(t, "version"); code != 0 || strings.TrimSpace(out) == "" {
 		t.Errorf("version: %d %q", code, out)
+	}
+}
+
+// A broken store ends the process with an error, after its answers.
+func TestBrokenStoreEndsTheProcess(t *testing.T) {
+	srv := &http.Server{}
+	log := newLog(Config{LogFormat: "text"}, io.Discard)
+	cause := fmt.Errorf("%w: %w", errBroken, storage.ErrBroken)
+	if err := finish(cause, srv, time.Minute, log); !errors.Is(err, storage.ErrBroken) {
+		t.Errorf("%v, want the store's error", err)
+	}
+	if err := finish(context.Canceled, &http.Server{}, time.Minute, log); err != nil {
+		t.Errorf("an ordinary stop: %v", err)
 	}
 }

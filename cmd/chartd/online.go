@@ -14,21 +14,28 @@ import (
 	"chartd.dev/chartd/internal/durable"
 )
 
-// online asks the server that holds a data directory. held is the error that
-// says so; it is what the user sees when the server cannot be asked.
-func online(ctx context.Context, dir, tokenFile, path string, held error, read func(io.Reader) error) error {
-	holder, err := durable.ReadHolder(dir)
+// question is what the server that holds a data directory is asked.
+type question struct {
+	dir, tokenFile string
+	path           string // of the API
+	held           error  // that it holds the directory: what the user sees where it cannot be asked
+}
+
+// online asks, and hands the answer to read.
+func online(ctx context.Context, q question, read func(io.Reader) error) error {
+	holder, err := durable.ReadHolder(q.dir)
 	if err != nil || holder.URL == "" {
-		return held
+		return q.held
 	}
+	tokenFile := q.tokenFile
 	if tokenFile == "" {
-		tokenFile = filepath.Join(dir, adminFile)
+		tokenFile = filepath.Join(q.dir, adminFile)
 	}
 	token, err := os.ReadFile(tokenFile)
 	if err != nil {
 		return fmt.Errorf("ask the server at %s: read its token: %w; name one with --token-file", holder.URL, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, holder.URL+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, holder.URL+q.path, nil)
 	if err != nil {
 		return err
 	}
@@ -41,7 +48,7 @@ func online(ctx context.Context, dir, tokenFile, path string, held error, read f
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the server that holds %q: %w", dir, err)
+		return fmt.Errorf("ask the server that holds %q: %w", q.dir, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -83,11 +83,12 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}
 	tokens := auth.NewAuthenticator(d.lock, time.Now)
 	defer tokens.Close()
-	h, err := newServer(c, d, r, tokens, log, listener.Addr(), stop)
+	p := process{Config: c, data: d, repo: r, tokens: tokens, log: log, stop: stop}
+	h, err := p.server(listener.Addr())
 	if err != nil {
 		return err
 	}
-	metrics, err := serveMetrics(c, h, log)
+	metrics, err := p.serveMetrics(h)
 	if err != nil {
 		return err
 	}
@@ -95,11 +96,11 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	srv := newHTTPServer(h, log)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
-	if err := announce(c, d, h, listener.Addr(), log); err != nil {
+	if err := p.announce(h, listener.Addr()); err != nil {
 		return errors.Join(err, srv.Close())
 	}
 	housekept := make(chan struct{})
-	go func() { defer close(housekept); housekeep(ctx, d, r, log) }()
+	go func() { defer close(housekept); p.housekeep(ctx) }()
 
 	select {
 	case err = <-failed:
@@ -111,18 +112,30 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	return err
 }
 
-func newServer(c Config, d *data, r *repo.Repository, tokens *auth.Authenticator, log *slog.Logger, addr net.Addr, stop context.CancelCauseFunc) (*server.Server, error) {
+// process is what the parts of a serving process share.
+type process struct {
+	Config
+	data   *data
+	repo   *repo.Repository
+	tokens *auth.Authenticator
+	log    *slog.Logger
+	stop   context.CancelCauseFunc
+}
+
+func (p process) server(addr net.Addr) (*server.Server, error) {
 	sc := server.Config{
-		Repo: r, Lock: d.lock, Auth: tokens, Log: log, Now: time.Now,
-		Version: buildVersion(), BasePath: c.BasePath, AnonymousRead: c.anonymous(addr),
-		MaxUpload: int64(c.MaxUpload), UploadSlots: c.UploadSlots, UploadWait: c.UploadWait,
-		Backup: func(ctx context.Context, w io.Writer) error { return r.Backup(ctx, w, d.temp(), d.db.Snapshot) },
-		Ready:  func(context.Context) error { return freeSpace(d.dir, int64(c.MaxUpload)) },
-		Broken: func(err error) { stop(fmt.Errorf("%w: %w", errBroken, err)) },
+		Repo: p.repo, Lock: p.data.lock, Auth: p.tokens, Log: p.log, Now: time.Now,
+		Version: buildVersion(), BasePath: p.BasePath, AnonymousRead: p.anonymous(addr),
+		MaxUpload: int64(p.MaxUpload), UploadSlots: p.UploadSlots, UploadWait: p.UploadWait,
+		Backup: func(ctx context.Context, w io.Writer) error {
+			return p.repo.Backup(ctx, w, p.data.temp(), p.data.db.Snapshot)
+		},
+		Ready:  func(context.Context) error { return freeSpace(p.data.dir, int64(p.MaxUpload)) },
+		Broken: func(err error) { p.stop(fmt.Errorf("%w: %w", errBroken, err)) },
 	}
-	if c.ArtifactHub != "" {
+	if p.ArtifactHub != "" {
 		var err error
-		if sc.ArtifactHub, err = os.ReadFile(c.ArtifactHub); err != nil {
+		if sc.ArtifactHub, err = os.ReadFile(p.ArtifactHub); err != nil {
 			return nil, fmt.Errorf("read artifacthub-repo: %w", err)
 		}
 	}
@@ -162,20 +175,20 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // serveMetrics answers on the listener of metrics and profiles, if there is one.
-func serveMetrics(c Config, h *server.Server, log *slog.Logger) (io.Closer, error) {
-	srv := newHTTPServer(h.Metrics(), log)
+func (p process) serveMetrics(h *server.Server) (io.Closer, error) {
+	srv := newHTTPServer(h.Metrics(), p.log)
 	srv.WriteTimeout = 5 * time.Minute // a profile takes as long as it is asked to
-	if c.MetricsListen == "" {
+	if p.MetricsListen == "" {
 		return srv, nil
 	}
-	l, err := net.Listen("tcp", c.MetricsListen)
+	l, err := net.Listen("tcp", p.MetricsListen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
-	log.Info("serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
+	p.log.Info("serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
 	go func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("metrics listener ended", "error", err.Error())
+			p.log.Error("metrics listener ended", "error", err.Error())
 		}
 	}()
 	return srv, nil
@@ -183,19 +196,19 @@ func serveMetrics(c Config, h *server.Server, log *slog.Logger) (io.Closer, erro
 
 // announce says where the server is to be found: in the log, in the data
 // directory's lock file, and in the file asked for.
-func announce(c Config, d *data, h *server.Server, addr net.Addr, log *slog.Logger) error {
+func (p process) announce(h *server.Server, addr net.Addr) error {
 	url := "http://" + addr.String() + h.BasePath
 	if !isLoopback(addr) {
-		log.Warn("serving plain HTTP on an address that others can reach: put a proxy with TLS before it", "address", addr.String())
+		p.log.Warn("serving plain HTTP on an address that others can reach: put a proxy with TLS before it", "address", addr.String())
 	}
-	if err := d.held.SetURL(url); err != nil {
+	if err := p.data.held.SetURL(url); err != nil {
 		return err
 	}
-	log.Info("serving", "url", url, "data", d.dir, "version", h.Version, "anonymous_read", h.AnonymousRead)
-	if c.AddrFile == "" {
+	p.log.Info("serving", "url", url, "data", p.data.dir, "version", h.Version, "anonymous_read", h.AnonymousRead)
+	if p.AddrFile == "" {
 		return nil
 	}
-	return durable.WriteFile(c.AddrFile, []byte(url+"\n"), 0o644)
+	return durable.WriteFile(p.AddrFile, []byte(url+"\n"), 0o644)
 }
 
 // finish stops taking requests and waits for those in flight.
@@ -219,17 +232,17 @@ func finish(cause error, srv *http.Server, wait time.Duration, log *slog.Logger)
 
 // housekeep removes what crashes left behind and what has expired, at the
 // start and once a day.
-func housekeep(ctx context.Context, d *data, r *repo.Repository, log *slog.Logger) {
+func (p process) housekeep(ctx context.Context) {
 	tick := time.NewTicker(24 * time.Hour)
 	defer tick.Stop()
 	for {
-		if n, err := r.Sweep(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("sweep failed", "error", err.Error())
+		if n, err := p.repo.Sweep(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("sweep failed", "error", err.Error())
 		} else if n > 0 {
-			log.Info("swept", "blobs", n)
+			p.log.Info("swept", "blobs", n)
 		}
-		if err := d.lock.ExpireKeys(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("expiring idempotency keys failed", "error", err.Error())
+		if err := p.data.lock.ExpireKeys(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("expiring idempotency keys failed", "error", err.Error())
 		}
 		select {
 		case <-tick.C:

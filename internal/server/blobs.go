@@ -29,30 +29,36 @@ func (s *Server) sendBlob(c *call, b repo.Blob) error {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	off, length, status := int64(0), b.Size, http.StatusOK
+	part := section{0, b.Size, http.StatusOK}
 	if spec := c.r.Header.Get("Range"); spec != "" && rangeCounts(c.r, etag) {
 		var err error
-		if off, length, err = parseRange(spec, b.Size); err != nil {
+		if part.off, part.length, err = parseRange(spec, b.Size); err != nil {
 			h.Set("Content-Range", fmt.Sprintf("bytes */%d", b.Size))
 			return err
 		}
-		status = http.StatusPartialContent
-		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+length-1, b.Size))
+		part.status = http.StatusPartialContent
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.off, part.off+part.length-1, b.Size))
 	}
 	if c.r.Method == http.MethodHead {
-		h.Set("Content-Length", strconv.FormatInt(length, 10))
-		c.w.WriteHeader(status)
+		h.Set("Content-Length", strconv.FormatInt(part.length, 10))
+		c.w.WriteHeader(part.status)
 		return nil
 	}
-	return s.copyBlob(c, b, off, length, status)
+	return s.copyBlob(c, b, part)
 }
 
-func (s *Server) copyBlob(c *call, b repo.Blob, off, length int64, status int) error {
-	ask := length
-	if status == http.StatusOK {
+// section is the part of a file that an answer holds.
+type section struct {
+	off, length int64
+	status      int
+}
+
+func (s *Server) copyBlob(c *call, b repo.Blob, part section) error {
+	ask, length := part.length, part.length
+	if part.status == http.StatusOK {
 		ask = -1 // the whole file: its end is verified
 	}
-	r, err := s.Repo.Open(c.ctx(), b, off, ask)
+	r, err := s.Repo.Open(c.ctx(), b, part.off, ask)
 	if err != nil {
 		return err
 	}
@@ -67,12 +73,12 @@ func (s *Server) copyBlob(c *call, b repo.Blob, off, length int64, status int) e
 			return fmt.Errorf("%w: %s has %d bytes, want %d", repo.ErrBlobMissing, b.Name, len(data), length)
 		}
 		h.Set("Content-Length", strconv.FormatInt(length, 10))
-		c.w.WriteHeader(status)
+		c.w.WriteHeader(part.status)
 		_, _ = c.w.Write(data) // the caller may be gone
 		return nil
 	}
 	h.Set("Content-Length", strconv.FormatInt(length, 10))
-	c.w.WriteHeader(status)
+	c.w.WriteHeader(part.status)
 	if n, err := io.Copy(c.w, r); err != nil || n != length {
 		stateOf(c.r).err = errors.Join(fmt.Errorf("send %s: %d of %d bytes", b.Name, n, length), err)
 		return http.ErrAbortHandler

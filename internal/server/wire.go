@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"chartd.dev/chartd/internal/api"
@@ -272,5 +271,3 @@ func validKey(key string) bool {
 	}
 	return true
 }
-
-func isNotFound(err error) bool { return errors.Is(err, lock.ErrNotFound) }
