@@ -175,25 +175,25 @@ func (t *tarReader) skip() error {
 // end reads to the end: a second zero block must follow the first, and
 // nothing but zeros after that.
 func (t *tarReader) end() error {
-	t.tail = block
 	buf := make([]byte, 32<<10)
+	if _, err := io.ReadFull(t.r, buf[:block]); err != nil {
+		return truncated(err)
+	}
+	if len(bytes.Trim(buf[:block], "\x00")) > 0 {
+		return malformed("tar-header", "a single zero block inside the archive")
+	}
+	t.tail = 2 * block
 	for {
 		n, err := t.r.Read(buf)
 		if len(bytes.Trim(buf[:n], "\x00")) > 0 {
-			if t.tail < 2*block {
-				return malformed("tar-header", "a single zero block inside the archive")
-			}
 			return refused("trailing-data", "data after the end of the tar archive")
 		}
 		t.tail += int64(n)
-		if err == io.EOF && t.tail < 2*block {
-			return malformed("truncated", "the tar archive has no proper end")
+		if err == io.EOF {
+			return err
 		}
 		if err != nil {
-			if err != io.EOF {
-				err = truncated(err)
-			}
-			return err
+			return truncated(err)
 		}
 	}
 }

@@ -1,0 +1,31 @@
+package archive
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// BenchmarkRead reads a chart of the size of a real one: 60 templates, a
+// values file of 600 lines.
+func BenchmarkRead(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	files := map[string]string{"Chart.yaml": chartYAML("hub", "1.2.3")}
+	var values strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&values, "part%d:\n  # what it is for\n  image: {name: quay.io/x/y%d, tag: \"%d\"}\n", i, i, rnd.Uint32())
+	}
+	files["values.yaml"] = values.String()
+	for i := range 60 {
+		files[fmt.Sprintf("templates/t%d.yaml", i)] = strings.Repeat(fmt.Sprintf("key%d: {{ .Values.x%d }}\n", i, rnd.Uint32()), 40)
+	}
+	data := pkgOf(b, "hub", files)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Read(data, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
