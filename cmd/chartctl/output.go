@@ -223,13 +223,6 @@ func short(d ref.Digest) string {
 	return d.Hex()[:12]
 }
 
-func shortID(id ref.BindingID) string {
-	if id.IsZero() {
-		return "-"
-	}
-	return id.String()[:13]
-}
-
 func size(n int64) string {
 	switch {
 	case n >= 1<<20:

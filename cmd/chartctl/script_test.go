@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/internal/testtools"
 )
 
@@ -44,21 +44,15 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(registry.Stop)
-	push := func(name string, base v1.Image, layers ...string) v1.Image {
-		img, err := rig.Image(base, layers...)
-		if err != nil {
+	first, second := registrytest.Make("first", "hub 1.0.0"), registrytest.Make("second", "hub 1.1.0")
+	for name, image := range map[string]registrytest.Image{
+		"example/hub:1.0.0": first, "example/hub:1.1.0": second, "example/hub:1.2.0": registrytest.Make("third", "hub 1.2.0"),
+		"my/hub:good": registrytest.From(first, "mine"), "my/hub:bad": registrytest.From(second, "mine"),
+	} {
+		if _, err := image.Push(t.Context(), registry.Addr+"/"+name); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := rig.Push(t.Context(), registry.Addr+"/"+name, img); err != nil {
-			t.Fatal(err)
-		}
-		return img
 	}
-	first := push("example/hub:1.0.0", nil, "system", "hub 1.0.0")
-	second := push("example/hub:1.1.0", nil, "system", "hub 1.1.0")
-	push("example/hub:1.2.0", nil, "system", "hub 1.2.0")
-	push("my/hub:good", first, "mine")
-	push("my/hub:bad", second, "mine")
 	binary := testtools.Chartd(t)
 
 	testscript.Run(t, testscript.Params{
