@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v4"
 )
 
 // errUsage marks an error of the command line, the environment or the
