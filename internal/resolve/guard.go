@@ -38,9 +38,10 @@ type guard struct {
 // note collects, for one operation, what the library would bury in its own
 // error texts.
 type note struct {
-	mu    sync.Mutex
-	err   error
-	after time.Duration
+	mu       sync.Mutex
+	err      error // why the last request got no answer
+	answered bool
+	after    time.Duration
 }
 
 type noteKey struct{}
@@ -49,6 +50,22 @@ func (n *note) set(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.err = err
+}
+
+// failed keeps why there was no answer. Where HTTPS and plain HTTP are raced,
+// the one that lost explains nothing.
+func (n *note) failed(err error, raced bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !raced || !n.answered {
+		n.err = err
+	}
+}
+
+func (n *note) answer(after time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.err, n.answered, n.after = nil, true, after
 }
 
 // RoundTrip follows redirects itself, so that the same rules hold for every
@@ -60,15 +77,13 @@ func (g *guard) RoundTrip(first *http.Request) (*http.Response, error) {
 		if !errors.Is(err, errScheme) {
 			err = unreached(err)
 			if n != nil {
-				n.set(err)
+				n.failed(err, g.plain && g.owns(first.URL) && first.URL.Scheme == "https")
 			}
 		}
 		return nil, err
 	}
 	if n != nil {
-		n.mu.Lock()
-		n.after = retryAfter(resp.Header.Get("Retry-After"))
-		n.mu.Unlock()
+		n.answer(retryAfter(resp.Header.Get("Retry-After")))
 	}
 	resp.Request = first
 	g.bound(resp, first)
