@@ -122,8 +122,10 @@ func problemOf(err error) problem {
 // fail answers with an error, notes it for the access line, and tells the
 // process when it has to stop.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	stateOf(r).err = err
 	if errors.Is(err, http.ErrAbortHandler) {
+		if st := stateOf(r); st.err == nil {
+			st.err = err
+		}
 		panic(http.ErrAbortHandler)
 	}
 	writeError(w, r, problem{err: err})
