@@ -21,6 +21,7 @@ func (s *Store) guardFaults(err *error) func() {
 			if !isFault(v) {
 				panic(v)
 			}
+			s.abandon()
 			*err = s.fail(s.damaged(v))
 		}
 	}
@@ -30,10 +31,14 @@ func (s *Store) guardFaults(err *error) func() {
 // bbolt alone.
 func (s *Store) guard(err *error) {
 	if v := recover(); v != nil {
-		s.abandoned.Store(true)
+		s.abandon()
 		*err = s.fail(s.damaged(v))
 	}
 }
+
+// abandon gives bbolt up: it panicked and may hold its own locks for ever, so
+// that nothing may wait for it any more.
+func (s *Store) abandon() { s.abandonOnce.Do(func() { close(s.abandoned) }) }
 
 func (s *Store) damaged(v any) error {
 	return fmt.Errorf("%w: %s: its pages cannot be read (%v); stop, then restore a backup with \"chartd restore\"", lock.ErrBroken, s.path, v)

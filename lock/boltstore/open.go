@@ -44,6 +44,10 @@ func Open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock database: %w", err)
 	}
+	if !o.ReadOnly {
+		// A crash can leave the second name of a database just made.
+		_ = os.Remove(newName(path))
+	}
 	warning, err := inspect(f)
 	if err != nil {
 		_ = f.Close()
@@ -51,7 +55,7 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		path: path, readOnly: o.ReadOnly, onBroken: o.OnBroken, file: f,
-		queue: make(chan *request), ended: make(chan struct{}),
+		queue: make(chan *request), ended: make(chan struct{}), abandoned: make(chan struct{}),
 	}
 	if err := s.start(); err != nil {
 		_ = f.Close()
@@ -172,7 +176,7 @@ func (s *Store) start() (err error) {
 // create makes a database under another name and renames it when it is on
 // disk: a power cut while bbolt initialises a file can leave it torn.
 func create(path string, timeout time.Duration) error {
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	temp := newName(path)
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -185,10 +189,14 @@ func create(path string, timeout time.Duration) error {
 		_ = os.Remove(temp)
 		return err
 	}
-	if err := os.Remove(temp); err != nil {
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return durable.SyncDir(filepath.Dir(path))
+}
+
+func newName(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 }
 
 // fill writes a new, synced database.

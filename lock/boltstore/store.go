@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -45,8 +46,9 @@ type Store struct {
 	file     *os.File
 	db       *bbolt.DB
 
-	broken    atomic.Pointer[error]
-	abandoned atomic.Bool // bbolt panicked and may hold its locks
+	broken      atomic.Pointer[error]
+	abandoned   chan struct{} // closed by abandon
+	abandonOnce sync.Once
 
 	mu     sync.RWMutex
 	closed bool
@@ -72,24 +74,31 @@ func (s *Store) View(ctx context.Context, fn func(lock.Tx) error) error {
 // but the file grows by what they replace while the copy is made.
 func (s *Store) Snapshot(ctx context.Context, w io.Writer) error {
 	return s.read(ctx, "snapshot", func(t *tx) error {
-		if _, err := t.bolt.WriteTo(writer{ctx, w}); err != nil {
+		to := &writer{ctx: ctx, w: w}
+		if _, err := t.bolt.WriteTo(to); err != nil {
+			if to.err != nil {
+				err = to.err
+			}
 			return fmt.Errorf("copy lock database: %w", err)
 		}
 		return nil
 	})
 }
 
-// writer ends a long copy when its context ends.
+// writer ends a long copy when its context ends, and keeps the error that
+// bbolt gives on as mere text.
 type writer struct {
 	ctx context.Context
 	w   io.Writer
+	err error
 }
 
-func (w writer) Write(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
+func (w *writer) Write(p []byte) (n int, err error) {
+	if err = w.ctx.Err(); err == nil {
+		n, err = w.w.Write(p)
 	}
-	return w.w.Write(p)
+	w.err = err
+	return n, err
 }
 
 // enter keeps Close waiting until leave, which the caller calls if there was
@@ -160,18 +169,38 @@ func (s *Store) Close() error {
 	if closed {
 		return nil
 	}
-	s.active.Wait()
-	close(s.queue)
-	<-s.ended
+	idle := make(chan struct{})
+	go func() {
+		s.active.Wait()
+		close(idle)
+	}()
 	var err error
-	if s.abandoned.Load() {
-		// bbolt may hold its own locks for ever; let the file go at least.
-		err = s.file.Close()
-	} else {
-		err = s.db.Close()
+	select {
+	case <-s.abandoned:
+		err = s.letGo()
+	case <-idle:
+		err = s.stop()
 	}
 	if err != nil {
 		return fmt.Errorf("close lock database: %w", err)
 	}
 	return nil
+}
+
+// stop ends an idle store.
+func (s *Store) stop() error {
+	close(s.queue)
+	<-s.ended
+	select {
+	case <-s.abandoned:
+		return s.letGo()
+	default:
+		return s.db.Close()
+	}
+}
+
+// letGo closes the file of an abandoned store. Its map stays, and would keep
+// the lock of the file with it.
+func (s *Store) letGo() error {
+	return errors.Join(syscall.Flock(int(s.file.Fd()), syscall.LOCK_UN), s.file.Close())
 }

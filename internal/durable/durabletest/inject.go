@@ -1,0 +1,81 @@
+// Package durabletest runs a part of a test in a process of its own, under
+// strace, which makes a chosen system call fail or kills the process in it.
+package durabletest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const childEnv = "DURABLETEST_CHILD"
+
+// Fault is what happens to the When'th call of Syscall of a thread.
+type Fault struct {
+	Syscall string
+	Action  string // as strace has it: "error=EIO", "signal=SIGKILL"
+	When    int
+}
+
+func (f Fault) String() string { return fmt.Sprintf("%s-%d-%s", f.Syscall, f.When, f.Action) }
+
+// Result is what became of the process.
+type Result struct {
+	Lines    []string // what the child printed with Say
+	Stderr   string
+	Injected bool // the fault came to pass
+}
+
+// Child returns the directory that the parent gave, and true, if this process
+// is the child that runs the test t.
+func Child(t *testing.T) (dir string, ok bool) {
+	name, dir, _ := strings.Cut(os.Getenv(childEnv), "=")
+	return dir, name == t.Name()
+}
+
+// Say tells the parent something. It has left the process when Say returns.
+func Say(format string, args ...any) {
+	_, _ = fmt.Fprintf(os.Stdout, "say:"+format+"\n", args...)
+}
+
+// Run runs the test t again in a process that suffers the fault, with dir as
+// what Child returns. It skips t where there is no strace, except in CI.
+func Run(t *testing.T, dir string, f Fault) Result {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("strace is needed: %v", err)
+		}
+		t.Skip("strace is not installed")
+	}
+	root, _, _ := strings.Cut(t.Name(), "/")
+	trace := filepath.Join(t.TempDir(), "trace")
+	cmd := exec.Command(strace, "-f", "-o", trace, "-e", "trace="+f.Syscall,
+		"-e", fmt.Sprintf("inject=%s:%s:when=%d", f.Syscall, f.Action, f.When),
+		os.Args[0], "-test.run=^"+root+"$", "-test.count=1", "-test.v=false")
+	cmd.Env = append(os.Environ(), childEnv+"="+root+"="+dir)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run strace: %v", err)
+	}
+	calls, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatalf("strace left no trace: %v\n%s", err, stderr.String())
+	}
+	r := Result{Stderr: stderr.String(), Injected: bytes.Contains(calls, []byte("(INJECTED)")) || bytes.Contains(calls, []byte("killed by SIGKILL"))}
+	for lines := bufio.NewScanner(&stdout); lines.Scan(); {
+		if said, ok := strings.CutPrefix(lines.Text(), "say:"); ok {
+			r.Lines = append(r.Lines, said)
+		}
+	}
+	return r
+}

@@ -1,0 +1,65 @@
+package boltstore_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"chartd.dev/chartd/lock"
+)
+
+func BenchmarkUpdate(b *testing.B) {
+	for _, clients := range []int{1, 64} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			s := open(b, filepath.Join(b.TempDir(), "lock.db"))
+			value := make([]byte, 500)
+			var n atomic.Int64
+			b.ReportAllocs()
+			b.SetParallelism(max(1, clients/runtime.GOMAXPROCS(0)))
+			one := func() {
+				key := fmt.Sprintf("%09d", n.Add(1))
+				if err := s.Update(b.Context(), func(tx lock.Txn) error { return tx.Put("pins", key, value) }); err != nil {
+					b.Error(err)
+				}
+			}
+			if clients == 1 {
+				for b.Loop() {
+					one()
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					one()
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "lock.db"))
+	for i := range 200 {
+		if err := s.Update(b.Context(), func(tx lock.Txn) error {
+			for j := range 100 {
+				if err := tx.Put("pins", fmt.Sprintf("%04d/%04d", i, j), make([]byte, 500)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := s.View(b.Context(), func(tx lock.Tx) error {
+			_, err := tx.Get("pins", fmt.Sprintf("%04d/%04d", i%200, i%100))
+			return err
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
