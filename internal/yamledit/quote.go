@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // spellings returns the ways to write value at s, the best first.
@@ -13,7 +15,8 @@ func spellings(s Scalar, value string) []string {
 	var out []string
 	switch s.Style {
 	case Plain, Absent:
-		if plainHolds(value, s.flow) {
+		isText := s.node.Style&yaml.TaggedStyle != 0 && s.node.Tag == "!!str"
+		if plainHolds(value, s.flow) && (isText || !Typed(value)) {
 			out = append(out, value)
 		}
 	case Single:
@@ -46,12 +49,17 @@ var typed = regexp.MustCompile(`^(?i:~|null|y|yes|n|no|true|false|on|off|=|<<` +
 // else than a string by some YAML reader.
 func Typed(s string) bool { return s == "" || typed.MatchString(s) }
 
-// plainHolds reports whether value can be written without quotes.
+// plainHolds reports whether value can be written without quotes, as far as
+// its characters go.
 func plainHolds(value string, flow bool) bool {
-	if Typed(value) || !printable(value) || strings.TrimSpace(value) != value {
+	if value == "" || !printable(value) || strings.TrimSpace(value) != value {
 		return false
 	}
-	if strings.ContainsRune("-?:,[]{}#&*!|>'\"%@`", rune(value[0])) {
+	rest := value
+	if !strings.HasPrefix(value, "---") {
+		rest = strings.TrimLeft(value, "-") // a dash before a word is no item
+	}
+	if rest == "" && value != "--" || rest != "" && strings.ContainsRune("-?:,[]{}#&*!|>'\"%@` ", rune(rest[0])) {
 		return false
 	}
 	if strings.HasPrefix(value, "...") || strings.HasSuffix(value, ":") ||
