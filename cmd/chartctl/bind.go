@@ -28,15 +28,17 @@ given with --image) at their registry and record the digests, with the evidence
 that chart and image belong together. Binding again after an image was rebuilt
 makes another binding; the older one stays.
 
-An image that was built on another version's base is refused (exit 4). With
---declare and --reason a pair is recorded on your word; environments take it
-only where their policy accepts "declared".
+An image that was built on another version's base is refused (exit 4). Where
+nothing can be proven, because the chart's own image can't be read any more,
+--declare with --reason records the pair on your word; environments take it only
+where their policy accepts "declared".
 
 With --unbound, every version that has no binding yet (of the chart NAME, or of
 all) is bound, one after another; those that fail are named at the end.`,
 		Example: `  chartctl bind jupyterhub@3.3.7
   chartctl bind jupyterhub@3.3.7 --image hub=quay.io/berkeley/hub:2024.4.9
-  chartctl bind hub@1.0.0 --image hub=quay.io/berkeley/hub:old --declare --reason "ran for a year"
+  chartctl bind hub@1.0.0 --image hub=quay.io/berkeley/hub:old --declare \
+      --reason "runs since 2019, its base image is gone"
   chartctl bind --unbound`,
 		Args: args(0, 1),
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,9 +27,9 @@ func (a *app) bump() *cobra.Command {
 environments are pinned in one transaction, all or none. With --image, the
 version is bound to that image first (scope bind) and then pinned.
 
---latest is the newest verified version: the one published last, without
-pre-releases unless --devel is given, and without imported versions whose place
-in the order is not known.
+--latest is the version published last that is verified with evidence which the
+environment accepts, without pre-releases unless --devel is given, and without
+imported versions whose place in the order is not known.
 
 The pin builds on the revision that was read. If somebody else pins meanwhile,
 it is refused (exit 6) and you are told who won.`,
@@ -64,28 +65,29 @@ func (a *app) doBump(ctx context.Context, c *client.Client, f bumpFlags, args []
 	if err != nil {
 		return err
 	}
-	// One binding for each chart, also where several environments take it.
+	// Environments of one chart and one policy take one binding.
 	bindings := map[string]ref.BindingID{}
 	var moves []move
 	for _, e := range envs {
-		if bindings[e.Chart].IsZero() {
-			if bindings[e.Chart], err = a.bumpBinding(ctx, c, f, e.Chart, images); err != nil {
+		kind := e.Chart + " " + strings.Join(e.Accept, ",")
+		if bindings[kind].IsZero() {
+			if bindings[kind], err = a.bumpBinding(ctx, c, f, e, images); err != nil {
 				return err
 			}
 		}
-		moves = append(moves, newMove(e, bindings[e.Chart], ""))
+		moves = append(moves, newMove(e, bindings[kind], ""))
 	}
 	return a.apply(ctx, c, "bump", f.reason, moves)
 }
 
 // bumpBinding finds, or with images makes, the binding to pin.
-func (a *app) bumpBinding(ctx context.Context, c *client.Client, f bumpFlags, chart string, images map[ref.Role]string) (ref.BindingID, error) {
+func (a *app) bumpBinding(ctx context.Context, c *client.Client, f bumpFlags, e api.Environment, images map[ref.Role]string) (ref.BindingID, error) {
 	var ch api.Chart
 	var err error
 	if f.latest {
-		ch, err = latest(ctx, c, chart, f.devel)
+		ch, err = latest(ctx, c, e, f.devel)
 	} else {
-		ch, err = c.Chart(ctx, chart, f.version)
+		ch, err = c.Chart(ctx, e.Chart, f.version)
 	}
 	if err != nil {
 		return ref.BindingID{}, err

@@ -32,8 +32,8 @@ func (a *app) envCreate() *cobra.Command {
 		Short: "Create an environment; it has no pin yet",
 		Long: `Evidence, strongest first: chart-values (the chart names exactly this image),
 base-layers (the image is built on the chart's own one), base-label and declared
-(somebody's word). Without --accept the server's default applies; no-images is
-for charts that name none.`,
+(somebody's word). Without --accept the server's default applies. A chart that
+names no image rests on its digest alone.`,
 		Example: `  chartctl env create data8/staging --chart jupyterhub
   chartctl env create data8/prod --chart jupyterhub --upstream staging --accept chart-values,base-layers`,
 		Args: args(1, 1),

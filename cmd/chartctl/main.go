@@ -74,11 +74,7 @@ func localIO(format string, args ...any) *api.Error {
 	return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf(format, args...)}
 }
 
-func (a *app) root() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "chartctl",
-		Short: "Publish Helm charts, bind them to their images, pin the pairs to environments",
-		Long: `chartctl talks to a chartd server: it publishes Helm chart packages, binds each
+const rootHelp = `chartctl talks to a chartd server: it publishes Helm chart packages, binds each
 chart version to the container images that belong to it, and pins such a pair,
 always whole, to an environment (a hub's stage, such as data8/prod).
 
@@ -92,7 +88,13 @@ Exit codes:
   2  wrong usage                             9  not logged in, or not allowed
   3  not found                              10  server or registry unreachable; try again
   4  refused by the gate; it says why       11  local file or disk error
-  5  halted`,
+  5  halted`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "chartctl",
+		Short: "Publish Helm charts, bind them to their images, pin the pairs to environments",
+		Long: rootHelp,
 		Example: `  chartctl login https://charts.example.edu
   chartctl publish ./jupyterhub-3.3.7.tgz
   chartctl env create data8/staging --chart jupyterhub

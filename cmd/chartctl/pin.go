@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,16 +142,16 @@ func readEnvs(ctx context.Context, c *client.Client, args []string) ([]api.Envir
 	return out, nil
 }
 
-// latest is the newest verified version by publication. A version whose place
-// in that order is not known cannot be the newest.
-func latest(ctx context.Context, c *client.Client, chart string, devel bool) (api.Chart, error) {
+// latest is the newest version by publication that is verified with evidence
+// which the environment accepts. A version whose place in that order is not
+// known cannot be the newest.
+func latest(ctx context.Context, c *client.Client, e api.Environment, devel bool) (api.Chart, error) {
 	var best *api.Chart
-	for ch, err := range c.AllCharts(ctx, client.ChartQuery{Name: chart}) {
+	for ch, err := range c.AllCharts(ctx, client.ChartQuery{Name: e.Chart}) {
 		if err != nil {
 			return api.Chart{}, err
 		}
-		verified := ch.Binding != nil && ch.Binding.State == "verified"
-		if ch.State != "listed" || !verified || ch.OrderUnknown || preRelease(ch.Version) && !devel {
+		if ch.State != "listed" || !accepted(e, ch.Binding) || ch.OrderUnknown || preRelease(ch.Version) && !devel {
 			continue
 		}
 		if best == nil || ch.Seq > best.Seq {
@@ -163,9 +164,16 @@ func latest(ctx context.Context, c *client.Client, chart string, devel bool) (ap
 		if devel {
 			what, hint = "verified version", "bind one with chartctl bind, or give --version"
 		}
-		return api.Chart{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("chart %q has no %s: %s", chart, what, hint)}
+		return api.Chart{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("chart %q has no %s that %s accepts: %s", e.Chart, what, e.Env, hint)}
 	}
 	return *best, nil
+}
+
+func accepted(e api.Environment, b *api.Binding) bool {
+	if b == nil || b.State != "verified" {
+		return false
+	}
+	return !slices.ContainsFunc(b.Images, func(i api.BoundImage) bool { return i.Required && !slices.Contains(e.Accept, i.Evidence) })
 }
 
 // previous is the newest revision that was another pair than the current one.

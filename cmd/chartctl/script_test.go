@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,7 +83,7 @@ func TestScripts(t *testing.T) {
 			"hub":        func(ts *testscript.TestScript, _ bool, args []string) { hub(ts, root, args) },
 			"stopserver": stopServer,
 			"mode":       mode,
-			"secret":     secret,
+			"capture":    capture,
 		},
 	})
 }
@@ -149,7 +150,12 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// secret VAR sets VAR to what the last command printed.
-func secret(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+// capture VAR REGEXP sets VAR to the first group's match in what the last
+// command printed.
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("no match for %q", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }
