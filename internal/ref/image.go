@@ -204,7 +204,7 @@ func validHost(h string) bool {
 			return false
 		}
 		addr, err := netip.ParseAddr(h[1:end])
-		if err != nil || !addr.Is6() || addr.String() != h[1:end] { // one spelling; a zone is none
+		if err != nil || !addr.Is6() || addr.Zone() != "" || addr.String() != h[1:end] { // one spelling, no zone
 			return false
 		}
 		name, port = "", h[end+1:]
