@@ -151,6 +151,14 @@ func TestPlatformNames(t *testing.T) {
 	}
 }
 
+// A label that differs between platforms is no label of the image.
+func TestCommonLabels(t *testing.T) {
+	got := common(map[string]string{"a": "1", "b": "2", "c": "3"}, map[string]string{"a": "1", "b": "x", "d": "4"})
+	if len(got) != 1 || got["a"] != "1" {
+		t.Errorf("got %v, want only a=1", got)
+	}
+}
+
 func TestStrictJSON(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"a":1,"b":{"a":[{"a":2}]}}`:                         "",
