@@ -94,7 +94,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "chartctl",
 		Short: "Publish Helm charts, bind them to their images, pin the pairs to environments",
-		Long: rootHelp,
+		Long:  rootHelp,
 		Example: `  chartctl login https://charts.example.edu
   chartctl publish ./jupyterhub-3.3.7.tgz
   chartctl env create data8/staging --chart jupyterhub
