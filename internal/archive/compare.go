@@ -106,13 +106,13 @@ func (c *comparer) file(a, b *header, t [2]*tarReader, where string, depth int) 
 		return nil, nil
 	}
 	switch {
-	case path.Ext(name) == ".tgz":
+	case path.Ext(rel) == ".tgz":
 		some, err := c.archives(data, name+"!", depth+1)
 		if err == nil && len(some) == 0 {
 			err = differs("%s was packed anew without a change", quote(name))
 		}
 		return some, err
-	case path.Base(name) == "values.yaml":
+	case path.Base(rel) == "values.yaml":
 		return c.values(name, data[0], data[1])
 	}
 	return nil, differs("%s differs", quote(name))

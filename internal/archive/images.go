@@ -20,7 +20,7 @@ type place struct {
 	file  string
 	path  []string
 	value string
-	plain bool // without quotes
+	loose bool // a number without quotes that may print otherwise
 }
 
 // imageMap is a mapping of the values that says something about an image.
@@ -81,7 +81,7 @@ func collect(file string, n *yaml.Node, path []string, out map[string]*imageMap)
 			if v == nil || v.Kind != yaml.ScalarNode {
 				continue
 			}
-			p := place{file, append(slices.Clone(path), key), v.Value, v.Style == 0}
+			p := place{file, append(slices.Clone(path), key), v.Value, loose(v)}
 			if v.ShortTag() == "!!null" {
 				p.value = ""
 			}
@@ -94,6 +94,11 @@ func collect(file string, n *yaml.Node, path []string, out map[string]*imageMap)
 			collect(file, all[key], append(path, key), out)
 		}
 	}
+}
+
+func loose(n *yaml.Node) bool {
+	tag := n.ShortTag()
+	return tag == "!!float" || tag == "!!int" && len(n.Value) > 1 && n.Value[0] == '0'
 }
 
 // effective fills all with the keys of a mapping, merged ones below its own.

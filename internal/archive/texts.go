@@ -16,18 +16,10 @@ func (r *reader) texts(c *chart, file string, root *yaml.Node) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.values)) {
 		m := c.values[key]
-		if tag, ok := m.keys["tag"]; ok && m.isImage() && tag.plain && numeric(tag.value) {
+		if tag, ok := m.keys["tag"]; ok && m.isImage() && tag.loose {
 			r.warn("%s: the tag %s is not quoted, and Helm may read another number", m.file, tag.value)
 		}
 	}
-}
-
-// numeric reports whether a plain scalar is a number that prints otherwise
-// than it is written.
-func numeric(s string) bool {
-	n := yaml.Node{Kind: yaml.ScalarNode, Value: s}
-	tag := n.ShortTag()
-	return tag == "!!float" || tag == "!!int" && len(s) > 1 && s[0] == '0'
 }
 
 // tarBytes reads the current file byte by byte as well, so that a
