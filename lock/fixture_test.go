@@ -22,7 +22,7 @@ var alice = lock.Op{Actor: lock.Actor{Name: "alice"}}
 // rig is a lock file under test with a clock that the test moves.
 type rig struct {
 	*lock.Lockfile
-	t     testing.TB
+	t     tb
 	ctx   context.Context
 	store lock.Store
 	ahead atomic.Int64 // of start, in nanoseconds
@@ -30,7 +30,7 @@ type rig struct {
 
 func (r *rig) pass(d time.Duration) { r.ahead.Add(int64(d)) }
 
-func open(t testing.TB, s lock.Store) *rig {
+func open(t tb, s lock.Store) *rig {
 	t.Helper()
 	r := &rig{t: t, ctx: context.Background(), store: s}
 	var err error
@@ -249,4 +249,12 @@ func (r *rig) refused(kind error, do func() error, words ...string) {
 	if r.dump() != before {
 		r.t.Errorf("refused with %v, and something was written", err)
 	}
+}
+
+// tb is the part of testing.TB that a rig needs and that rapid has too.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
 }
