@@ -200,7 +200,7 @@ func date(c *change, v *ChartVersion, nv NewVersion) error {
 	case nv.Import:
 		v.OrderUnknown = nv.Undated || nv.Created.IsZero() || nv.Created.Before(newest)
 		if !nv.Created.IsZero() {
-			v.Created = nv.Created.UTC()
+			v.Created = nv.Created // with its zone, as the old index has it
 		}
 		if v.OrderUnknown {
 			return nil
