@@ -86,6 +86,44 @@ func TestPermit(t *testing.T) {
 	}
 }
 
+// Credentials stay behind at a redirect to another host, even one that might
+// see them, and do not come back with the next redirect.
+func TestRedirectedCredentials(t *testing.T) {
+	at := func(s string) *http.Request {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{"Authorization": {"Bearer x"}}}
+	}
+	for _, tc := range []struct {
+		hops  []string
+		keeps bool
+	}{
+		{[]string{"/v2/other", "https://index.docker.io:443/third"}, true},
+		{[]string{"https://auth.docker.io/x"}, false},
+		{[]string{"https://index.docker.io:8443/x"}, false},
+		{[]string{"https://cdn.example/x", "https://index.docker.io/v2/"}, false},
+	} {
+		req := at("https://index.docker.io/v2/")
+		for _, hop := range tc.hops {
+			next, err := redirected(req, hop)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req = next
+		}
+		if got := req.Header.Get("Authorization") != ""; got != tc.keeps {
+			t.Errorf("%v: credentials kept: %v, want %v", tc.hops, got, tc.keeps)
+		}
+	}
+	post := at("https://auth.docker.io/token")
+	post.Method = http.MethodPost
+	if _, err := redirected(post, "/elsewhere"); !errors.Is(err, ErrDenied) {
+		t.Errorf("redirect of a POST: %v, want ErrDenied", err)
+	}
+}
+
 func TestRelated(t *testing.T) {
 	for _, tc := range []struct {
 		target, host string

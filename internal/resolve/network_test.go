@@ -242,6 +242,33 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// A host that we were redirected to cannot make us ask for a token of its
+// choice.
+func TestForeignChallenge(t *testing.T) {
+	r, store := registrytest.New(t), registrytest.New(t)
+	push(t, registrytest.Make("one"), r.Addr+"/jupyterhub/k8s-hub:1")
+	store.Break(registrytest.Status(401, "WWW-Authenticate", `Bearer realm="http://`+r.Addr+`/token",scope="repository:crown/jewels:pull"`))
+	r.Break(first(
+		registrytest.On("/token", registrytest.Body("application/json", `{"token":"good"}`)),
+		bearer("http://"+r.Addr+"/token", "good"),
+		redirect("/blobs/", "http://"+store.Addr+"PATH"),
+	))
+	c := client(t, resolve.Config{
+		Mirrors: map[string]string{"quay.io": r.Addr}, AllowRegistries: []string{store.Addr}, InsecureRegistries: []string{store.Addr},
+	})
+	if _, err := c.Resolve(t.Context(), reference(t, hub+":1")); !errors.Is(err, resolve.ErrUnauthorized) {
+		t.Errorf("got %v, want ErrUnauthorized", err)
+	}
+	if len(store.Requests()) == 0 {
+		t.Error("the redirect was not followed")
+	}
+	for _, q := range r.Requests() {
+		if strings.Contains(q.Query, "jewels") {
+			t.Errorf("a token was asked for with %s", q.Query)
+		}
+	}
+}
+
 // zone answers DNS queries from a list; each query for a name with several
 // answers separated by "|" gets the next of them, as a rebinding name does.
 func zone(t *testing.T, names map[string]string) *net.Resolver {

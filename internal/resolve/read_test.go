@@ -166,6 +166,7 @@ func TestFaults(t *testing.T) {
 		"503 once":          {on("manifests", registrytest.Times(1, registrytest.Status(503))), nil, "", 2},
 		"503 handshake":     {on("/v2/", registrytest.Status(503)), resolve.ErrUnavailable, "503", 0},
 		"429 for ever":      {on("manifests", registrytest.Status(429, "Retry-After", "1000000000")), resolve.ErrUnavailable, "429", 1},
+		"429 in a while":    {on("manifests", registrytest.Status(429, "Retry-After", "11")), resolve.ErrUnavailable, "come back in 11s", 1},
 		"429 overflow":      {on("manifests", registrytest.Status(429, "Retry-After", strings.Repeat("9", 19))), resolve.ErrUnavailable, "429", 1},
 		"reset":             {on("manifests", registrytest.Reset()), resolve.ErrUnavailable, "", -1},
 		"page":              {on("manifests", registrytest.HTML()), resolve.ErrInvalid, "text/html", 1},
