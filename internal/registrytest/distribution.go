@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,16 +59,26 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	s.cmd.Dir = dir
 	// REGISTRY_… variables would override the configuration.
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "OTEL_TRACES_EXPORTER=none"}
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.cmd.SysProcAttr = ownProcess()
 	out, err := s.cmd.StderrPipe()
 	if err != nil {
 		return nil, errors.Join(err, s.log.Close())
 	}
-	if err := s.cmd.Start(); err != nil {
+	addr, started := make(chan string, 1), make(chan error)
+	go func() {
+		// Linux ties "end with the parent" to the thread that started the
+		// process: it has to last as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.watch(out, addr)
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, errors.Join(err, s.log.Close())
 	}
-	addr := make(chan string, 1)
-	go s.watch(out, addr)
 	select {
 	case s.Addr = <-addr:
 		return s, nil

@@ -1,12 +1,18 @@
 package registrytest_test
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
+	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"chartd.dev/chartd/internal/registrytest"
 )
@@ -111,5 +117,49 @@ func TestPushImageCommand(t *testing.T) {
 	under, _ := registrytest.Make("hub").DiffIDs("")
 	if err != nil || len(over) != 2 || over[0] != under[0] {
 		t.Errorf("layers %v are not built on %v (%v)", over, under, err)
+	}
+}
+
+// A test program that is killed leaves no registry behind.
+func TestDistributionEndsWithItsParent(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells a process of its parent's end")
+	}
+	if os.Getenv("REGISTRYTEST_PARENT") != "" {
+		s, err := registrytest.Start(t.Context(), os.Getenv("REGISTRYTEST_PARENT"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("ready", s.Addr)
+		select {} // until it is killed
+	}
+	if _, err := exec.LookPath(registrytest.Program); err != nil && os.Getenv("CI") == "" {
+		t.Skipf("%s is not installed", registrytest.Program)
+	}
+	parent := exec.Command(os.Args[0], "-test.run=^TestDistributionEndsWithItsParent$")
+	parent.Env = append(os.Environ(), "REGISTRYTEST_PARENT="+t.TempDir())
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_ = parent.Process.Kill()
+	_ = parent.Wait()
+	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
+	if err != nil || !ok {
+		t.Fatalf("the parent said %q (%v)", line, err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		c.Close()
+		if time.Now().After(end) {
+			t.Fatal("the registry outlives its parent")
+		}
 	}
 }
