@@ -30,12 +30,7 @@ func (r *raw) block(name string, kind byte, data string, edit ...func(rec []byte
 	for _, e := range edit {
 		e(rec)
 	}
-	copy(rec[148:156], "        ")
-	sum := 0
-	for _, c := range rec {
-		sum += int(c)
-	}
-	copy(rec[148:], fmt.Sprintf("%06o\x00 ", sum))
+	sum(rec)
 	r.Write(rec)
 	r.WriteString(data)
 	r.Write(make([]byte, -len(data)&(block-1)))
@@ -57,9 +52,9 @@ func gz(tarball []byte) []byte {
 	w, _ := flate.NewWriter(&out, 6)
 	w.Write(tarball)
 	w.Close()
-	sum, n := crc32.ChecksumIEEE(tarball), len(tarball)
+	crc, n := crc32.ChecksumIEEE(tarball), len(tarball)
 	for i := range 4 {
-		out.WriteByte(byte(sum >> (8 * i)))
+		out.WriteByte(byte(crc >> (8 * i)))
 	}
 	for i := range 4 {
 		out.WriteByte(byte(n >> (8 * i)))

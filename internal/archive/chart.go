@@ -88,9 +88,9 @@ func (c *chart) subKeys() map[string]bool {
 }
 
 // hash notes a file's content.
-func (c *chart) hash(name string, r io.Reader) error {
+func (c *chart) hash(b *budget, name string, r io.Reader) error {
 	h := newFileHash()
-	if _, err := io.Copy(h, r); err != nil {
+	if err := b.copy(h, r); err != nil {
 		return err
 	}
 	c.files = append(c.files, fileSum{name, h.sum()})

@@ -42,8 +42,7 @@ var importFields = map[string]string{"child": isText, "parent": isText}
 
 // strict checks Chart.yaml and requirements.yaml beyond what Helm does.
 type strict struct {
-	file       string
-	appVersion string // as written
+	file string
 }
 
 // parseYAML reads a YAML file under the shared budget.

@@ -146,10 +146,16 @@ func (c *comparer) values(file string, from, to []byte) ([]Splice, error) {
 	if len(f.Documents()) == 0 || len(g.Documents()) == 0 {
 		return nil, differs("%s is empty on one side", quote(file))
 	}
-	now := imageMaps(file, g.Documents()[0])
+	now, err := c.b[1].imageMaps(file, g.Documents()[0])
+	if err != nil {
+		return nil, err
+	}
+	before, err := c.b[0].imageMaps(file, f.Documents()[0])
+	if err != nil {
+		return nil, err
+	}
 	var splices []Splice
 	current := from
-	before := imageMaps(file, f.Documents()[0])
 	for _, at := range slices.Sorted(maps.Keys(before)) {
 		m := before[at]
 		if now[at] == nil {

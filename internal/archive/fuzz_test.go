@@ -17,6 +17,13 @@ func FuzzRead(f *testing.F) {
 	f.Add(good().block("x", 'x', paxRecord("path", "c/ü")).file("c/", "x").end())
 	f.Add(good().file("c/requirements.yaml", "dependencies: [{name: a, version: \"1\", alias: b}]\n").file("c/charts/a.tgz", string(gz(good().end()))).end())
 	f.Fuzz(func(t *testing.T, tarball []byte) {
+		// Right checksums, or no change of a header would get past them.
+		for at := 0; at+block <= len(tarball); at += block {
+			if rec := tarball[at : at+block]; string(rec[257:262]) == "ustar" {
+				tarball = bytes.Clone(tarball)
+				sum(tarball[at : at+block])
+			}
+		}
 		agree(t, gz(tarball))
 	})
 }

@@ -245,6 +245,16 @@ func TestHostileBombs(t *testing.T) {
 	for _, r := range rows {
 		r.run(t)
 	}
+	// One subchart under fifty names, at four depths: 50⁴ images.
+	files := map[string]string{"Chart.yaml": chartYAML("c", "1.0.0"), "values.yaml": "image: {name: a, tag: b}\n"}
+	for range 4 {
+		deps := "dependencies:\n"
+		for i := range 50 {
+			deps += fmt.Sprintf("- {name: c, version: 1.0.0, alias: n%d}\n", i)
+		}
+		files = map[string]string{"Chart.yaml": chartYAML("c", "1.0.0") + deps, "charts/c.tgz": string(pkgOf(t, "c", files))}
+	}
+	hostile{"many uses", pkgOf(t, "c", files), ErrRefused, "images"}.run(t)
 	big := make([]byte, DefaultLimits().Packed+1)
 	hostile{"B10", big, ErrTooLarge, "package-size"}.run(t)
 }
@@ -256,6 +266,9 @@ func TestHostileMemory(t *testing.T) {
 	cases := map[string][]byte{
 		"values of many nodes": with(t, map[string]string{"values.yaml": values}),
 		"deep schema":          with(t, map[string]string{"values.schema.json": deep}),
+		"long keys":            with(t, map[string]string{"values.yaml": strings.Repeat("k", 3<<20) + ": " + "{x: [" + strings.Repeat("{tag: a, name: b},", 8_000) + "]}\n"}),
+		"deep image maps":      with(t, map[string]string{"values.yaml": strings.Repeat("{a: ", 60) + "[" + strings.Repeat("{tag: a, name: b},", 8_000) + "]" + strings.Repeat("}", 60) + "\n"}),
+		"many long names":      gz(longNames().end()),
 		"long comments":        with(t, map[string]string{"values.yaml": strings.Repeat("# a\n", 1_200_000)}),
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(10))
@@ -282,6 +295,18 @@ func TestHostileMemory(t *testing.T) {
 			t.Errorf("%s: %d MiB held (%v)", name, (most-before)>>20, err)
 		}
 	}
+}
+
+func longNames() *raw {
+	r := good()
+	for i := range 4_000 {
+		name := fmt.Sprintf("c/%d", i)
+		for range 29 {
+			name += fmt.Sprintf("/%s%d", strings.Repeat("y", 20), i)
+		}
+		r.block("x", 'x', paxRecord("path", name)).block(name[:100], '0', "")
+	}
+	return r
 }
 
 func heap() uint64 {

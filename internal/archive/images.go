@@ -48,52 +48,80 @@ type site struct {
 
 var imageKeys = []string{"tag", "name", "repository", "registry", "digest"}
 
-// imageMaps collects the image maps of a values file.
-func imageMaps(file string, root *yaml.Node) map[string]*imageMap {
-	out := map[string]*imageMap{}
-	if root != nil {
-		collect(file, root, nil, out)
-	}
-	return out
+const (
+	maxMaps   = 5_000 // image maps of one values file
+	maxImages = 5_000 // images of a package, subcharts under each of their names
+	maxPath   = 512   // bytes of a path in the values; a role has 255
+)
+
+// collector gathers the image maps of one values file.
+type collector struct {
+	file string
+	out  map[string]*imageMap
+	left int // nodes to visit yet: an alias may hold itself
 }
 
-func collect(file string, n *yaml.Node, path []string, out map[string]*imageMap) {
+// imageMaps collects the image maps of a values file.
+func (b *budget) imageMaps(file string, root *yaml.Node) (map[string]*imageMap, error) {
+	c := &collector{file, map[string]*imageMap{}, b.l.YAMLNodes}
+	if root != nil {
+		c.collect(root, nil, 0)
+	}
+	if c.left < 0 || len(c.out) > maxMaps {
+		return nil, refused("images", "%s has more than %d mappings that may be images", quote(file), maxMaps)
+	}
+	return c.out, nil
+}
+
+// collect walks down; size is the length of the joined path. What lies deeper
+// than a role's name reaches is no image.
+func (c *collector) collect(n *yaml.Node, path []string, size int) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if len(path) > 64 {
+	if c.left--; c.left < 0 || len(c.out) > maxMaps || size > maxPath {
 		return
 	}
 	switch n.Kind {
 	case yaml.SequenceNode:
-		for i, c := range n.Content {
-			collect(file, c, append(path, strconv.Itoa(i)), out)
+		for i, item := range n.Content {
+			key := strconv.Itoa(i)
+			c.collect(item, append(path, key), size+len(key)+1)
 		}
 	case yaml.MappingNode:
 		all := map[string]*yaml.Node{}
 		effective(n, all, 0)
-		m := &imageMap{file: file, path: slices.Clone(path), keys: map[string]place{}}
-		for _, key := range imageKeys {
-			v := all[key]
-			if v != nil && v.Kind == yaml.AliasNode {
-				v = v.Alias
-			}
-			if v == nil || v.Kind != yaml.ScalarNode {
-				continue
-			}
-			p := place{file, append(slices.Clone(path), key), v.Value, loose(v)}
-			if v.ShortTag() == "!!null" {
-				p.value = ""
-			}
-			m.keys[key] = p
-		}
-		if len(m.keys) > 0 {
-			out[joined(path)] = m
+		if keys := c.scalars(all, path); len(keys) > 0 {
+			own := slices.Clone(path)
+			c.out[joined(own)] = &imageMap{c.file, own, keys}
 		}
 		for _, key := range slices.Sorted(maps.Keys(all)) {
-			collect(file, all[key], append(path, key), out)
+			c.collect(all[key], append(path, key), size+len(key)+1)
 		}
 	}
+}
+
+// scalars picks the keys that say something about an image.
+func (c *collector) scalars(all map[string]*yaml.Node, path []string) map[string]place {
+	var keys map[string]place
+	for _, key := range imageKeys {
+		v := all[key]
+		if v != nil && v.Kind == yaml.AliasNode {
+			v = v.Alias
+		}
+		if v == nil || v.Kind != yaml.ScalarNode {
+			continue
+		}
+		p := place{c.file, append(slices.Clone(path), key), v.Value, loose(v)}
+		if v.ShortTag() == "!!null" {
+			p.value = ""
+		}
+		if keys == nil {
+			keys = map[string]place{}
+		}
+		keys[key] = p
+	}
+	return keys
 }
 
 func loose(n *yaml.Node) bool {
@@ -137,26 +165,34 @@ type found struct {
 	full   []string // path of the map in the values of the chart looked at
 	prefix int      // leading elements of full that name subcharts
 	open   bool     // below a dependency that the package does not hold
+
+	appVersion string // of the chart that owns the image
 }
 
-// images lists the images of a chart and of the charts packed in it.
-func (c *chart) images() []found {
+// images lists the images of a chart and of the charts packed in it. left
+// bounds them: one subchart may be used under many names, at each depth.
+func (c *chart) images(left *int) []found {
 	var out []found
+	if *left--; *left < 0 {
+		return nil
+	}
 	under := c.subKeys()
 	for _, key := range slices.Sorted(maps.Keys(c.values)) {
 		m := c.values[key]
 		if !m.isImage() || len(m.path) > 0 && under[m.path[0]] {
 			continue
 		}
+		*left--
 		out = append(out, c.own(m))
 	}
 	taken := map[string]bool{}
 	for _, use := range c.uses() {
-		for _, f := range use.chart.images() {
+		for _, f := range use.chart.images(left) {
+			*left--
 			f.full = append([]string{use.key}, f.full...)
 			f.prefix++
 			if m := c.values[joined(f.full)]; m != nil {
-				f.override(m, use.chart)
+				f.override(m)
 			}
 			taken[joined(f.full)] = true
 			out = append(out, f)
@@ -174,15 +210,15 @@ func (c *chart) images() []found {
 }
 
 func (c *chart) own(m *imageMap) found {
-	f := found{full: m.path}
+	f := found{full: m.path, appVersion: c.meta.AppVersion}
 	f.site = site{m.file, m.path, maps.Clone(m.keys)}
-	f.fill(c.meta.AppVersion)
+	f.fill()
 	return f
 }
 
 // override applies a wrapper's values over those of the chart that owns the
 // image.
-func (f *found) override(m *imageMap, owner *chart) {
+func (f *found) override(m *imageMap) {
 	if !f.Override {
 		f.Base = f.Repository
 		if f.Tag != "" {
@@ -193,11 +229,11 @@ func (f *found) override(m *imageMap, owner *chart) {
 	maps.Copy(keys, m.keys)
 	f.site = site{m.file, m.path, keys}
 	f.Override = true
-	f.fill(owner.meta.AppVersion)
+	f.fill()
 }
 
 // fill reads the image from its scalars.
-func (f *found) fill(appVersion string) {
+func (f *found) fill() {
 	s := f.site
 	f.File, f.Path, f.Problem = s.file, strings.Join(s.path, "."), ""
 	name := s.keys["repository"].value
@@ -213,7 +249,7 @@ func (f *found) fill(appVersion string) {
 	}
 	f.Repository, f.Tag, f.Digest = name, tag, digest
 	if tag == "" && digest == "" {
-		f.Tag = appVersion
+		f.Tag = f.appVersion
 	}
 	r, err := ref.ParseRepository(name)
 	if err == nil {

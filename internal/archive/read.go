@@ -88,7 +88,12 @@ func (r *reader) pkg(data []byte, top *chart) (*Package, error) {
 		return nil, err
 	}
 	var warnings []string
-	p.Images, warnings = assignRoles(top.images())
+	left := maxImages
+	all := top.images(&left)
+	if left < 0 {
+		return nil, refused("images", "the values name more than %d images, subcharts counted under each of their names", maxImages)
+	}
+	p.Images, warnings = assignRoles(all)
 	r.warnings = append(r.warnings, warnings...)
 	for _, i := range p.Images {
 		if !i.Required || i.Problem == "" {
@@ -255,7 +260,7 @@ func (r *reader) plain(c *chart, name string, t *tarReader) error {
 		return tooLarge("file-size", "%s has %d bytes, at most %d", quote(c.where+name), t.left, most)
 	}
 	if !keep {
-		return c.hash(name, t)
+		return c.hash(r.b, name, t)
 	}
 	data := make([]byte, t.left)
 	if _, err := io.ReadFull(t, data); err != nil {
@@ -264,7 +269,7 @@ func (r *reader) plain(c *chart, name string, t *tarReader) error {
 	if strings.HasPrefix(name, "templates/") {
 		r.template(name, data)
 	}
-	if err := c.hash(name, bytes.NewReader(data)); err != nil {
+	if err := c.hash(r.b, name, struct{ io.Reader }{bytes.NewReader(data)}); err != nil {
 		return err
 	}
 	return r.keep(c, name, data)
@@ -314,9 +319,9 @@ func (r *reader) values(c *chart, data []byte) error {
 		}
 	}
 	if len(docs) > 0 {
-		c.values = imageMaps(file, docs[0])
+		c.values, err = r.b.imageMaps(file, docs[0])
 	}
-	return nil
+	return err
 }
 
 func (r *reader) schema(c *chart, name string, t *tarReader) error {
@@ -330,7 +335,7 @@ func (r *reader) schema(c *chart, name string, t *tarReader) error {
 			return err
 		}
 	}
-	if _, err := io.Copy(h, t); err != nil {
+	if err := r.b.copy(h, t); err != nil {
 		return err
 	}
 	c.files = append(c.files, fileSum{name, h.sum()})

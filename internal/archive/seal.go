@@ -155,7 +155,7 @@ func (s *sealer) file(w io.Writer, t *tarReader, h *header, where string) error 
 		if _, err := w.Write(h.raw); err != nil {
 			return err
 		}
-		if _, err := io.Copy(w, t); err != nil {
+		if err := s.b.copy(w, t); err != nil {
 			return err
 		}
 		if err := t.skip(); err != nil {
@@ -214,12 +214,17 @@ func applyEdits(file string, t *tarReader, edits []edit) ([]byte, error) {
 // setSize writes a header block's size and checksum, and nothing else.
 func setSize(rec []byte, size int64) {
 	copy(rec[124:136], fmt.Sprintf("%011o\x00", size))
+	sum(rec)
+}
+
+// sum writes a header block's checksum.
+func sum(rec []byte) {
 	copy(rec[148:156], "        ")
-	sum := 0
+	n := 0
 	for _, c := range rec {
-		sum += int(c)
+		n += int(c)
 	}
-	copy(rec[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	copy(rec[148:156], fmt.Sprintf("%06o\x00 ", n))
 }
 
 // zeros reads as zeros.

@@ -21,6 +21,16 @@ type budget struct {
 	out     int64
 	entries int
 	nodes   int
+	buf     []byte // one for all copies
+}
+
+// copy is io.Copy without a buffer of its own each time.
+func (b *budget) copy(dst io.Writer, src io.Reader) error {
+	if b.buf == nil {
+		b.buf = make([]byte, 32<<10)
+	}
+	_, err := io.CopyBuffer(dst, src, b.buf)
+	return err
 }
 
 func (b *budget) unpacked(n int) error {

@@ -155,10 +155,15 @@ func (t *tarReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// discard is io.Discard without a buffer of its own.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
 // skip reads to the end of the current file; its padding is in t.padding then.
 func (t *tarReader) skip() error {
 	if t.left > 0 {
-		if _, err := io.Copy(io.Discard, t); err != nil {
+		if err := t.b.copy(discard{}, t); err != nil {
 			return err
 		}
 	}
