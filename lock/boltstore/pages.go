@@ -101,20 +101,24 @@ func readMeta(r io.ReaderAt, size int64) (newest meta, both bool, err error) {
 	return newest, len(found) == 2, nil
 }
 
-// metaOf returns the meta page of one transaction of an open file.
+// metaOf returns the meta page of one transaction of an open file. bbolt
+// commits odd and even transactions to one page each, but a copy that it wrote
+// holds its transaction in the first page, whichever it is.
 func metaOf(r io.ReaderAt, txid uint64, pageSize int) (meta, error) {
-	b := make([]byte, pageHeader+metaSize)
-	if _, err := r.ReadAt(b, int64(txid%2)*int64(pageSize)); err != nil {
-		return meta{}, fmt.Errorf("read meta page: %w", err)
+	for _, page := range []uint64{txid % 2, 1 - txid%2} {
+		b := make([]byte, pageHeader+metaSize)
+		if _, err := r.ReadAt(b, int64(page)*int64(pageSize)); err != nil {
+			return meta{}, fmt.Errorf("read meta page: %w", err)
+		}
+		m, ok := parseMeta(b)
+		switch {
+		case !ok:
+			return meta{}, fmt.Errorf("meta page %d is damaged", page)
+		case m.txid == txid:
+			return m, nil
+		}
 	}
-	m, ok := parseMeta(b)
-	switch {
-	case !ok:
-		return meta{}, fmt.Errorf("meta page %d is damaged", txid%2)
-	case m.txid != txid:
-		return meta{}, errOvertaken
-	}
-	return m, nil
+	return meta{}, errOvertaken
 }
 
 // walker reads every page of one transaction.
