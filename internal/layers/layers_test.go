@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 // support lists the packages that exist for tests; only tests, and each other,
 // may import them.
 var support = []string{
-	"storage/storagetest", "lock/locktest", "internal/registrytest", "internal/testtools",
+	"storage/storagetest", "lock/locktest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools",
 	"internal/layers", "internal/e2e", "internal/demo",
 }
 
@@ -72,7 +72,8 @@ var owners = []struct {
 var unlinked = map[string][]string{
 	"cmd/chartctl": {"go.etcd.io/bbolt", "helm.sh/", "k8s.io/", "github.com/prometheus/",
 		module + "internal/server", module + "lock", module + "storage", module + "repo"},
-	"cmd/chartd": {"helm.sh/helm/v3/pkg/action", "helm.sh/helm/v3/pkg/kube", module + "internal/client"},
+	// Helm's index loader brings Helm's Kubernetes client with it, unused.
+	"cmd/chartd": {"helm.sh/helm/v3/pkg/action", "helm.sh/helm/v3/pkg/engine", module + "internal/client"},
 }
 
 type pkg struct {
