@@ -130,7 +130,7 @@ func (g *group) execute() (err error) {
 	if !g.wrote {
 		return nil
 	}
-	g.seededFault()
+	defer g.seededFault()()
 	return g.commit()
 }
 

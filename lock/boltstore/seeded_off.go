@@ -2,5 +2,7 @@
 
 package boltstore
 
-// seededFault does nothing in a real build.
-func (g *group) seededFault() {}
+// seededFault and seededWait do nothing in a real build.
+func (g *group) seededFault() (committed func()) { return func() {} }
+
+func seededWait() bool { return false }

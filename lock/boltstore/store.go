@@ -127,6 +127,9 @@ func (s *Store) read(ctx context.Context, verb string, fn func(*tx) error) error
 	}
 	defer leave()
 	id, err := s.readOnce(fn)
+	if err != nil && seededWait() {
+		id, err = s.readOnce(fn)
+	}
 	if waitErr := s.commits.wait(ctx, id); waitErr != nil {
 		return fmt.Errorf("%s: %w", verb, waitErr)
 	}

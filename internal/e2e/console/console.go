@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // Step is one command of a page and what the page shows below it.
@@ -104,6 +105,9 @@ func (s *Session) Run(ctx context.Context, command string) (string, error) {
 	}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "bash", "-c", wrapper, "bash", s.dir, s.start)
+	// A command that hangs ends with everything it started.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, &out, &out
 	err := cmd.Run()
 	return out.String(), err

@@ -89,7 +89,10 @@ func (l *loop) round(ctx context.Context) []string {
 	for w := range inFlight {
 		wg.Go(func() { failed[w] = l.write(stop, c, w) })
 	}
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
 	select {
+	case <-ended:
 	case <-l.enough:
 		// The moment of the kill is what the loop varies.
 		<-time.After(time.Duration(rand.IntN(20_000)) * time.Microsecond)
@@ -99,7 +102,7 @@ func (l *loop) round(ctx context.Context) []string {
 	}
 	s.Kill()
 	cancel()
-	wg.Wait()
+	<-ended
 	l.log = s.Log()
 	l.total += l.acked
 	if err := errors.Join(failed...); err != nil {
@@ -121,11 +124,12 @@ func (l *loop) write(ctx context.Context, c *client.Client, w int) error {
 	l.mu.Unlock()
 	base, err := l.environment(ctx, c, env)
 	for n := 0; err == nil; n++ {
-		if n%2 == 0 {
+		id, ok := l.pinnable()
+		if n%2 == 0 || !ok {
 			err = l.publish(ctx, c)
 			continue
 		}
-		err = l.pin(ctx, c, env, base)
+		err = l.pin(ctx, c, pin{env, base, id})
 		if err == nil {
 			base++
 		}
@@ -175,18 +179,36 @@ func (l *loop) publish(ctx context.Context, c *client.Client) error {
 	return nil
 }
 
-func (l *loop) pin(ctx context.Context, c *client.Client, env ref.Env, base uint64) error {
+// pinnable is the newest binding that is some writes old: a server that answers
+// too early must fail by losing a write, not by not knowing the last binding
+// yet. It never goes back.
+func (l *loop) pinnable() (ref.BindingID, bool) {
 	l.mu.Lock()
-	id := l.binding[len(l.binding)-1] // the newest: pins never go back here
+	defer l.mu.Unlock()
+	if len(l.binding) <= 2*inFlight {
+		return ref.BindingID{}, false
+	}
+	return l.binding[len(l.binding)-1-2*inFlight], true
+}
+
+type pin struct {
+	env     ref.Env
+	base    uint64
+	binding ref.BindingID
+}
+
+func (l *loop) pin(ctx context.Context, c *client.Client, p pin) error {
+	env := p.env
+	l.mu.Lock()
 	l.flying[env] = true
 	l.mu.Unlock()
-	p, err := c.Pin(ctx, client.PinCall{Env: env, Base: base, Pin: api.PinRequest{Binding: id, Reason: "kill loop"}})
+	made, err := c.Pin(ctx, client.PinCall{Env: env, Base: p.base, Pin: api.PinRequest{Binding: p.binding, Reason: "kill loop"}})
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pins[env][p.Revision] = p
+	l.pins[env][made.Revision] = made
 	l.flying[env] = false
 	l.ack()
 	return nil
