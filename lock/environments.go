@@ -102,11 +102,11 @@ func environmentState(t Tx, e Environment) (EnvironmentState, error) {
 	}
 	p, err := getPin(t, e.Env, e.Revision)
 	if err != nil {
-		return out, fmt.Errorf("%w: %v", ErrBroken, err)
+		return out, fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
 	b, err := readBinding(t, p.Binding)
 	if err != nil {
-		return out, fmt.Errorf("%w: %s revision %d: %v", ErrBroken, e.Env, p.Revision, err)
+		return out, fmt.Errorf("%w: %s revision %d: %v", ErrDamaged, e.Env, p.Revision, err)
 	}
 	out.Pin, out.Binding = &p, &b
 	return out, nil

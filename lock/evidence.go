@@ -218,7 +218,7 @@ func basesOf(t Tx, image Image) ([]base, error) {
 				return err
 			}
 			if err := b.chart.UnmarshalText([]byte(strings.SplitN(k, "\x00", 3)[1])); err != nil {
-				return fmt.Errorf("%w: %v", ErrBroken, err)
+				return fmt.Errorf("%w: %v", ErrDamaged, err)
 			}
 			found = append(found, b)
 			return nil

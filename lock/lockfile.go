@@ -213,7 +213,7 @@ func get[T any](t Tx, bucket, key string) (T, error) {
 
 func decode(bucket, key string, raw []byte, v any) error {
 	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("%w: decode %s %q: %v", ErrBroken, bucket, key, err)
+		return fmt.Errorf("%w: decode %s %q: %v", ErrDamaged, bucket, key, err)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (c *checker) checkJournal() error {
 			return nil
 		}
 		if err := said.apply(line); err != nil {
-			return fmt.Errorf("%w: read journal line %d: %v", ErrBroken, line.Seq, err)
+			return fmt.Errorf("%w: read journal line %d: %v", ErrDamaged, line.Seq, err)
 		}
 		return nil
 	})

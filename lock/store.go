@@ -15,8 +15,11 @@ var (
 	// reads go on, and writes work again once there is space.
 	ErrNoSpace = errors.New("no space left for the lock database")
 	// ErrBroken says that the store can no longer promise durability, or that
-	// its data is damaged. After a failed sync the process must stop.
+	// its pages cannot be read. After a failed sync the process must stop.
 	ErrBroken = errors.New("lock database is broken")
+	// ErrDamaged says that one value is not what was written. The others can
+	// still be read, so the process goes on.
+	ErrDamaged = errors.New("damaged value in the lock database")
 	// ErrLocked says that another process holds the data directory.
 	ErrLocked = errors.New("data directory is in use")
 	// ErrPanic says that an Update closure panicked. Nothing was written.
@@ -58,7 +61,7 @@ type Store interface {
 
 // Tx reads one state of the store. A bucket is an ordered name space of keys;
 // it needs no creation. Values are checked against their checksum when read:
-// a damaged one is ErrBroken.
+// a damaged one is ErrDamaged.
 type Tx interface {
 	// Revision is the store revision of this state: the number of updates
 	// committed so far.

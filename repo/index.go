@@ -158,7 +158,7 @@ func newFragment(line lock.IndexLine, urls []string) (*fragment, error) {
 func entry(line lock.IndexLine, urls []string, more map[string]string) ([]byte, error) {
 	var m chart.Metadata
 	if err := json.Unmarshal(line.Chart.Metadata, &m); err != nil {
-		return nil, fmt.Errorf("%w: decode metadata of %s: %v", lock.ErrBroken, line.Chart.Chart, err)
+		return nil, fmt.Errorf("%w: decode metadata of %s: %v", lock.ErrDamaged, line.Chart.Chart, err)
 	}
 	notes := map[string]string{}
 	maps.Copy(notes, m.Annotations)

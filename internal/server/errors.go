@@ -48,6 +48,7 @@ type mapping struct {
 var table = []mapping{
 	{storage.ErrBroken, 500, api.CodeInternal, "the blob store is broken and the server stops; see its log"},
 	{lock.ErrBroken, 500, api.CodeInternal, "the lock database is broken and the server stops; see its log"},
+	{lock.ErrDamaged, 500, api.CodeInternal, "what the lock database holds of this is damaged; run chartd fsck, and restore a backup"},
 	{lock.ErrPanic, 500, api.CodeInternal, "internal error; nothing was written"},
 	{lock.ErrNoKey, 500, api.CodeInternal, "internal error"},
 	{storage.ErrNoSpace, 507, api.CodeNoSpace, "there is no space left for packages; nothing was stored, try again when there is"},

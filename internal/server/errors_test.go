@@ -41,6 +41,7 @@ var sentinels = map[string]outcome{
 	"lock.ErrTooLarge": {lock.ErrTooLarge, 413, api.CodeTooLarge, 8},
 	"lock.ErrNoSpace":  {lock.ErrNoSpace, 507, api.CodeNoSpace, 10},
 	"lock.ErrBroken":   {lock.ErrBroken, 500, api.CodeInternal, 1},
+	"lock.ErrDamaged":  {lock.ErrDamaged, 500, api.CodeInternal, 1},
 	"lock.ErrLocked":   {lock.ErrLocked, 503, api.CodeUnavailable, 10},
 	"lock.ErrPanic":    {lock.ErrPanic, 500, api.CodeInternal, 1},
 	"lock.ErrStop":     {lock.ErrStop, 500, api.CodeInternal, 1},

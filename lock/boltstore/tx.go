@@ -59,7 +59,7 @@ func (t *tx) number(key string) (uint64, error) {
 func (t *tx) open(bucket string, key, stored []byte) ([]byte, error) {
 	v, ok := open(bucket, key, stored)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s: the value of %s/%q does not match its checksum", lock.ErrBroken, t.s.path, bucket, key)
+		return nil, fmt.Errorf("%w: %s: the value of %s/%q does not match its checksum", lock.ErrDamaged, t.s.path, bucket, key)
 	}
 	return v, nil
 }
