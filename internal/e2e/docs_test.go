@@ -100,12 +100,13 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := rig.Run(t.Context(), root, nil, "go", "run", "./internal/demo")
+	tmp := t.TempDir()
+	r, err := rig.Run(t.Context(), root, []string{"TMPDIR=" + tmp}, "go", "run", "./internal/demo")
 	if err != nil || r.Code != 0 {
 		t.Fatalf("demo: %v, exit %d\n%s", err, r.Code, r.Text())
 	}
 	wants(t, "demo", r.Out, "@sha256:", "rollback", "To try next")
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "chartd-demo-*"))
+	left, err := filepath.Glob(filepath.Join(tmp, "*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("the demo left %q (%v)", left, err)
 	}
@@ -117,7 +118,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, generate := range map[string]func(*testing.T) []byte{"cli.md": cliReference, "config.md": configReference} {
+	for name, generate := range map[string]func(*testing.T) []byte{"cli.md": cliReference, "config.md": configReference, "api.md": apiReference} {
 		path := filepath.Join(root, "docs", "reference", name)
 		want := generate(t)
 		if *update {

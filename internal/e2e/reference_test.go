@@ -2,8 +2,13 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,4 +103,49 @@ func configReference(t *testing.T) []byte {
 		t.Fatalf("no flags in\n%s", r.Out)
 	}
 	return []byte(configHead + strings.TrimRight(flags, "\n") + "\n```\n")
+}
+
+// apiReference puts the table of routes, from the server's own description,
+// into the page.
+func apiReference(t *testing.T) []byte {
+	root, err := testtools.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "reference", "api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := rig.Start(t.Context(), rig.ServerConfig{Binary: testtools.Chartd(t), Data: filepath.Join(t.TempDir(), "data")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Kill()
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Summary   string         `json:"summary"`
+			Responses map[string]any `json:"responses"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(get(t, s.URL+"/api/v1/openapi.json"), &doc); err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	table.WriteString("| route | what | success |\n|---|---|---|\n")
+	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
+		for _, method := range []string{"get", "post", "delete"} {
+			op, ok := doc.Paths[path][method]
+			if !ok {
+				continue
+			}
+			good := slices.DeleteFunc(slices.Sorted(maps.Keys(op.Responses)), func(c string) bool { return c >= "4" })
+			fmt.Fprintf(&table, "| `%s %s` | %s | %s |\n", strings.ToUpper(method), path, op.Summary, strings.Join(good, ", "))
+		}
+	}
+	head, rest, ok := strings.Cut(string(page), "-update -->\n")
+	_, tail, ok2 := strings.Cut(rest, "<!-- end of routes -->")
+	if !ok || !ok2 {
+		t.Fatal("docs/reference/api.md has lost the marks around its table of routes")
+	}
+	return []byte(head + "-update -->\n" + table.String() + "<!-- end of routes -->" + tail)
 }
