@@ -120,6 +120,7 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "2026-01-31T12:00:00Z"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?`), "2026-01-31 12:00"},
 	{regexp.MustCompile(`chartd_[a-z]+_\w+`), "chartd_token_…"},
+	{regexp.MustCompile(`\([0-9A-Za-z]{12}\), scopes`), "(IG4lkzyEp6RZ), scopes"},
 	{regexp.MustCompile(`/tmp/[\w./-]*`), "/tmp/…"},
 	{regexp.MustCompile(`\b(just now|\d+[smh](\d+s)? ago)\b`), "just now"},
 }
