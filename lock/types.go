@@ -40,26 +40,27 @@ const (
 // ChartVersion is an immutable published package; only its state, its
 // provenance file and its bindings change.
 type ChartVersion struct {
-	Format       int              `json:"format"` // 1
-	Chart        ref.ChartVersion `json:"chart"`
-	Package      ref.Digest       `json:"package"`
-	Content      ref.Digest       `json:"content"` // the same after a repack
-	Size         int64            `json:"size"`
-	Seq          uint64           `json:"seq"`
-	Created      time.Time        `json:"created"`
-	OrderUnknown bool             `json:"order_unknown,omitempty"` // imported behind newer ones, or undated
-	Imported     bool             `json:"imported,omitempty"`
-	Lenient      bool             `json:"lenient,omitempty"` // name or version that only Helm's reader accepts
-	Metadata     json.RawMessage  `json:"metadata,omitempty"`
-	Images       []ChartImage     `json:"images,omitempty"`
-	Warnings     []string         `json:"warnings,omitempty"`
-	Provenance   ref.Digest       `json:"provenance,omitzero"`
-	State        State            `json:"state,omitempty"`
-	Why          string           `json:"why,omitempty"` // reason of the state
-	By           string           `json:"by,omitempty"`  // who published it
-	Default      ref.BindingID    `json:"default,omitzero"`
-	Bindings     []ref.BindingID  `json:"bindings,omitempty"` // oldest first
-	Unbound      string           `json:"unbound,omitempty"`  // why the last attempt to bind failed
+	Format           int              `json:"format"` // 1
+	Chart            ref.ChartVersion `json:"chart"`
+	Package          ref.Digest       `json:"package"`
+	Content          ref.Digest       `json:"content"` // the same after a repack
+	Size             int64            `json:"size"`
+	Seq              uint64           `json:"seq"`
+	Created          time.Time        `json:"created"`
+	OrderUnknown     bool             `json:"order_unknown,omitempty"` // imported behind newer ones, or undated
+	Imported         bool             `json:"imported,omitempty"`
+	Lenient          bool             `json:"lenient,omitempty"`           // name or version that only Helm's reader accepts
+	BareRequirements bool             `json:"bare_requirements,omitempty"` // the metadata leaves out requirements.yaml
+	Metadata         json.RawMessage  `json:"metadata,omitempty"`
+	Images           []ChartImage     `json:"images,omitempty"`
+	Warnings         []string         `json:"warnings,omitempty"`
+	Provenance       ref.Digest       `json:"provenance,omitzero"`
+	State            State            `json:"state,omitempty"`
+	Why              string           `json:"why,omitempty"` // reason of the state
+	By               string           `json:"by,omitempty"`  // who published it
+	Default          ref.BindingID    `json:"default,omitzero"`
+	Bindings         []ref.BindingID  `json:"bindings,omitempty"` // oldest first
+	Unbound          string           `json:"unbound,omitempty"`  // why the last attempt to bind failed
 }
 
 // ChartImage is an image that a chart's values name.

@@ -14,7 +14,7 @@ import (
 
 // metadata is what the index says of a package: what Helm's own loader reads,
 // held to Helm's own rules. The package has passed our tar walk before.
-func metadata(data []byte, p *archive.Package) (json.RawMessage, error) {
+func metadata(data []byte, p *archive.Package, bare bool) (json.RawMessage, error) {
 	c, err := loader.LoadArchive(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrMetadata, p.Chart, err)
@@ -24,6 +24,9 @@ func metadata(data []byte, p *archive.Package) (json.RawMessage, error) {
 	}
 	if c.Metadata.Name != p.Chart.Name() || c.Metadata.Version != p.Chart.Version() {
 		return nil, fmt.Errorf("%w: the package says %s and Helm reads %s@%s", ErrMetadata, p.Chart, c.Metadata.Name, c.Metadata.Version)
+	}
+	if bare && c.Metadata.APIVersion == chart.APIVersionV1 {
+		c.Metadata.Dependencies = nil
 	}
 	raw, err := json.Marshal(c.Metadata)
 	if err != nil {
@@ -45,14 +48,14 @@ func checkMetadata(m *chart.Metadata) error {
 }
 
 // version is the chart version record of a package.
-func version(data []byte, p *archive.Package) (lock.ChartVersion, error) {
-	raw, err := metadata(data, p)
+func version(data []byte, p *archive.Package, bare bool) (lock.ChartVersion, error) {
+	raw, err := metadata(data, p, bare)
 	if err != nil {
 		return lock.ChartVersion{}, err
 	}
 	v := lock.ChartVersion{
 		Chart: p.Chart, Package: p.Digest, Content: p.Content, Size: p.Size,
-		Lenient: p.Lenient, Metadata: raw, Warnings: p.Warnings,
+		Lenient: p.Lenient, BareRequirements: bare, Metadata: raw, Warnings: p.Warnings,
 	}
 	for _, i := range p.Images {
 		v.Images = append(v.Images, lock.ChartImage{

@@ -29,6 +29,10 @@ type Upload struct {
 type Import struct {
 	Created      time.Time // zero: undated
 	OrderUnknown bool
+	// BareRequirements keeps what the requirements.yaml of a v1 chart requires
+	// out of the index, where the old index did not list it: the line then
+	// stays as clients know it.
+	BareRequirements bool
 }
 
 // Published is the answer to a publish.
@@ -46,7 +50,7 @@ func (r *Repository) Publish(ctx context.Context, op lock.Op, u Upload) (Publish
 			return Published{}, err
 		}
 	}
-	v, err := version(u.Package, p)
+	v, err := version(u.Package, p, u.Import != nil && u.Import.BareRequirements)
 	if err != nil {
 		return Published{}, err
 	}

@@ -121,6 +121,9 @@ type ImportRequest struct {
 	Provenance   []byte
 	Created      time.Time // when it was published there; zero: not known
 	OrderUnknown bool      // its place among the other versions is not known
+	// BareRequirements says that the old index does not list what the chart's
+	// requirements.yaml requires, as the indexes of Helm 2 do not.
+	BareRequirements bool
 }
 
 // Import publishes a package of an existing repository, which keeps its date.
@@ -138,6 +141,9 @@ func (c *Client) Import(ctx context.Context, p ImportRequest) (api.PublishResult
 		order = "unknown"
 	}
 	f.field("order", order)
+	if p.BareRequirements {
+		f.field("requirements", "unlisted")
+	}
 	return c.send(ctx, f, "/api/v1/import")
 }
 

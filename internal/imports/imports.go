@@ -157,7 +157,10 @@ func (m *commit) one(ctx context.Context, it *item) error {
 	if err != nil {
 		return err
 	}
-	req := client.ImportRequest{Package: data, Created: it.date, OrderUnknown: it.date.IsZero()}
+	req := client.ImportRequest{
+		Package: data, Created: it.date, OrderUnknown: it.date.IsZero(),
+		BareRequirements: it.meant() && len(it.entry.Dependencies) == 0,
+	}
 	if req.Provenance, err = it.prov(ctx); err != nil && !errors.Is(err, errNone) {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -26,6 +26,8 @@ type entry struct {
 	Digest  string   `json:"digest" yaml:"digest"`
 	URLs    []string `json:"urls" yaml:"urls"`
 
+	Dependencies []any `json:"dependencies" yaml:"dependencies"`
+
 	used bool
 }
 

@@ -112,7 +112,7 @@ func (s *Server) publish(c *call) error {
 }
 
 func (s *Server) importChart(c *call) error {
-	u, err := s.readUpload(c, createdPart, orderPart)
+	u, err := s.readUpload(c, createdPart, orderPart, requiresPart)
 	if err != nil {
 		return err
 	}
@@ -131,6 +131,13 @@ func (s *Server) importChart(c *call) error {
 		im.OrderUnknown = true
 	default:
 		return badRequest("part order %q: want known or unknown", clip(order))
+	}
+	switch requires := u.field(requiresPart); requires {
+	case "", "listed":
+	case "unlisted":
+		im.BareRequirements = true
+	default:
+		return badRequest("part requirements %q: want listed or unlisted", clip(requires))
 	}
 	return s.store(c, u, repo.Upload{Import: &im})
 }

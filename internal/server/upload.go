@@ -13,16 +13,17 @@ import (
 )
 
 const (
-	maxParts    = 64       // of a multipart upload
-	maxField    = 4 << 10  // bytes of a plain form field
-	maxProv     = 1 << 20  // bytes of a provenance file
-	formMargin  = 64 << 10 // bytes of part headers and boundaries
-	singlePart  = "chart"
-	provPart    = "prov"
-	imagePart   = "image"
-	requirePart = "require_binding"
-	createdPart = "created"
-	orderPart   = "order"
+	maxParts     = 64       // of a multipart upload
+	maxField     = 4 << 10  // bytes of a plain form field
+	maxProv      = 1 << 20  // bytes of a provenance file
+	formMargin   = 64 << 10 // bytes of part headers and boundaries
+	singlePart   = "chart"
+	provPart     = "prov"
+	imagePart    = "image"
+	requirePart  = "require_binding"
+	createdPart  = "created"
+	orderPart    = "order"
+	requiresPart = "requirements"
 )
 
 // upload is what a publish request carries.
