@@ -120,7 +120,7 @@ func (g *rig) check(t *testing.T) {
 func op(route string) lock.Op { return lock.Op{Actor: lock.Actor{Name: "tester"}, Route: route} }
 
 // hub is a small chart with a hub image.
-func hub(t *testing.T, version, tag string, more ...string) []byte {
+func hub(t testing.TB, version, tag string, more ...string) []byte {
 	t.Helper()
 	values := "# how the hub runs\nhub:\n  image:\n    name: quay.io/jupyterhub/k8s-hub\n    tag: \"" + tag + "\" # moved by every release\n  replicas: 1\nproxy:\n  chp:\n    image:\n      name: quay.io/jupyterhub/chp\n      tag: 4.6.2\n"
 	files := map[string]string{
@@ -134,7 +134,7 @@ func hub(t *testing.T, version, tag string, more ...string) []byte {
 	return pack(t, files)
 }
 
-func pack(t *testing.T, files map[string]string) []byte {
+func pack(t testing.TB, files map[string]string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
