@@ -109,7 +109,7 @@ func openDamaged(t *testing.T, name string, data []byte) (refused error) {
 
 func TestBitFlips(t *testing.T) {
 	data := damageFile(t)
-	flips := 20_000
+	flips := 6000
 	if testing.Short() {
 		flips = 500
 	}

@@ -144,3 +144,33 @@ func checkAnswers(t *testing.T, f durabletest.Fault, r durabletest.Result) {
 		}
 	}
 }
+
+// TestOrder reads off the system calls that a blob is synced before it gets
+// its name, and its directory after that and before the answer. A killed
+// process cannot show that: its writes survive it, synced or not.
+func TestOrder(t *testing.T) {
+	if dir, ok := durabletest.Child(t); ok {
+		crashChild(t, dir)
+		return
+	}
+	never := durabletest.Fault{Syscall: "openat,fsync,renameat,write", Action: "error=EIO", When: 1 << 14}
+	r := durabletest.Run(t, filepath.Join(t.TempDir(), "blobs"), never)
+	var order strings.Builder
+	for line := range strings.Lines(r.Trace) {
+		switch {
+		case strings.Contains(line, "openat(") && strings.Contains(line, "/tmp/put-"):
+			order.WriteString("create ")
+		case strings.Contains(line, "openat(") && strings.Contains(line, "O_RDONLY|O_CLOEXEC)") && strings.Contains(line, "/sha256/"):
+			order.WriteString("directory ")
+		case strings.Contains(line, "fsync("):
+			order.WriteString("sync ")
+		case strings.Contains(line, "renameat("):
+			order.WriteString("rename ")
+		case strings.Contains(line, "say:") && strings.Contains(line, " ok"):
+			order.WriteString("answer ")
+		}
+	}
+	if n := strings.Count(order.String(), "sync rename directory sync answer "); n != crashBlobs {
+		t.Errorf("%d of %d puts in the right order: %s\n%s", n, crashBlobs, order.String(), r.Trace)
+	}
+}

@@ -30,6 +30,7 @@ type Result struct {
 	Lines    []string // what the child printed with Say
 	Stderr   string
 	Injected bool // the fault came to pass
+	Trace    string
 }
 
 // Child returns the directory that the parent gave, and true, if this process
@@ -71,7 +72,7 @@ func Run(t *testing.T, dir string, f Fault) Result {
 	if err != nil {
 		t.Fatalf("strace left no trace: %v\n%s", err, stderr.String())
 	}
-	r := Result{Stderr: stderr.String(), Injected: bytes.Contains(calls, []byte("(INJECTED)")) || bytes.Contains(calls, []byte("killed by SIGKILL"))}
+	r := Result{Stderr: stderr.String(), Trace: string(calls), Injected: bytes.Contains(calls, []byte("(INJECTED)")) || bytes.Contains(calls, []byte("killed by SIGKILL"))}
 	for lines := bufio.NewScanner(&stdout); lines.Scan(); {
 		if said, ok := strings.CutPrefix(lines.Text(), "say:"); ok {
 			r.Lines = append(r.Lines, said)
