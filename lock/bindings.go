@@ -297,6 +297,9 @@ func (l *Lockfile) Revoke(ctx context.Context, op Op, id ref.BindingID, reason s
 		if reason == "" {
 			return b, fail(ErrInvalid, "revoking binding %s needs a reason", id)
 		}
+		if err := checkReason(reason); err != nil {
+			return b, err
+		}
 		v, err := getChart(c, b.Chart)
 		if err != nil {
 			return b, err

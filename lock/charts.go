@@ -198,7 +198,8 @@ func date(c *change, v *ChartVersion, nv NewVersion) error {
 	v.Created = c.now
 	switch {
 	case nv.Import:
-		v.OrderUnknown = nv.Undated || nv.Created.IsZero() || nv.Created.Before(newest)
+		// A date that is still to come would push all later ones along.
+		v.OrderUnknown = nv.Undated || nv.Created.IsZero() || nv.Created.Before(newest) || nv.Created.After(c.now)
 		if !nv.Created.IsZero() {
 			v.Created = nv.Created // with its zone, as the old index has it
 		}

@@ -141,6 +141,8 @@ func TestImportDates(t *testing.T) {
 		{"1.2.0", day(11), false, false},
 		{"1.3.0", day(12), true, true}, // the caller does not trust the date
 		{"1.2.1", day(11).Add(1), false, false},
+		{"1.4.0", day(200), false, true}, // still to come
+		{"1.2.2", day(11).Add(2), false, false},
 	} {
 		nv := version(hub(c.version), "")
 		nv.Import, nv.Created, nv.Undated = true, c.created, c.undated
