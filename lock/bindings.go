@@ -80,13 +80,27 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: NoImages, State: Verified,
 		Sealed: nb.Sealed, SealSize: nb.SealSize, Unsealed: nb.Unsealed, At: c.now, By: c.op.Actor.Name,
 	}
+	old, err := get[Binding](c, bucketBindings, b.ID.String())
+	known := err == nil
+	if !known && !errors.Is(err, ErrNoKey) {
+		return Binding{}, false, err
+	}
+	if old.State == Revoked {
+		return old, false, fail(ErrRefused, "binding %s of %s was revoked (%s) and stays so: bind another image", b.ID, b.Chart, old.Why)
+	}
 	for _, cand := range nb.Images {
 		evidence, err := judge(c, cand, nb)
 		var no *Refusal
-		if errors.As(err, &no) && nb.Adopt {
+		switch {
+		case errors.As(err, &no) && old.State == Verified:
+			// It was proven when it was made; what its tags name today does
+			// not undo that.
+			moved, err := keepImages(c, v, nb)
+			return old, moved, err
+		case errors.As(err, &no) && nb.Adopt:
 			b.State, b.Why = Unproven, no.Facts
 			evidence = DeclaredBy
-		} else if err != nil {
+		case err != nil:
 			return Binding{}, false, err
 		}
 		b.Images = append(b.Images, boundImage(cand, evidence))
@@ -98,18 +112,12 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 	if b.Evidence == DeclaredBy && b.Why == "" {
 		b.Why = nb.Reason
 	}
-	old, err := get[Binding](c, bucketBindings, b.ID.String())
-	if err == nil {
-		if old.State == Revoked {
-			return old, false, fail(ErrRefused, "binding %s of %s was revoked (%s) and stays so: bind another image", b.ID, b.Chart, old.Why)
-		}
+	if known {
 		if better := b.State == Verified && (old.State != Verified || rank(b.Evidence) < rank(old.Evidence)); !better {
 			moved, err := keepImages(c, v, nb)
 			return old, moved, err
 		}
 		b.keep(old)
-	} else if !errors.Is(err, ErrNoKey) {
-		return Binding{}, false, err
 	}
 	return b, true, writeBinding(c, v, b, nb)
 }

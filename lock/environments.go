@@ -51,7 +51,10 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 	} else if !errors.Is(err, ErrNoKey) {
 		return none, err
 	}
-	for _, up := range ne.Upstream {
+	for i, up := range ne.Upstream {
+		if slices.Contains(ne.Upstream[:i], up) {
+			return none, fail(ErrInvalid, "upstream environment %s is named twice", up)
+		}
 		if up == ne.Env {
 			return none, fail(ErrInvalid, "environment %s cannot be its own upstream", up)
 		}

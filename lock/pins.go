@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"chartd.dev/chartd/internal/ref"
 )
+
+// commit is an object name of git, possibly abbreviated.
+var commit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
 // MaxPinSet is the most environments that one pin set moves.
 const MaxPinSet = 60
@@ -184,6 +188,12 @@ func (c *change) writePin(p *Pin, e Environment) error {
 
 // plan asks the gate and returns the pin to write.
 func plan(t Tx, np NewPin) (Pin, Environment, error) {
+	if np.Binding.IsZero() {
+		return Pin{}, Environment{}, fail(ErrInvalid, "the pin of %s names no binding", np.Env)
+	}
+	if np.Commit != "" && !commit.MatchString(np.Commit) {
+		return Pin{}, Environment{}, fail(ErrInvalid, "%.80q is no commit: want 7 to 64 lower-case hexadecimal digits", np.Commit)
+	}
 	e, err := getEnvironment(t, np.Env)
 	if err != nil {
 		return Pin{}, e, err
@@ -280,6 +290,9 @@ func checkKind(t Tx, e Environment, np *NewPin) error {
 	switch np.Kind {
 	case "", Bump:
 		np.Kind = Bump
+		if np.From != "" {
+			return fail(ErrInvalid, "a bump comes from nowhere, and %q is given: choose promote or rollback", np.From)
+		}
 		return nil
 	case Promote:
 		return checkPromote(t, e, np)

@@ -250,10 +250,24 @@ func TestNewEnvironment(t *testing.T) {
 	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Accept: []lock.Evidence{lock.NoImages}}))
 	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Upstream: []ref.Env{prod}}), "upstream")
 	r.refused(lock.ErrNotFound, create(lock.NewEnvironment{Env: prod, Chart: "x", Upstream: []ref.Env{env("data8/dev")}}), "data8/dev")
+	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Upstream: []ref.Env{staging, staging}}), "twice")
 	if err := create(lock.NewEnvironment{Env: prod, Chart: "x", Upstream: []ref.Env{staging}})(); err != nil {
 		t.Error(err)
 	}
 	if all := must(r.Environments(r.ctx)); len(all) != 2 || all[0].Env != prod || all[0].Pin != nil {
 		t.Errorf("the environments are %+v", all)
+	}
+}
+
+func TestPinArguments(t *testing.T) {
+	r := checked(t)
+	r.create("data8/prod")
+	b := r.publish("1.0.0")
+	for want, np := range map[string]lock.NewPin{
+		"names no binding":     {Env: env("data8/prod")},
+		"comes from nowhere":   {Env: env("data8/prod"), Binding: b.ID, From: "data8/staging"},
+		"\"zzz\" is no commit": {Env: env("data8/prod"), Binding: b.ID, Commit: "zzz"},
+	} {
+		r.refused(lock.ErrInvalid, func() error { _, err := r.MakePin(r.ctx, alice, np); return err }, want)
 	}
 }

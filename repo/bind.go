@@ -117,7 +117,11 @@ func (r *Repository) candidate(ctx context.Context, p planned, q BindRequest) (l
 	}
 	var err error
 	if c.Image, err = r.Resolver.Resolve(ctx, p.image); err != nil {
-		return c, fmt.Errorf("resolve the %s image %s: %w", p.role, p.image, err)
+		known, e := r.known(ctx, p.image)
+		if e != nil {
+			return c, fmt.Errorf("resolve the %s image %s: %w", p.role, p.image, err)
+		}
+		c.Image = known
 	}
 	switch {
 	case p.own == p.image:
@@ -137,6 +141,15 @@ func (r *Repository) candidate(ctx context.Context, p planned, q BindRequest) (l
 	return c, nil
 }
 
+// known is an image by digest that was read before: what its registry said
+// then holds for ever.
+func (r *Repository) known(ctx context.Context, image ref.Reference) (lock.Image, error) {
+	if image.Digest.IsZero() {
+		return lock.Image{}, fmt.Errorf("%w: %s names no digest", lock.ErrNotFound, image)
+	}
+	return r.Lock.Image(ctx, ref.Image{Repository: image.Repository, Digest: image.Digest})
+}
+
 // ownImage reads the chart's own image, at the registry or, where that does
 // not answer, as it was read before.
 func (r *Repository) ownImage(ctx context.Context, own ref.Reference) (lock.Image, error) {
@@ -144,15 +157,14 @@ func (r *Repository) ownImage(ctx context.Context, own ref.Reference) (lock.Imag
 	if err == nil || ctx.Err() != nil {
 		return image, err
 	}
-	digest := own.Digest
-	if digest.IsZero() {
+	if own.Digest.IsZero() {
 		seen, e := r.Lock.Observations(ctx, own.Repository, own.Tag)
 		if e != nil || len(seen) == 0 {
 			return image, err
 		}
-		digest = seen[len(seen)-1].Digest
+		own.Digest = seen[len(seen)-1].Digest
 	}
-	known, e := r.Lock.Image(ctx, ref.Image{Repository: own.Repository, Digest: digest})
+	known, e := r.known(ctx, own)
 	if e != nil {
 		return image, err
 	}
@@ -220,9 +232,34 @@ func (r *Repository) withSealed(ctx context.Context, nb *sealedBinding, commit f
 	return r.refresh(ctx)
 }
 
+// standing finds the verified binding that a request by digests alone names.
+// No registry is needed for what was proven before.
+func (r *Repository) standing(ctx context.Context, q BindRequest) (lock.Binding, bool) {
+	v, err := r.Lock.ChartVersion(ctx, q.Chart)
+	if err != nil {
+		return lock.Binding{}, false
+	}
+	plan, err := planBinding(v, q)
+	if err != nil || len(plan) == 0 {
+		return lock.Binding{}, false
+	}
+	images := map[ref.Role]ref.Image{}
+	for _, p := range plan {
+		if p.image.Digest.IsZero() {
+			return lock.Binding{}, false
+		}
+		images[p.role] = ref.Image{Repository: p.image.Repository, Digest: p.image.Digest}
+	}
+	b, err := r.Lock.Binding(ctx, ref.BindingIDOf(v.Package, images))
+	return b, err == nil && b.State == lock.Verified
+}
+
 // Bind binds a published version: to the images that it names, as their tags
 // are today, or to the given ones.
 func (r *Repository) Bind(ctx context.Context, op lock.Op, q BindRequest) (b lock.Binding, existed bool, err error) {
+	if b, ok := r.standing(ctx, q); ok {
+		return b, true, nil
+	}
 	nb, err := r.prepare(ctx, q)
 	if err != nil {
 		if errors.Is(err, ErrUnavailable) {

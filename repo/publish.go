@@ -83,12 +83,10 @@ func (r *Repository) Publish(ctx context.Context, op lock.Op, u Upload) (Publish
 // republish answers a version that is there. Its bytes are stored again where
 // they are the same: that mends a lost or damaged blob.
 func (r *Repository) republish(ctx context.Context, op lock.Op, u Upload, nv lock.NewVersion, old lock.ChartVersion) (_ Published, err error) {
-	if old.State == lock.Listed && old.Package == nv.Version.Package {
-		_, end, err := r.put(ctx, u.Package)
-		if err != nil {
+	if old.State != lock.Purged && old.Package == nv.Version.Package {
+		if err := r.mend(ctx, old, u.Package); err != nil {
 			return Published{}, err
 		}
-		end(nil)
 	}
 	if u.Prov != nil && old.State == lock.Listed && (old.Provenance.IsZero() || old.Provenance == ref.DigestOf(u.Prov)) && old.Package == nv.Version.Package {
 		d, end, err := r.put(ctx, u.Prov)
@@ -107,6 +105,34 @@ func (r *Repository) republish(ctx context.Context, op lock.Op, u Upload, nv loc
 	b, err := r.Lock.Binding(ctx, out.Chart.Default)
 	out.Binding = &b
 	return out, err
+}
+
+// mend stores the package again, and what was made from it: a lost or damaged
+// blob is whole after that. Sealing is deterministic, so the bytes are those of
+// the binding's record; where they are not, the record stays and fsck says so.
+func (r *Repository) mend(ctx context.Context, v lock.ChartVersion, pkg []byte) error {
+	blobs := [][]byte{pkg}
+	bindings, err := r.Lock.BindingsOf(ctx, v.Chart)
+	if err != nil {
+		return err
+	}
+	for _, b := range bindings {
+		if b.Sealed.IsZero() {
+			continue
+		}
+		sealed, _, err := archive.Seal(pkg, sealImages(b.Images), r.archiveOptions(v.Imported))
+		if err == nil && ref.DigestOf(sealed) == b.Sealed {
+			blobs = append(blobs, sealed)
+		}
+	}
+	for _, data := range blobs {
+		_, end, err := r.put(ctx, data)
+		if err != nil {
+			return err
+		}
+		end(nil)
+	}
+	return nil
 }
 
 func (r *Repository) publishNew(ctx context.Context, op lock.Op, u Upload, nv lock.NewVersion) (out Published, err error) {

@@ -271,6 +271,53 @@ func TestRepublishMendsALostBlob(t *testing.T) {
 	}
 }
 
+func TestRepublishMendsASealedPackage(t *testing.T) {
+	g := newRig(t)
+	g.registry.push(t, "quay.io/jupyterhub/k8s-hub:1.0.0", "base", "hub")
+	pkg := hub(t, "1.0.0", "1.0.0")
+	out := g.publish(t, pkg)
+	if _, err := g.Yank(ctx, op("yank"), out.Chart.Chart, "still pinned somewhere"); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.blobs.Delete(ctx, out.Binding.Sealed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Publish(ctx, op("publish"), repo.Upload{Package: pkg}); !errors.Is(err, lock.ErrExists) {
+		t.Fatalf("publishing a yanked version again gave %v", err)
+	}
+	if _, err := g.blobs.Stat(ctx, out.Binding.Sealed); err != nil {
+		t.Errorf("the sealed package is still lost: %v", err)
+	}
+}
+
+// A tag that moves makes a new pair; the old one stays proven, and naming its
+// digest needs no registry.
+func TestMovedTagKeepsTheOldPair(t *testing.T) {
+	g := newRig(t)
+	first := g.registry.push(t, "quay.io/jupyterhub/k8s-hub:2.0.0", "base", "hub")
+	out := g.publish(t, hub(t, "2.0.0", "2.0.0"))
+	g.registry.push(t, "quay.io/jupyterhub/k8s-hub:2.0.0", "base", "hub, rebuilt")
+	second, existed, err := g.Bind(ctx, op("bind"), repo.BindRequest{Chart: out.Chart.Chart})
+	if err != nil || existed || second.ID == out.Binding.ID {
+		t.Fatalf("bind after the tag moved: %v, existed %v, %v", second.ID, existed, err)
+	}
+	old, err := g.lockfile.Binding(ctx, out.Binding.ID)
+	if err != nil || len(old.Moved) != 1 {
+		t.Errorf("the old binding says of its tags %v, %v", old.Moved, err)
+	}
+	for _, fault := range []func(context.Context, ref.Reference) error{
+		nil,
+		func(context.Context, ref.Reference) error { return repo.ErrUnavailable },
+	} {
+		g.registry.fault = fault
+		images := map[ref.Role]ref.Reference{"hub": {Repository: first.Image.Repository, Digest: first.Image.Digest}}
+		b, existed, err := g.Bind(ctx, op("bind"), repo.BindRequest{Chart: out.Chart.Chart, Images: images})
+		if err != nil || !existed || b.ID != out.Binding.ID {
+			t.Errorf("the old pair by digest gave %v, existed %v, %v", b.ID, existed, err)
+		}
+	}
+}
+
 func env(t *testing.T, s string) ref.Env {
 	t.Helper()
 	e, err := ref.ParseEnv(s)
