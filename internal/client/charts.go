@@ -148,7 +148,7 @@ func (c *Client) Import(ctx context.Context, p ImportRequest) (api.PublishResult
 }
 
 func (c *Client) send(ctx context.Context, f *form, path string) (api.PublishResult, error) {
-	r := request{method: http.MethodPost, path: path, key: NewKey(), content: f.w.FormDataContentType()}
+	r := request{method: http.MethodPost, path: path, key: NewKey(), content: f.w.FormDataContentType(), asks: true}
 	f.w.Close()
 	r.body = f.buf.Bytes()
 	var out api.PublishResult
@@ -200,8 +200,10 @@ func (c *Client) Bindings(ctx context.Context, v ref.ChartVersion) (api.Bindings
 
 // Bind binds a version to images. The second result says whether the binding is new.
 func (c *Client) Bind(ctx context.Context, v ref.ChartVersion, b api.BindRequest) (api.Binding, bool, error) {
+	r := post(b, "/api/v1/charts/%s/%s/bindings", v.Name(), v.Version())
+	r.asks = true
 	var out api.Binding
-	status, err := c.call(ctx, post(b, "/api/v1/charts/%s/%s/bindings", v.Name(), v.Version()), &out)
+	status, err := c.call(ctx, r, &out)
 	return out, status == http.StatusCreated, err
 }
 

@@ -153,6 +153,7 @@ type request struct {
 	ifMatch *uint64
 	key     string
 	once    bool // never sent twice
+	asks    bool // has the server ask a registry, and wait for it, before it answers
 	stream  bool // no time limit on the whole answer
 }
 
@@ -244,6 +245,9 @@ func (c *Client) once(ctx context.Context, r request, use func(*http.Response) e
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
 		e := c.answerError(resp)
+		if r.asks && resp.StatusCode != http.StatusTooManyRequests {
+			return -1, e // the server has waited already, up to its own limit
+		}
 		return retryAfter(resp, e), e
 	}
 	err = use(resp)

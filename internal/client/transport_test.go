@@ -27,6 +27,10 @@ func TestRetries(t *testing.T) {
 	yank := func(c *client.Client) error { _, err := c.Yank(ctx, chart, "r"); return err }
 	who := func(c *client.Client) error { _, err := c.WhoAmI(ctx); return err }
 	token := func(c *client.Client) error { _, err := c.CreateToken(ctx, api.TokenRequest{}); return err }
+	publish := func(c *client.Client) error { _, err := c.Publish(ctx, client.PublishRequest{}); return err }
+	imported := func(c *client.Client) error { _, err := c.Import(ctx, client.ImportRequest{}); return err }
+	bind := func(c *client.Client) error { _, _, err := c.Bind(ctx, chart, api.BindRequest{}); return err }
+	limited := answer{status: 429, body: errorBody(api.CodeRateLimited), header: map[string]string{"Retry-After": "0"}}
 	for _, tt := range []struct {
 		name    string
 		answers []answer
@@ -37,7 +41,14 @@ func TestRetries(t *testing.T) {
 		{"unavailable, then fine", []answer{busy, busy, fine}, yank, 3, ""},
 		{"connection lost, then fine", []answer{{drop: true}, {drop: true}, fine}, yank, 3, ""},
 		{"a proxy's 502", []answer{{status: 502, body: "<html>"}, fine}, who, 2, ""},
-		{"rate limited", []answer{{status: 429, body: errorBody(api.CodeRateLimited), header: map[string]string{"Retry-After": "0"}}, fine}, who, 2, ""},
+		{"rate limited", []answer{limited, fine}, who, 2, ""},
+		{"publish waited for the registry", []answer{busy, fine}, publish, 1, api.CodeUnavailable},
+		{"import waited for the registry", []answer{busy, fine}, imported, 1, api.CodeUnavailable},
+		{"bind waited for the registry", []answer{busy, fine}, bind, 1, api.CodeUnavailable},
+		{"publish through a proxy that gave up", []answer{{status: 502, body: "<html>"}, fine}, publish, 1, api.CodeUnavailable},
+		{"publish, connection lost", []answer{{drop: true}, fine}, publish, 2, ""},
+		{"bind, connection lost", []answer{{drop: true}, fine}, bind, 2, ""},
+		{"publish, rate limited", []answer{limited, fine}, publish, 2, ""},
 		{"bounded", []answer{busy}, yank, 4, api.CodeUnavailable},
 		{"a wrong digest stays wrong", []answer{{status: 502, body: errorBody(api.CodeMismatch)}, fine}, yank, 1, api.CodeMismatch},
 		{"no space is not tried again", []answer{{status: 507, body: errorBody(api.CodeNoSpace)}, fine}, yank, 1, api.CodeNoSpace},
