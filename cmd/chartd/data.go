@@ -58,6 +58,9 @@ func openData(ctx context.Context, dir string, create bool) (_ *data, err error)
 	if d.held, err = durable.LockDir(dir, durable.Holder{PID: os.Getpid(), Host: host, Started: time.Now().UTC()}); err != nil {
 		return nil, err
 	}
+	if err = refuseOrphans(dir); err != nil {
+		return nil, err
+	}
 	if d.db, err = boltstore.Open(filepath.Join(dir, databaseFile), boltstore.Options{}); err != nil {
 		return nil, fmt.Errorf("%w (chartd restore FILE --data NEWDIR makes a data directory from a backup)", err)
 	}
@@ -66,6 +69,33 @@ func openData(ctx context.Context, dir string, create bool) (_ *data, err error)
 	}
 	d.lock, err = lock.Open(ctx, d.db, time.Now)
 	return d, err
+}
+
+// refuseOrphans refuses to begin a new database beside stored files: to a new
+// database they are all garbage, and the sweep would remove them.
+func refuseOrphans(dir string) error {
+	file := filepath.Join(dir, databaseFile)
+	if _, err := os.Stat(file); err == nil {
+		return nil // an empty or damaged one is refused by the store
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open data directory: %w", err)
+	}
+	found := ""
+	err := filepath.WalkDir(filepath.Join(dir, blobsDir, "sha256"), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		found = path
+		return fs.SkipAll
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open data directory: %w", err)
+	}
+	if found == "" {
+		return nil
+	}
+	return fmt.Errorf("open data directory: %q is missing but %q holds packages, which a new database would sweep away: restore a backup with chartd restore FILE --data NEWDIR, or name an empty directory if a new repository is meant",
+		file, filepath.Join(dir, blobsDir))
 }
 
 // Close lets go of everything that was opened.
