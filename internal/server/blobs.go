@@ -30,9 +30,9 @@ func (s *Server) sendBlob(c *call, b repo.Blob) error {
 		return nil
 	}
 	part := section{0, b.Size, http.StatusOK}
-	if spec := c.r.Header.Get("Range"); spec != "" && rangeCounts(c.r, etag) {
+	if set, ok := bytesRange(c.r, etag); ok {
 		var err error
-		if part.off, part.length, err = parseRange(spec, b.Size); err != nil {
+		if part.off, part.length, err = parseRange(set, b.Size); err != nil {
 			h.Set("Content-Range", fmt.Sprintf("bytes */%d", b.Size))
 			return err
 		}
@@ -54,6 +54,9 @@ type section struct {
 }
 
 func (s *Server) copyBlob(c *call, b repo.Blob, part section) error {
+	if b.Size <= whole {
+		return s.copyVerified(c, b, part)
+	}
 	ask, length := part.length, part.length
 	if part.status == http.StatusOK {
 		ask = -1 // the whole file: its end is verified
@@ -63,21 +66,7 @@ func (s *Server) copyBlob(c *call, b repo.Blob, part section) error {
 		return err
 	}
 	defer r.Close()
-	h := c.w.Header()
-	if length <= whole {
-		data, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		if int64(len(data)) != length {
-			return fmt.Errorf("%w: %s has %d bytes, want %d", repo.ErrBlobMissing, b.Name, len(data), length)
-		}
-		h.Set("Content-Length", strconv.FormatInt(length, 10))
-		c.w.WriteHeader(part.status)
-		_, _ = c.w.Write(data) // the caller may be gone
-		return nil
-	}
-	h.Set("Content-Length", strconv.FormatInt(length, 10))
+	c.w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
 	c.w.WriteHeader(part.status)
 	if n, err := io.Copy(c.w, r); err != nil || n != length {
 		stateOf(c.r).err = errors.Join(fmt.Errorf("send %s: %d of %d bytes", b.Name, n, length), err)
@@ -86,20 +75,42 @@ func (s *Server) copyBlob(c *call, b repo.Blob, part section) error {
 	return nil
 }
 
-// rangeCounts says whether a Range is to be looked at: If-Range names
-// another body when the file is not the caller's any more.
-func rangeCounts(r *http.Request, etag string) bool {
+// copyVerified reads all of a file, and so verifies it, before the first byte
+// of any part of it goes out.
+func (s *Server) copyVerified(c *call, b repo.Blob, part section) error {
+	r, err := s.Repo.Open(c.ctx(), b, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if int64(len(data)) != b.Size {
+		return fmt.Errorf("%w: %s has %d bytes, want %d", repo.ErrBlobMissing, b.Name, len(data), b.Size)
+	}
+	c.w.Header().Set("Content-Length", strconv.FormatInt(part.length, 10))
+	c.w.WriteHeader(part.status)
+	_, _ = c.w.Write(data[part.off : part.off+part.length]) // the caller may be gone
+	return nil
+}
+
+// bytesRange is what a Range header asks for, if it is to be looked at: a unit
+// other than bytes is as good as no header, and If-Range names another body
+// when the file is not the caller's any more.
+func bytesRange(r *http.Request, etag string) (set string, ok bool) {
+	unit, set, ok := strings.Cut(r.Header.Get("Range"), "=")
 	cond := r.Header.Get("If-Range")
-	return cond == "" || cond == etag
+	return set, ok && strings.EqualFold(unit, "bytes") && (cond == "" || cond == etag)
 }
 
 // parseRange reads one range of bytes. More than one, or one that is not in
 // the file, is not satisfiable.
-func parseRange(spec string, size int64) (off, length int64, err error) {
-	bad := fmt.Errorf("%w: %q of %d bytes", errRange, clip(spec), size)
-	text, ok := strings.CutPrefix(spec, "bytes=")
-	first, last, dash := strings.Cut(strings.TrimSpace(text), "-")
-	if !ok || !dash || strings.Contains(last, ",") {
+func parseRange(set string, size int64) (off, length int64, err error) {
+	bad := fmt.Errorf("%w: %q of %d bytes", errRange, clip(set), size)
+	first, last, dash := strings.Cut(strings.TrimSpace(set), "-")
+	if !dash || strings.Contains(last, ",") {
 		return 0, 0, bad
 	}
 	if first == "" {

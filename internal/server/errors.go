@@ -159,6 +159,9 @@ func writeError(w http.ResponseWriter, r *http.Request, p problem) {
 	for _, name := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Content-Length", "Accept-Ranges", "Cache-Control", "Last-Modified"} {
 		h.Del(name)
 	}
+	if p.status != http.StatusRequestedRangeNotSatisfiable {
+		h.Del("Content-Range")
+	}
 	switch p.status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Basic realm="chartd", charset="UTF-8"`)

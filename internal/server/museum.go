@@ -202,7 +202,7 @@ const welcomeText = `chartd: a Helm chart repository, and which chart and image 
 
   helm repo add NAME URL-OF-THIS-PAGE
   helm repo update
-  chartctl login --server URL-OF-THIS-PAGE
+  chartctl login URL-OF-THIS-PAGE
 
 API: api/v1/openapi.json
 `

@@ -182,24 +182,37 @@ func TestPackageHeadersAndRanges(t *testing.T) {
 	g.want(304, request{path: path, header: map[string]string{"If-None-Match": etag}})
 	n := len(data)
 	for spec, want := range map[string][]byte{
-		"bytes=0-0": data[:1], "bytes=1-": data[1:], "bytes=-5": data[n-5:], "bytes=2-1000000000": data[2:], "bytes=-1000000000": data,
+		"bytes=0-0": data[:1], "bytes=1-": data[1:], "bytes=-5": data[n-5:], "bytes=2-1000000000": data[2:], "bytes=-1000000000": data, "Bytes=0-1": data[:2],
 	} {
 		w := g.want(206, request{path: path, header: map[string]string{"Range": spec}})
 		if !bytes.Equal(w.Body.Bytes(), want) {
 			t.Errorf("Range %s: %d bytes, want %d", spec, w.Body.Len(), len(want))
 		}
 	}
-	for _, spec := range []string{"bytes=0-0,1-1", "bytes=0-0" + strings.Repeat(",1-1", 2000), "bytes=5-1", "bytes=99999999-", "bytes=-0", "bytes=x-y", "lines=1-2",
+	for _, spec := range []string{"bytes=0-0,1-1", "bytes=0-0" + strings.Repeat(",1-1", 2000), "bytes=5-1", "bytes=99999999-", "bytes=-0", "bytes=x-y", "bytes=",
 		"bytes=99999999999999999999-", "bytes=0-99999999999999999999", "bytes=-", "bytes=+1-2"} {
 		w := g.want(416, request{path: path, header: map[string]string{"Range": spec}})
 		if w.Header().Get("Content-Range") == "" || w.Header().Get("ETag") != "" {
 			t.Errorf("Range %.20s: %v", spec, w.Header())
 		}
 	}
+	for _, spec := range []string{"lines=1", "lines=1-2,4-5", "bytes", "0-1", "=0-1"} {
+		w := g.want(200, request{path: path, header: map[string]string{"Range": spec}})
+		if !bytes.Equal(w.Body.Bytes(), data) || w.Header().Get("Content-Range") != "" {
+			t.Errorf("Range %s: %d bytes, %v", spec, w.Body.Len(), w.Header())
+		}
+	}
 	g.want(200, request{path: path, header: map[string]string{"Range": "bytes=0-0", "If-Range": `"other"`}})
 	g.want(206, request{path: path, header: map[string]string{"Range": "bytes=0-0", "If-Range": etag}})
 	if w := g.want(206, request{method: "HEAD", path: path, header: map[string]string{"Range": "bytes=0-9"}}); w.Header().Get("Content-Length") != "10" {
 		t.Errorf("HEAD of a range: %v", w.Header())
+	}
+}
+
+func TestWelcomeNamesCommandsThatExist(t *testing.T) {
+	w := newRig(t).want(200, request{path: "/"})
+	if !strings.Contains(w.Body.String(), "chartctl login URL") {
+		t.Errorf("front page: %s", w.Body)
 	}
 }
 
@@ -221,9 +234,11 @@ func TestDamagedPackageIsNotServed(t *testing.T) {
 		} else {
 			g.blobs.Damage(cv.Package, damage)
 		}
-		w := g.want(500, request{path: "/charts/demo-1.0.0.tgz"})
-		if e := decodeAs[api.Error](t, w); e.Code != api.CodeBlobMissing {
-			t.Errorf("code %q", e.Code)
+		for _, spec := range []string{"", "bytes=0-3", "bytes=10-19", "bytes=-1"} {
+			w := g.want(500, request{path: "/charts/demo-1.0.0.tgz", header: map[string]string{"Range": spec}})
+			if e := decodeAs[api.Error](t, w); e.Code != api.CodeBlobMissing || w.Header().Get("Content-Range") != "" {
+				t.Errorf("Range %q: code %q, %v", spec, e.Code, w.Header())
+			}
 		}
 		g.want(200, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
 		g.want(200, request{path: "/charts/demo-1.0.0.tgz"})
