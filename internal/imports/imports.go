@@ -73,6 +73,9 @@ func run(ctx context.Context, c *client.Client, o Options, r *Report) error {
 	}
 	r.Source, r.Index, r.Packages = src.name, len(src.entries), len(src.packages)
 	r.Findings = append(r.Findings, src.findings...)
+	if err := src.empty(); err != nil {
+		return err
+	}
 	have := map[ref.Digest]api.Chart{}
 	for ch, err := range c.AllCharts(ctx, client.ChartQuery{All: true}) {
 		if err != nil {

@@ -109,6 +109,18 @@ func (s *source) absent(o Options) {
 	}
 }
 
+// empty refuses a repository without packages: somebody has named another
+// directory than they meant, and "0 imported" would look like success.
+func (s *source) empty() error {
+	switch {
+	case len(s.packages) > 0:
+		return nil
+	case len(s.entries) > 0:
+		return fail(api.CodeInvalid, "import %q: no package is there, of the %d that its index names; --fetch fetches those that have a URL", s.name, len(s.entries))
+	}
+	return fail(api.CodeInvalid, "import %q: no package (.tgz) is there: name a directory or a repository that holds some", s.name)
+}
+
 func (s *source) find(f Finding) { s.findings = append(s.findings, f) }
 
 // readIndex reads the index that was given, or the one in the directory.
