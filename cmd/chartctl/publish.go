@@ -65,7 +65,7 @@ to lie beside the package: a stale one would fail the publish.`,
 				if len(done) > 0 {
 					a.note("%s published before the error; publishing again is safe", plural(len(done), "package"))
 				}
-				return about(name, len(args) > 1, err)
+				return err
 			}
 			done = append(done, res)
 		}
@@ -84,7 +84,7 @@ func (a *app) publishOne(ctx context.Context, c *client.Client, name string, req
 		if req.Package, _, err = archive.Pack(name, opts); err != nil {
 			return api.PublishResult{}, &api.Error{Code: api.CodeRefused, Message: fmt.Sprintf("package directory %q: %v", name, err)}
 		}
-		return c.Publish(ctx, req)
+		return send(ctx, c, name, req)
 	}
 	if req.Package, err = readFile(name, maxUpload); err != nil {
 		return api.PublishResult{}, localIO("read package: %v", err)
@@ -94,17 +94,18 @@ func (a *app) publishOne(ctx context.Context, c *client.Client, name string, req
 			a.note("note: %s.prov lies beside the package and is not sent; give --prov to send it", name)
 		}
 	}
-	return c.Publish(ctx, req)
+	return send(ctx, c, name, req)
 }
 
-// about names the argument that an error is about, where there are several.
-func about(name string, several bool, err error) error {
-	if e, ok := err.(*api.Error); ok && several {
+// send publishes; what the server says about a package is said with its file's name.
+func send(ctx context.Context, c *client.Client, name string, req client.PublishRequest) (api.PublishResult, error) {
+	res, err := c.Publish(ctx, req)
+	if e, ok := err.(*api.Error); ok {
 		named := *e
-		named.Message = fmt.Sprintf("%q: %s", name, e.Message)
-		return &named
+		named.Message = fmt.Sprintf("publish %q: %s", name, e.Message)
+		err = &named
 	}
-	return err
+	return res, err
 }
 
 func publishTable(w *writer, done []api.PublishResult) {
