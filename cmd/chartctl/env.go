@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +53,10 @@ names no image rests on its digest alone.`,
 		e, err := c.CreateEnvironment(ctx, api.CreateEnvironment{Env: env, Chart: chart, Accept: accept, Upstream: upstream})
 		if err != nil {
 			return err
+		}
+		var missing *api.Error
+		if _, err := c.Versions(ctx, e.Chart); errors.As(err, &missing) && missing.Code == api.CodeNotFound {
+			a.note("note: no version of chart %q is published here yet", e.Chart)
 		}
 		return a.print(e, func(w *writer) {
 			w.line("created %s for chart %s, accepting %s", e.Env, e.Chart, strings.Join(e.Accept, ", "))
