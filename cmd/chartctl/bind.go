@@ -26,7 +26,8 @@ func (a *app) bind() *cobra.Command {
 		Long: `Bind has the server resolve the images that the chart's values name (or those
 given with --image) at their registry and record the digests, with the evidence
 that chart and image belong together. Binding again after an image was rebuilt
-makes another binding; the older one stays.
+makes another binding, which becomes the default; the older one stays valid, and
+a note says what it was bound to.
 
 An image that was built on another version's base is refused (exit 4). Where
 nothing can be proven, because the chart's own image can't be read any more,
@@ -44,7 +45,7 @@ all) is bound, one after another; those that fail are named at the end.`,
 	}
 	c.Flags().StringArrayVar(&f.images, "image", nil, "ROLE=REPOSITORY:TAG or ROLE=REPOSITORY@DIGEST (repeatable)")
 	c.Flags().BoolVar(&f.declare, "declare", false, "record the pair on your word")
-	c.Flags().StringVar(&f.reason, "reason", "", "why; required with --declare")
+	c.Flags().StringVar(&f.reason, "reason", "", "why; with --declare, which requires it")
 	c.Flags().BoolVar(&f.unbound, "unbound", false, "bind every version that has no binding")
 	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
 		if f.unbound {
@@ -71,9 +72,22 @@ func (a *app) bindOne(ctx context.Context, c *client.Client, f bindFlags, args [
 	if f.declare && f.reason == "" {
 		return usage("bind %s: --declare wants a --reason: it is all the evidence there is", v)
 	}
+	if f.reason != "" && !f.declare {
+		return usage("bind %s: --reason belongs to --declare: only a pair on your word keeps a reason", v)
+	}
+	before, err := defaultBinding(ctx, c, v)
+	if err != nil {
+		return err
+	}
 	b, isNew, err := c.Bind(ctx, v, api.BindRequest{Images: images, Declare: f.declare, Reason: f.reason})
 	if err != nil {
 		return err
+	}
+	if before != nil && before.ID != b.ID {
+		// The binding is made: no error of this look may hide that.
+		if after, err := defaultBinding(ctx, c, v); err == nil && after != nil && after.ID == b.ID {
+			a.noteReplaced(v, *before, b)
+		}
 	}
 	return a.print(b, func(w *writer) {
 		what := "existed"
@@ -85,6 +99,49 @@ func (a *app) bindOne(ctx context.Context, c *client.Client, f bindFlags, args [
 	})
 }
 
+// defaultBinding is the version's default binding, nil for none. Who may bind
+// but not read gets none either.
+func defaultBinding(ctx context.Context, c *client.Client, v ref.ChartVersion) (*api.Binding, error) {
+	ch, err := c.Chart(ctx, v.Name(), v.Version())
+	var e *api.Error
+	if errors.As(err, &e) && e.Code.Exit() == api.ExitAuth {
+		return nil, nil
+	}
+	return ch.Binding, err
+}
+
+// noteReplaced says which images a new default binding has in the place of others.
+func (a *app) noteReplaced(v ref.ChartVersion, old, b api.Binding) {
+	was := map[ref.Role]api.BoundImage{}
+	for _, i := range old.Images {
+		was[i.Role] = i
+	}
+	said := false
+	for _, i := range b.Images {
+		o, ok := was[i.Role]
+		if !ok || o.Image == i.Image {
+			continue
+		}
+		from, to := tagOf(o), tagOf(i)
+		what := fmt.Sprintf("%s was sha256:%s and is sha256:%s now", to, short(o.Image.Digest), short(i.Image.Digest))
+		if from != to {
+			what = fmt.Sprintf("%s of %s was %s (sha256:%s) and is %s (sha256:%s) now", i.Role, v, from, short(o.Image.Digest), to, short(i.Image.Digest))
+		}
+		a.note("note: %s; the old binding %s stays valid", what, old.ID)
+		said = true
+	}
+	if !said {
+		a.note("note: the default binding of %s was %s and is %s now; the old one stays valid", v, old.ID, b.ID)
+	}
+}
+
+func tagOf(i api.BoundImage) string {
+	if i.Tag == "" {
+		return i.Image.Repository.String()
+	}
+	return i.Image.Repository.String() + ":" + i.Tag
+}
+
 // bindFailure is one version that could not be bound.
 type bindFailure struct {
 	Name    string   `json:"name"`
@@ -94,8 +151,8 @@ type bindFailure struct {
 }
 
 func (a *app) bindUnbound(ctx context.Context, c *client.Client, f bindFlags, args []string) error {
-	if len(f.images) > 0 || f.declare {
-		return usage("bind --unbound takes the images from the charts: --image and --declare are for one version")
+	if len(f.images) > 0 || f.declare || f.reason != "" {
+		return usage("bind --unbound takes the images from the charts: --image, --declare and --reason are for one version")
 	}
 	q := client.ChartQuery{Unbound: true}
 	if len(args) > 0 {

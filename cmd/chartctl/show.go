@@ -133,8 +133,8 @@ func bindingBody(w *writer, b api.Binding) {
 			w.line("  %-12s %s", "", i.Base.Digest)
 		}
 	}
-	for _, tag := range b.Moved {
-		w.line("  tag moved: %s points to another image today", tag)
+	for _, clause := range b.Moved {
+		w.line("  tag moved: %s", clause)
 	}
 	switch {
 	case !b.Sealed.IsZero():
