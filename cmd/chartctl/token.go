@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -118,14 +119,46 @@ func (a *app) tokenList() *cobra.Command {
 
 func (a *app) tokenRevoke() *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke ID", Short: "End a token, with effect on the next request",
-		Example: "  chartctl token list\n  chartctl token revoke 4f2a9c",
+		Use: "revoke ID|NAME", Short: "End a token, with effect on the next request",
+		Long: `The token is named by its ID, or by its name while it is not revoked. Where one
+token's ID is another one's name, the ID counts.`,
+		Example: "  chartctl token list\n  chartctl token revoke 4f2a9c\n  chartctl token revoke ci",
 		Args:    args(1, 1),
 		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
-			if err := c.RevokeToken(ctx, args[0]); err != nil {
+			list, err := c.Tokens(ctx)
+			if err != nil {
 				return err
 			}
-			return a.print(map[string]string{"revoked": args[0]}, func(w *writer) { w.line("revoked token %s", args[0]) })
+			t, err := findToken(list.Tokens, args[0])
+			if err != nil {
+				return err
+			}
+			if err := c.RevokeToken(ctx, t.ID); err != nil {
+				return err
+			}
+			return a.print(map[string]string{"revoked": t.ID, "name": t.Name}, func(w *writer) { w.line("revoked token %s (%s)", t.ID, t.Name) })
 		}),
 	}
+}
+
+// findToken takes the token with that ID, else the one with that name which
+// is not revoked.
+func findToken(list []api.Token, s string) (api.Token, error) {
+	var named []api.Token
+	for _, t := range list {
+		if t.ID == s {
+			return t, nil
+		}
+		if t.Name == s && !t.Revoked {
+			named = append(named, t)
+		}
+	}
+	switch len(named) {
+	case 0:
+		return api.Token{}, &api.Error{Code: api.CodeNotFound,
+			Message: fmt.Sprintf("no token has the ID %q, and none that is not revoked has that name; chartctl token list shows them", s)}
+	case 1:
+		return named[0], nil
+	}
+	return api.Token{}, usage("%d tokens have the name %q: give the ID; chartctl token list shows it", len(named), s)
 }
