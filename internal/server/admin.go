@@ -53,7 +53,7 @@ func (s *Server) tokens(c *call) error {
 // again, since the secret is not kept.
 func (s *Server) createToken(c *call) error {
 	var in api.TokenRequest
-	body, err := decode(c, &in)
+	body, err := decode(c, &in, "name", "scopes")
 	if err != nil {
 		return err
 	}

@@ -9,16 +9,14 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"strings"
+	"reflect"
 	"time"
-	"unicode/utf8"
 
 	"chartd.dev/chartd/internal/ref"
 )
 
 const (
-	maxJSON      = 1 << 20 // bytes of a JSON body
-	maxJSONDepth = 32
+	maxJSON = 1 << 20 // bytes of a JSON body
 )
 
 // pacedBody ends a request whose body comes slower than bodyRate once
@@ -80,9 +78,9 @@ func bodyError(err error) error {
 }
 
 // decode reads a JSON body strictly: one value, no unknown and no doubled
-// key, valid UTF-8. It returns the digest of what was sent and of the
-// preconditions that belong to it.
-func decode(c *call, into any) (ref.Digest, error) {
+// key, valid UTF-8, and none of the required keys without a value. It returns
+// the digest of what was sent and of the preconditions that belong to it.
+func decode(c *call, into any, required ...string) (ref.Digest, error) {
 	if t := c.r.Header.Get("Content-Type"); t != "" {
 		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
 			return ref.Digest{}, fmt.Errorf("%w: Content-Type %q, want application/json", errMediaType, clip(t))
@@ -92,7 +90,7 @@ func decode(c *call, into any) (ref.Digest, error) {
 	if err != nil {
 		return ref.Digest{}, err
 	}
-	if err := checkJSON(data); err != nil {
+	if err := checkJSON(data, reflect.TypeOf(into)); err != nil {
 		return ref.Digest{}, fmt.Errorf("%w: read JSON body: %w", errBadRequest, err)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -103,65 +101,10 @@ func decode(c *call, into any) (ref.Digest, error) {
 		}
 		return ref.Digest{}, fmt.Errorf("%w: read JSON body: %w", errBadRequest, err)
 	}
+	if err := checkRequired(reflect.ValueOf(into).Elem(), required); err != nil {
+		return ref.Digest{}, err
+	}
 	return ref.DigestOf(append(data, "\n"+c.r.Header.Get("If-Match")...)), nil
-}
-
-// checkJSON refuses what encoding/json would quietly put up with.
-func checkJSON(data []byte) error {
-	if !utf8.Valid(data) {
-		return errors.New("it is not valid UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if err := checkValue(d, 0); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("there is more after the value")
-	}
-	return nil
-}
-
-func checkValue(d *json.Decoder, depth int) error {
-	if depth > maxJSONDepth {
-		return fmt.Errorf("it is nested more than %d deep", maxJSONDepth)
-	}
-	t, err := d.Token()
-	if err != nil {
-		return jsonError(err)
-	}
-	open, ok := t.(json.Delim)
-	if !ok {
-		return nil
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		if open == '{' {
-			k, err := d.Token()
-			if err != nil {
-				return jsonError(err)
-			}
-			// Keys are folded, since encoding/json matches fields without
-			// regard to case.
-			key, _ := k.(string)
-			if seen[strings.ToLower(key)] {
-				return fmt.Errorf("key %q is there twice", clip(key))
-			}
-			seen[strings.ToLower(key)] = true
-		}
-		if err := checkValue(d, depth+1); err != nil {
-			return err
-		}
-	}
-	_, err = d.Token()
-	return jsonError(err)
-}
-
-func jsonError(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 func clip(s string) string {

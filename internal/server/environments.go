@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -39,12 +40,9 @@ func (s *Server) environment(c *call) error {
 
 func (s *Server) createEnvironment(c *call) error {
 	var in api.CreateEnvironment
-	body, err := decode(c, &in)
+	body, err := decode(c, &in, "environment", "chart")
 	if err != nil {
 		return err
-	}
-	if in.Env.IsZero() {
-		return badRequest("there is no environment, want HUB/STAGE such as data8/prod")
 	}
 	n := lock.NewEnvironment{Env: in.Env, Chart: in.Chart}
 	for _, a := range in.Accept {
@@ -80,7 +78,7 @@ func (s *Server) adopt(c *call) error {
 		return err
 	}
 	var in api.AdoptRequest
-	body, err := decode(c, &in)
+	body, err := decode(c, &in, "version", "reason")
 	if err != nil {
 		return err
 	}
@@ -120,7 +118,7 @@ func (s *Server) pin(c *call) error {
 		return err
 	}
 	var in api.PinRequest
-	body, err := decode(c, &in)
+	body, err := decode(c, &in, "binding")
 	if err != nil {
 		return err
 	}
@@ -150,16 +148,19 @@ func (s *Server) pinSet(c *call) error {
 		return err
 	}
 	var in api.PinSetRequest
-	body, err := decode(c, &in)
+	body, err := decode(c, &in, "pins")
 	if err != nil {
 		return err
 	}
 	n := lock.NewPinSet{Kind: kindOf(in.Kind), Reason: in.Reason, Commit: in.Commit}
 	for _, p := range in.Pins {
-		if p.Env.IsZero() {
-			return badRequest("a pin of the set names no environment")
+		if err := checkRequired(reflect.ValueOf(p), []string{"environment"}); err != nil {
+			return err
 		}
 		if err := c.who.Require(auth.Pin, p.Env.String()); err != nil {
+			return err
+		}
+		if err := checkRequired(reflect.ValueOf(p), []string{"binding"}); err != nil {
 			return err
 		}
 		n.Pins = append(n.Pins, lock.NewPin{Env: p.Env, Base: p.Revision, Binding: p.Binding, Kind: n.Kind, From: p.From, Reason: in.Reason, Commit: in.Commit})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func guardPath(next http.Handler) http.Handler {
 			r.URL.Path = "/too-long"
 			writeError(w, r, problem{err: errURITooLong})
 		case !unambiguous(raw, r.URL.Path):
-			writeError(w, r, problem{err: errNoRoute})
+			writeError(w, r, problem{err: fmt.Errorf("%w: the path %q has an escape, an element or a character that no path here has", errNoRoute, clip(raw))})
 		default:
 			next.ServeHTTP(w, r)
 		}

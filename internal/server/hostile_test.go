@@ -37,8 +37,16 @@ func TestPathsWithTwoReadingsAreNotFound(t *testing.T) {
 		req.URL = u
 		w := httptest.NewRecorder()
 		g.server.ServeHTTP(w, req)
-		if w.Code != 404 || decodeAs[api.Error](t, w).Code != api.CodeNotFound {
-			t.Errorf("%s: %d", path, w.Code)
+		if e := decodeAs[api.Error](t, w); w.Code != 404 || e.Code != api.CodeNotFound || e.Message == errNoRoute.Error() {
+			t.Errorf("%s: %d %+v", path, w.Code, e)
+		}
+	}
+	for path, want := range map[string]string{
+		"/charts/..%2fx": `"/charts/..%2fx"`, "/charts/%2e%2e" + strings.Repeat("a", 5000): `…"`, "/none/" + strings.Repeat("a", 5000): `…"`,
+	} {
+		e := decodeAs[api.Error](t, g.want(404, request{path: path}))
+		if !strings.Contains(e.Message, want) || len(e.Message) > 300 {
+			t.Errorf("%.20s: %q does not quote the path, clipped", path, e.Message)
 		}
 	}
 	g.want(200, request{path: "/charts/x-1.0.0.tgz?redirect=//evil"})
@@ -84,6 +92,10 @@ func TestStrictJSON(t *testing.T) {
 		"empty":             ``,
 		"cut":               `{"name":"a"`,
 		"array":             `[]`,
+		"other case":        `{"Name":"a","scopes":["read"]}`,
+		"null":              `null`,
+		"no name":           `{"scopes":["read"]}`,
+		"null scopes":       `{"name":"a","scopes":null}`,
 		"duplicate, nested": `{"name":"a","scopes":[{"x":1,"x":2}]}`,
 	} {
 		w := g.want(400, request{method: "POST", path: "/api/v1/tokens", token: g.admin, body: []byte(body)})

@@ -90,7 +90,7 @@ func (s *Server) newRouter() *mux.Router {
 		}
 	}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, fmt.Errorf("%w: nothing is at %q", errNoRoute, r.URL.Path))
+		s.fail(w, r, fmt.Errorf("%w: nothing is at %q", errNoRoute, clip(r.URL.Path)))
 	})
 	router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
 	return router
@@ -204,7 +204,7 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	s.fail(w, r, fmt.Errorf("%w: %q on %q, allowed here: %s", errMethod, clip(r.Method), r.URL.Path, strings.Join(allowed, ", ")))
+	s.fail(w, r, fmt.Errorf("%w: %q on %q, allowed here: %s", errMethod, clip(r.Method), clip(r.URL.Path), strings.Join(allowed, ", ")))
 }
 
 func cleanBase(base string) (string, error) {
