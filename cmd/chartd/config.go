@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	"chartd.dev/chartd/internal/server"
 	"github.com/spf13/pflag"
 )
 
@@ -214,6 +218,33 @@ func (c *Config) check() error {
 	}
 	if c.Data == "" {
 		return fmt.Errorf("%w: data is empty, want a directory", errUsage)
+	}
+	if err := checkAddress(c.Listen); err != nil {
+		return fmt.Errorf("%w: listen %w", errUsage, err)
+	}
+	if err := checkAddress(c.MetricsListen); err != nil && c.MetricsListen != "" {
+		return fmt.Errorf("%w: metrics-listen %w", errUsage, err)
+	}
+	var err error
+	if c.BasePath, err = server.CleanBase(c.BasePath); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
+}
+
+// checkAddress refuses what can be no address to listen on, before anything
+// is made for a server that will not start.
+func checkAddress(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	_, notIP := netip.ParseAddr(host)
+	odd := strings.ContainsFunc(host, func(r rune) bool {
+		return r > '~' || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._", r)
+	})
+	if err != nil || host != "" && notIP != nil && odd {
+		return fmt.Errorf("%q: want HOST:PORT such as 127.0.0.1:8879, with a port from 0 to 65535", addr)
 	}
 	return nil
 }

@@ -66,12 +66,53 @@ func TestConfigurationIsStrict(t *testing.T) {
 		"bad tristate":  {args: []string{"--allow-anonymous-read=perhaps"}, want: "perhaps"},
 		"empty data":    {args: []string{"--data", ""}, want: "data"},
 		"yaml mistake":  {file: "a: [\n", want: "read configuration"},
+		"no port":       {env: map[string]string{"CHARTD_LISTEN": "bogus"}, want: `"bogus"`},
+		"empty port":    {file: "listen: 'localhost:'\n", want: `"localhost:"`},
+		"large port":    {file: "listen: ':65536'\n", want: `":65536"`},
+		"no listener":   {file: "listen: ''\n", want: "listen"},
+		"odd host":      {file: "listen: 'a b:1'\n", want: `"a b:1"`},
+		"odd metrics":   {file: "metrics-listen: nowhere\n", want: `metrics-listen "nowhere"`},
+		"base, bare":    {file: "base-path: org\n", want: `"org"`},
+		"base, dots":    {file: "base-path: /a/../b\n", want: `"/a/../b"`},
+		"base, empty":   {file: "base-path: /a//b\n", want: `"/a//b"`},
+		"base, query":   {file: "base-path: /a?b\n", want: `"/a?b"`},
+		"base, anchor":  {file: "base-path: '/a#b'\n", want: `"/a#b"`},
+		"base, escape":  {file: "base-path: /a%2fb\n", want: `"/a%2fb"`},
+		"base, braces":  {file: "base-path: '/{a}'\n", want: `"/{a}"`},
 		"bad log level": {args: []string{"--log-level", "loud"}, want: `"loud"`},
 	} {
 		if _, err := load(t, c.args, c.env, c.file); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want it to name %s", name, err, c.want)
 		} else if c.args == nil && !errors.Is(err, errUsage) {
 			t.Errorf("%s: %v is no usage error", name, err)
+		}
+	}
+}
+
+func TestAddressesAndBasePathsThatAreTaken(t *testing.T) {
+	for _, addr := range []string{":8879", "localhost:0", "[::1]:80", "[fe80::1%eth0]:80", "0.0.0.0:65535", "chart-server.example.org:1"} {
+		if c, err := load(t, []string{"--listen", addr, "--metrics-listen", ""}, nil, ""); err != nil || c.Listen != addr {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	for base, want := range map[string]string{"": "", "/": "", "/org/charts": "/org/charts", "/org/": "/org", "/a-b_c.d~e": "/a-b_c.d~e"} {
+		if c, err := load(t, []string{"--base-path", base}, nil, ""); err != nil || c.BasePath != want {
+			t.Errorf("%s: %q, %v", base, c.BasePath, err)
+		}
+	}
+}
+
+func TestWrongConfigurationMakesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, args := range [][]string{{"--listen", "bogus"}, {"--metrics-listen", "bogus"}, {"--base-path", "/a//b"}} {
+		for _, cmd := range []string{"serve", "config"} {
+			code, out, errs := chartd(t, append([]string{cmd, "--data", dir}, args...)...)
+			if code != exitUsage || out != "" || !strings.Contains(errs, args[1]) {
+				t.Errorf("%s %q: exit %d %q: %s", cmd, args, code, out, errs)
+			}
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Errorf("%s %q made the data directory: %v", cmd, args, err)
+			}
 		}
 	}
 }

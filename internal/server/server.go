@@ -59,7 +59,7 @@ type Server struct {
 
 // New builds the server and its routes.
 func New(c Config) (*Server, error) {
-	base, err := cleanBase(c.BasePath)
+	base, err := CleanBase(c.BasePath)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,8 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, fmt.Errorf("%w: %q on %q, allowed here: %s", errMethod, clip(r.Method), clip(r.URL.Path), strings.Join(allowed, ", ")))
 }
 
-func cleanBase(base string) (string, error) {
+// CleanBase checks a base path and takes a slash at its end away.
+func CleanBase(base string) (string, error) {
 	base = strings.TrimSuffix(base, "/")
 	if base == "" {
 		return "", nil
