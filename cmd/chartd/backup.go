@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -63,25 +64,50 @@ func backup(ctx context.Context, dir, tokenFile string, w io.Writer) error {
 	return errors.Join(err, d.Close())
 }
 
-// writeDurably writes a file that is there whole or not at all.
-func writeDurably(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+// writeDurably writes a file that is there whole or not at all, and never over
+// another one.
+func writeDurably(path string, write func(io.Writer) error) error {
+	if err := absent(path); err != nil {
+		return err
+	}
+	partial := path + ".partial"
+	f, err := os.OpenFile(partial, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write backup: another backup is being written to %q, or one was cut off: then remove that file", partial)
+	}
 	if err != nil {
 		return fmt.Errorf("write backup: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
 	err = write(f)
 	if err == nil {
 		err = durable.Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
+		err = fmt.Errorf("write backup: %w", err)
+	} else {
+		err = absent(path) // it may have come meanwhile
+	}
+	if err == nil {
+		err = durable.Rename(partial, path)
+	}
+	if err != nil {
+		if left := os.Remove(partial); !errors.Is(left, fs.ErrNotExist) {
+			err = errors.Join(err, left)
+		}
+	}
+	return err
+}
+
+// absent refuses a name that is taken.
+func absent(path string) error {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("write backup: %w", err)
 	}
-	return durable.Rename(f.Name(), path)
+	return fmt.Errorf("write backup: %q exists, name a new file with --output", path)
 }
 
 func newRestore(getenv func(string) string) *cobra.Command {

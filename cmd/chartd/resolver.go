@@ -37,7 +37,7 @@ func newResolver(c Config) (repo.Resolver, error) {
 func (r resolver) Resolve(ctx context.Context, name ref.Reference) (lock.Image, error) {
 	i, err := r.client.Resolve(ctx, name)
 	if errors.Is(err, resolve.ErrUnavailable) {
-		return lock.Image{}, fmt.Errorf("%w: %w", repo.ErrUnavailable, err)
+		return lock.Image{}, unavailable{err}
 	}
 	if err != nil {
 		return lock.Image{}, err
@@ -48,3 +48,9 @@ func (r resolver) Resolve(ctx context.Context, name ref.Reference) (lock.Image, 
 	}
 	return out, nil
 }
+
+// unavailable is a registry's error that the repository knows as its own; its
+// text says already what is unavailable.
+type unavailable struct{ error }
+
+func (u unavailable) Unwrap() []error { return []error{repo.ErrUnavailable, u.error} }
