@@ -26,8 +26,8 @@ func (a *app) bind() *cobra.Command {
 		Long: `Bind has the server resolve the images that the chart's values name (or those
 given with --image) at their registry and record the digests, with the evidence
 that chart and image belong together. Binding again after an image was rebuilt
-makes another binding, which becomes the default; the older one stays valid, and
-a note says what it was bound to.
+makes another binding; a note says so where it takes the older one's place as the
+default. The older one stays valid.
 
 An image that was built on another version's base is refused (exit 4). Where
 nothing can be proven, because the chart's own image can't be read any more,

@@ -35,7 +35,8 @@ At the end it reports what it found wrong. Findings that lose nothing (a wrong
 digest in the index, a file missing from it, an entry without a file, the same
 package twice) leave exit 0. A package that could not be imported (unreadable,
 refused, or in conflict with what is published) makes it exit 8 after all others
-were imported, or 0 with --keep-going.`,
+were imported, or 0 with --keep-going. A repository without any package is an
+error too (exit 8).`,
 		Example: `  chartctl import ./gh-pages
   chartctl import ./charts --index index.yaml --dry-run
   chartctl import https://hub.jupyter.org/helm-chart/ --bind -o json`,
