@@ -168,7 +168,7 @@ func (b *Binding) keep(old Binding) {
 
 func boundImage(cand Candidate, e Evidence) BoundImage {
 	out := BoundImage{Role: cand.Role, Image: cand.Image.Image, Tag: cand.Tag, Evidence: e, Required: cand.Required}
-	if cand.Own != nil && cand.Own.Image.Digest != cand.Image.Image.Digest {
+	if e == BaseLayers && cand.Own != nil {
 		out.Base, out.BaseTag = cand.Own.Image, cand.OwnRef.Tag
 	}
 	return out

@@ -111,7 +111,11 @@ func environmentState(t Tx, e Environment) (EnvironmentState, error) {
 	if err != nil {
 		return out, fmt.Errorf("%w: %s revision %d: %v", ErrDamaged, e.Env, p.Revision, err)
 	}
-	out.Pin, out.Binding = &p, &b
+	v, err := getChart(t, p.Chart)
+	if err != nil {
+		return out, fmt.Errorf("%w: %s revision %d: %v", ErrDamaged, e.Env, p.Revision, err)
+	}
+	out.Pin, out.Binding, out.ChartState = &p, &b, v.State
 	return out, nil
 }
 

@@ -131,11 +131,15 @@ func otherBase(t Tx, c Candidate, nb NewBinding) error {
 	if len(bases) > 0 {
 		found = "on " + bases[0].Name + ", the " + string(bases[0].Role) + " image of " + bases[0].chart.String()
 	}
-	facts := fmt.Sprintf("image %s was not built on the %s image of %s: expected base %s, it was built %s", c.name(), c.Role, nb.Chart, own, found)
+	found = "it was built " + found
+	if len(bases) > 0 && bases[0].Image.Digest == c.Image.Image.Digest {
+		found = "it is the " + string(bases[0].Role) + " image of " + bases[0].chart.String() + " itself"
+	}
+	facts := fmt.Sprintf("image %s was not built on the %s image of %s: expected base %s, and %s", c.name(), c.Role, nb.Chart, own, found)
 	want := fmt.Sprintf("rebuild it FROM %s and bind the new image, or bind the chart version that it was built for", c.OwnRef)
 	if own == "" {
 		want = "bind the chart version that it was built for"
-		facts = fmt.Sprintf("image %s was built %s, and not for %s", c.name(), found, nb.Chart)
+		facts = fmt.Sprintf("image %s was not made for %s: %s", c.name(), nb.Chart, found)
 	}
 	return &Refusal{
 		Rule:  "base",

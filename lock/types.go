@@ -165,8 +165,9 @@ type Environment struct {
 // EnvironmentState is an environment with its current pin and binding.
 type EnvironmentState struct {
 	Environment
-	Pin     *Pin     `json:"pin,omitempty"`
-	Binding *Binding `json:"binding,omitempty"`
+	Pin        *Pin     `json:"pin,omitempty"`
+	Binding    *Binding `json:"binding,omitempty"`
+	ChartState State    `json:"chart_state,omitempty"` // of the pinned chart version
 }
 
 // Token is an access token without its secret.

@@ -118,7 +118,9 @@ func ReadBackup(ctx context.Context, r io.Reader, to BackupTarget) error {
 				return bad("it has format %d, and this version reads format %d", head.Format, backupFormat)
 			}
 		case n == 1 && h.Name == "lock.db":
-			if _, err := io.Copy(to.Database, t); err != nil {
+			if _, err := io.Copy(to.Database, t); errors.Is(err, io.ErrUnexpectedEOF) {
+				return bad("it was cut off inside the lock database")
+			} else if err != nil {
 				return fmt.Errorf("restore the lock database: %w", err)
 			}
 		case n > 1 && isBlob:
@@ -126,7 +128,9 @@ func ReadBackup(ctx context.Context, r io.Reader, to BackupTarget) error {
 			if err != nil {
 				return bad("file %q: %v", h.Name, err)
 			}
-			if err := to.Blobs.Put(ctx, d, t); err != nil {
+			if err := to.Blobs.Put(ctx, d, t); errors.Is(err, io.ErrUnexpectedEOF) {
+				return bad("it was cut off inside blob %s", d)
+			} else if err != nil {
 				return fmt.Errorf("restore blob %s: %w", d, err)
 			}
 		case n > 1 && h.Name == "end":

@@ -179,7 +179,7 @@ func (r *Repository) seal(nb *sealedBinding, v lock.ChartVersion, pkg []byte) er
 		want[c.Role] = sealImage(c.Image.Image, c.Tag)
 	}
 	if len(want) == 0 {
-		nb.Unsealed = "the chart names no image"
+		nb.Unsealed = "the chart names no image for a required role"
 		return nil
 	}
 	sealed, _, err := archive.Seal(pkg, want, r.archiveOptions(v.Imported))

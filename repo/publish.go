@@ -98,13 +98,51 @@ func (r *Repository) republish(ctx context.Context, op lock.Op, u Upload, nv loc
 	} else if u.Prov != nil {
 		nv.Version.Provenance = ref.DigestOf(u.Prov)
 	}
+	var bound *lock.Binding
+	if old.State == lock.Listed && (len(u.Images) > 0 || u.RequireBinding && old.Default.IsZero()) {
+		// What the caller insists on holds for a version that is there too.
+		// The key belongs to the publish.
+		unkeyed := op
+		unkeyed.Key = ""
+		waiting, cancel := context.WithTimeout(ctx, r.BindTimeout)
+		defer cancel()
+		b, _, err := r.Bind(waiting, unkeyed, BindRequest{Chart: old.Chart, Images: u.Images})
+		if err != nil {
+			return Published{}, r.timedOut(ctx, waiting, err)
+		}
+		bound = &b
+	}
 	out, err := r.Lock.Publish(ctx, op, nv)
-	if err != nil || out.Chart.Default.IsZero() {
+	if err != nil {
 		return out, err
 	}
-	b, err := r.Lock.Binding(ctx, out.Chart.Default)
+	if out, err = r.current(ctx, out); bound != nil {
+		out.Binding = bound
+	}
+	return out, err
+}
+
+// current reads the version again, with its default binding as it is now.
+func (r *Repository) current(ctx context.Context, out Published) (Published, error) {
+	v, err := r.Lock.ChartVersion(ctx, out.Chart.Chart)
+	if err != nil {
+		return out, err
+	}
+	out.Chart = v
+	if v.Default.IsZero() {
+		return out, nil
+	}
+	b, err := r.Lock.Binding(ctx, v.Default)
 	out.Binding = &b
 	return out, err
+}
+
+// timedOut tells a registry that took too long from a caller that went away.
+func (r *Repository) timedOut(ctx, waiting context.Context, err error) error {
+	if ctx.Err() == nil && waiting.Err() != nil {
+		return fmt.Errorf("%w: no answer within %s", ErrUnavailable, r.BindTimeout)
+	}
+	return err
 }
 
 // mend stores the package again, and what was made from it: a lost or damaged
@@ -209,9 +247,7 @@ func (r *Repository) tryBinding(ctx context.Context, u Upload, nv *lock.NewVersi
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if waiting.Err() != nil {
-			err = fmt.Errorf("%w: no answer within %s", ErrUnavailable, r.BindTimeout)
-		}
+		err = r.timedOut(ctx, waiting, err)
 		if nv.Insist {
 			return nil, err
 		}

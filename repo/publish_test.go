@@ -271,6 +271,30 @@ func TestRepublishMendsALostBlob(t *testing.T) {
 	}
 }
 
+// What a caller insists on holds for a version that is there already.
+func TestPublishAgainInsists(t *testing.T) {
+	g := newRig(t)
+	pkg := hub(t, "1.0.0", "1.0.0")
+	if out := g.publish(t, pkg); out.Binding != nil {
+		t.Fatalf("bound to an image that is not there: %+v", out.Binding)
+	}
+	insist := repo.Upload{Package: pkg, RequireBinding: true}
+	if out, err := g.Publish(ctx, op("publish"), insist); err == nil {
+		t.Errorf("a required binding that cannot be made gave %+v", out)
+	}
+	g.registry.push(t, "quay.io/jupyterhub/k8s-hub:1.0.0", "base", "hub")
+	out, err := g.Publish(ctx, op("publish"), insist)
+	if err != nil || !out.Existed || out.Binding == nil || out.Chart.Unbound != "" {
+		t.Errorf("published %+v, %v", out, err)
+	}
+	g.registry.push(t, "quay.io/uni/hub:wrong", "another base")
+	wrong, _ := ref.ParseReference("quay.io/uni/hub:wrong")
+	_, err = g.Publish(ctx, op("publish"), repo.Upload{Package: pkg, Images: map[ref.Role]ref.Reference{"hub": wrong}})
+	if !errors.Is(err, lock.ErrGate) {
+		t.Errorf("a wrong image for a version that is there gave %v", err)
+	}
+}
+
 func TestRepublishMendsASealedPackage(t *testing.T) {
 	g := newRig(t)
 	g.registry.push(t, "quay.io/jupyterhub/k8s-hub:1.0.0", "base", "hub")

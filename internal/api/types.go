@@ -81,8 +81,11 @@ type Environment struct {
 	Revision uint64    `json:"revision"`
 	Created  time.Time `json:"created"`
 	By       string    `json:"by"`
-	Pin      *Pin      `json:"pin,omitempty"`
-	Binding  *Binding  `json:"binding,omitempty"`
+	// ChartState is "yanked" or "purged" where the pinned chart version was
+	// withdrawn after it was pinned.
+	ChartState string   `json:"chart_state,omitempty"`
+	Pin        *Pin     `json:"pin,omitempty"`
+	Binding    *Binding `json:"binding,omitempty"`
 }
 
 // Pin is one revision of an environment.

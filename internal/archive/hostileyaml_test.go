@@ -90,6 +90,7 @@ func TestHostileChartYAML(t *testing.T) {
 	utf16 := "\xff\xfea\x00:\x00 \x00b\x00\n\x00"
 	strictRow(t, "Y08 UTF-16", with(t, map[string]string{"Chart.yaml": utf16}), ErrRefused, "yaml")
 	strictRow(t, "Y05 scalar", with(t, map[string]string{"Chart.yaml": "metadata"}), ErrRefused, "chart-yaml")
+	strictRow(t, "values twice", with(t, map[string]string{"values.yaml": "hub:\n  image: {name: a/b, tag: x, tag: y}\n"}), ErrRefused, "a second time in line 2")
 	strictRow(t, "Y08 BOM", with(t, map[string]string{"Chart.yaml": "\ufeff" + chartYAML("c", "1.0.0")}), nil, "")
 	strictRow(t, "Y08 CRLF", with(t, map[string]string{"Chart.yaml": strings.ReplaceAll(chartYAML("c", "1.0.0"), "\n", "\r\n")}), nil, "")
 	strictRow(t, "no apiVersion", with(t, map[string]string{"Chart.yaml": "name: c\nversion: 1.0.0\n"}), nil, "")

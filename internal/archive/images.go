@@ -157,6 +157,27 @@ func effective(n *yaml.Node, all map[string]*yaml.Node, depth int) {
 	}
 }
 
+// doubledKey finds a key that stands twice in one mapping. Helm takes the last
+// one without a word.
+func doubledKey(n *yaml.Node, depth int) (key string, line int) {
+	if depth > 64 {
+		return "", 0
+	}
+	seen := map[string]bool{}
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.Tag != "!!merge" {
+			if seen[c.Value] {
+				return c.Value, c.Line
+			}
+			seen[c.Value] = true
+		}
+		if key, line := doubledKey(c, depth+1); key != "" {
+			return key, line
+		}
+	}
+	return "", 0
+}
+
 func joined(path []string) string { return strings.Join(path, "\x00") }
 
 // found is an image on the way up through the charts that hold its owner.

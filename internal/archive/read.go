@@ -318,9 +318,15 @@ func (r *reader) values(c *chart, data []byte) error {
 			return err
 		}
 	}
-	if len(docs) > 0 {
-		c.values, err = r.b.imageMaps(file, docs[0])
+	if len(docs) == 0 {
+		return nil
 	}
+	if key, line := doubledKey(docs[0], 0); key != "" && c.where == "" {
+		if err := r.soft(refused("values", "%s has the key %s a second time in line %d", file, quote(key), line)); err != nil {
+			return err
+		}
+	}
+	c.values, err = r.b.imageMaps(file, docs[0])
 	return err
 }
 

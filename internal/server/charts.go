@@ -1,11 +1,13 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 )
@@ -108,7 +110,14 @@ func (s *Server) publish(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.store(c, u, repo.Upload{Images: images, RequireBinding: require == "true", Authorize: c.authorize(auth.Publish)})
+	allowed := c.authorize(auth.Publish)
+	if len(images) > 0 {
+		// Naming an image is binding it, whatever route it comes by.
+		allowed = func(cv ref.ChartVersion) error {
+			return errors.Join(c.who.Require(auth.Publish, cv.Name()), c.who.Require(auth.Bind, cv.Name()))
+		}
+	}
+	return s.store(c, u, repo.Upload{Images: images, RequireBinding: require == "true", Authorize: allowed})
 }
 
 func (s *Server) importChart(c *call) error {

@@ -364,3 +364,16 @@ func TestMetricsListener(t *testing.T) {
 		t.Error(w.Body)
 	}
 }
+
+// Naming an image while publishing is binding it, and needs that scope too.
+func TestPublishingWithAnImageNeedsBind(t *testing.T) {
+	g := newRig(t)
+	body, header := form(t, field{"chart", pack(t, "demo", "1.0.0", "x")}, field{"image", []byte("hub=quay.io/a/b:1")})
+	r := request{method: "POST", path: "/api/v1/charts", token: g.token("ci", "publish:demo"), body: body, header: header}
+	if w := g.want(403, r); !strings.Contains(w.Body.String(), "bind") {
+		t.Errorf("the refusal does not name the scope: %s", w.Body)
+	}
+	if _, err := g.lock.FindVersion(t.Context(), "demo", "1.0.0"); !errors.Is(err, lock.ErrNotFound) {
+		t.Errorf("something was stored: %v", err)
+	}
+}

@@ -143,6 +143,7 @@ func (s *Server) fullPin(ctx context.Context, p lock.Pin) (api.Pin, error) {
 func environmentOf(st lock.EnvironmentState) api.Environment {
 	out := api.Environment{
 		Env: st.Env, Chart: st.Chart, Accept: []string{}, Revision: st.Revision, Created: st.Created, By: st.By,
+		ChartState: string(st.ChartState),
 	}
 	for _, e := range st.Policy.Accept {
 		out.Accept = append(out.Accept, string(e))
