@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,33 +12,43 @@ import (
 )
 
 type bumpFlags struct {
-	version, reason string
-	latest, devel   bool
-	images          []string
+	version, binding, reason string
+	latest, devel            bool
+	images                   []string
 }
 
 func (a *app) bump() *cobra.Command {
 	var f bumpFlags
 	c := &cobra.Command{
-		Use:   "bump HUB/STAGE… (--version V | --latest)",
+		Use:   "bump HUB/STAGE… (--version V | --latest | --binding B)",
 		Short: "Pin environments to another chart version and its images",
-		Long: `Bump pins the default binding of the version, chart and images together; several
-environments are pinned in one transaction, all or none. With --image, the
-version is bound to that image first (scope bind) and then pinned.
+		Long: `Bump pins chart and images together, as one binding; several environments are
+pinned in one transaction, all or none. Without --image and --binding each
+environment takes the newest binding of the version that is verified, not
+revoked, has evidence which the environment accepts (proven before declared),
+and has its images from the repositories that the environment's pin has them
+from. Where there is none, or where there is no pin yet and the version is bound
+to images from different repositories, it is refused (exit 4): an image's
+repository changes only if you say so.
 
---latest is the version published last that is verified with evidence which the
-environment accepts, without pre-releases unless --devel is given, and without
-imported versions whose place in the order is not known.
+With --image, the version is bound to that image first (scope bind) and then
+pinned. --binding names the pair exactly; chartctl show lists a version's.
+
+--latest is the version published last that has such a binding, without
+pre-releases unless --devel is given, and without imported versions whose place
+in the order is not known. A note names a newer one that was passed over.
 
 The pin builds on the revision that was read. If somebody else pins meanwhile,
 it is refused (exit 6) and you are told who won.`,
 		Example: `  chartctl bump data8/staging --latest
   chartctl bump data8/staging --version 3.3.7 --image hub=quay.io/berkeley/hub:2024.4.9
-  chartctl bump data8/prod datahub/prod --version 3.3.7 --reason "security fix"`,
+  chartctl bump data8/prod datahub/prod --version 3.3.7 --reason "security fix"
+  chartctl bump data8/prod --binding b1:AbCd…`,
 		Args: args(1, -1),
 	}
 	c.Flags().StringVar(&f.version, "version", "", "chart version")
-	c.Flags().BoolVar(&f.latest, "latest", false, "the newest verified version")
+	c.Flags().BoolVar(&f.latest, "latest", false, "the newest version that each can take")
+	c.Flags().StringVar(&f.binding, "binding", "", "exactly this binding of the version (its version, without --version)")
 	c.Flags().BoolVar(&f.devel, "devel", false, "with --latest: pre-releases too")
 	c.Flags().StringArrayVar(&f.images, "image", nil, "bind to this image first: ROLE=REFERENCE (repeatable)")
 	c.Flags().StringVar(&f.reason, "reason", "", "why; kept with the pin")
@@ -49,13 +58,8 @@ it is refused (exit 6) and you are told who won.`,
 }
 
 func (a *app) doBump(ctx context.Context, c *client.Client, f bumpFlags, args []string) error {
-	switch {
-	case f.version == "" && !f.latest:
-		return usage("bump %s: to which version? give --version V or --latest", args[0])
-	case f.version != "" && f.latest:
-		return usage("bump %s: --version and --latest exclude each other", args[0])
-	case f.devel && !f.latest:
-		return usage("bump %s: --devel is for --latest; --version names a pre-release as it is", args[0])
+	if err := f.check(args[0]); err != nil {
+		return err
 	}
 	images, err := parseImages(f.images)
 	if err != nil {
@@ -65,51 +69,98 @@ func (a *app) doBump(ctx context.Context, c *client.Client, f bumpFlags, args []
 	if err != nil {
 		return err
 	}
-	// Environments of one chart and one policy take one binding.
-	bindings := map[string]ref.BindingID{}
 	var moves []move
 	for _, e := range envs {
-		kind := e.Chart + " " + strings.Join(e.Accept, ",")
-		if bindings[kind].IsZero() {
-			if bindings[kind], err = a.bumpBinding(ctx, c, f, e, images); err != nil {
-				return err
-			}
+		b, err := a.bumpBinding(ctx, c, f, e, images)
+		if err != nil {
+			return err
 		}
-		moves = append(moves, newMove(e, bindings[kind], ""))
+		moves = append(moves, newMove(e, b, ""))
 	}
 	return a.apply(ctx, c, "bump", f.reason, moves)
 }
 
+func (f bumpFlags) check(env string) error {
+	switch {
+	case f.version == "" && !f.latest && f.binding == "":
+		return usage("bump %s: to which version? give --version V or --latest", env)
+	case f.version != "" && f.latest:
+		return usage("bump %s: --version and --latest exclude each other", env)
+	case f.binding != "" && f.latest:
+		return usage("bump %s: --binding and --latest exclude each other", env)
+	case f.binding != "" && len(f.images) > 0:
+		return usage("bump %s: --binding and --image exclude each other: a binding names its images", env)
+	case f.devel && !f.latest:
+		return usage("bump %s: --devel is for --latest; --version names a pre-release as it is", env)
+	}
+	return nil
+}
+
 // bumpBinding finds, or with images makes, the binding to pin.
-func (a *app) bumpBinding(ctx context.Context, c *client.Client, f bumpFlags, e api.Environment, images map[ref.Role]string) (ref.BindingID, error) {
+func (a *app) bumpBinding(ctx context.Context, c *client.Client, f bumpFlags, e api.Environment, images map[ref.Role]string) (api.Binding, error) {
+	if f.binding != "" {
+		return named(ctx, c, f)
+	}
 	var ch api.Chart
+	var b api.Binding
 	var err error
 	if f.latest {
-		ch, err = latest(ctx, c, e, f.devel)
+		ch, b, err = a.latest(ctx, c, e, f)
 	} else {
 		ch, err = c.Chart(ctx, e.Chart, f.version)
 	}
-	if err != nil {
-		return ref.BindingID{}, err
-	}
-	if len(images) > 0 {
+	switch {
+	case err != nil:
+		return b, err
+	case len(images) > 0:
 		v, err := ref.ParseImported(ch.Name, ch.Version)
 		if err != nil {
-			return ref.BindingID{}, err
+			return b, err
 		}
-		b, _, err := c.Bind(ctx, v, api.BindRequest{Images: images})
-		return b.ID, err
+		b, _, err = c.Bind(ctx, v, api.BindRequest{Images: images})
+		return b, err
+	case f.latest:
+		return b, nil
 	}
-	if ch.Binding == nil {
-		why := ""
-		if ch.Unbound != "" {
-			why = " (" + ch.Unbound + ")"
-		}
-		return ref.BindingID{}, &api.Error{Code: api.CodeGate, Rule: "binding",
-			Message: fmt.Sprintf("%s@%s is bound to no images%s and can't be pinned", ch.Name, ch.Version, why),
-			Want:    fmt.Sprintf("bind it with chartctl bind %s@%s", ch.Name, ch.Version)}
+	list, err := candidates(ctx, c, e, ch)
+	switch {
+	case err != nil:
+		return b, err
+	case len(list) > 0:
+		return choose(e, ch, list)
+	case ch.Binding != nil: // the server says by which rule it can't be pinned
+		return *ch.Binding, nil
 	}
-	return ch.Binding.ID, nil
+	return b, notBound(ch)
+}
+
+// named is the binding of --binding.
+func named(ctx context.Context, c *client.Client, f bumpFlags) (api.Binding, error) {
+	id, err := ref.ParseBindingID(f.binding)
+	if err != nil {
+		return api.Binding{}, usage("%v", err)
+	}
+	b, err := c.Binding(ctx, id)
+	if err == nil && f.version != "" && f.version != b.Version {
+		err = usage("binding %q is of %s@%s, not of version %q", f.binding, b.Name, b.Version, f.version)
+	}
+	return b, err
+}
+
+// notBound refuses a version without a binding that could be pinned.
+func notBound(ch api.Chart) error {
+	version := ch.Name + "@" + ch.Version
+	e := &api.Error{Code: api.CodeGate, Rule: "binding", Want: "bind it with chartctl bind " + version}
+	switch {
+	case len(ch.Bindings) > 0:
+		e.Message = fmt.Sprintf("no binding of %s is verified, so it can't be pinned", version)
+		e.Want = "bind another image, or see why with chartctl show " + version
+	case ch.Unbound != "":
+		e.Message = fmt.Sprintf("%s is bound to no images (%s) and can't be pinned", version, ch.Unbound)
+	default:
+		e.Message = fmt.Sprintf("%s is bound to no images and can't be pinned", version)
+	}
+	return e
 }
 
 func (a *app) promote() *cobra.Command {
@@ -130,12 +181,12 @@ TO to it; several in one transaction.`,
 			return err
 		}
 		from := envs[0]
-		if from.Pin == nil {
+		if from.Pin == nil || from.Binding == nil {
 			return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not pinned, so there is nothing to promote", from.Env)}
 		}
 		var moves []move
 		for _, to := range envs[1:] {
-			moves = append(moves, newMove(to, from.Pin.Binding, from.Env.String()))
+			moves = append(moves, newMove(to, *from.Binding, from.Env.String()))
 		}
 		return a.apply(ctx, c, "promote", reason, moves)
 	})
@@ -148,8 +199,10 @@ func (a *app) rollback() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollback HUB/STAGE",
 		Short: "Pin an environment to a pair that it had before",
-		Long: `Rollback makes a new revision with the pair of an earlier one: without --to, of
-the newest that had another pair than now. No registry is asked on the way.`,
+		Long: `Rollback makes a new revision with the pair of an earlier one. Without --to that
+is the newest earlier revision whose binding is not the one pinned now, of
+whatever kind it was, so a second rollback goes forward again. No registry is
+asked on the way.`,
 		Example: `  chartctl rollback data8/prod --reason "hub does not start"
   chartctl rollback data8/prod --to 17`,
 		Args: args(1, 1),
@@ -173,7 +226,7 @@ the newest that had another pair than now. No registry is asked on the way.`,
 		if err != nil {
 			return err
 		}
-		m := newMove(envs[0], target.Binding, fmt.Sprint(target.Revision))
+		m := newMove(envs[0], api.Binding{ID: target.Binding}, fmt.Sprint(target.Revision))
 		return a.apply(ctx, c, "rollback", reason, []move{m})
 	})
 	c.ValidArgsFunction = a.completeEnvs

@@ -127,7 +127,11 @@ func envSheet(w *writer, c *client.Client, e api.Environment) {
 		return
 	}
 	w.field("revision", fmt.Sprintf("%d (%s)", e.Pin.Revision, pinKind(*e.Pin)))
-	w.field("version", e.Pin.Name+"@"+e.Pin.Version)
+	version := e.Pin.Name + "@" + e.Pin.Version
+	if e.ChartState != "" {
+		version += " (" + e.ChartState + ")"
+	}
+	w.field("version", version)
 	w.field("pinned", when(e.Pin.At)+" by "+e.Pin.By)
 	w.field("reason", e.Pin.Reason)
 	w.field("binding", e.Pin.Binding.String())
@@ -233,12 +237,24 @@ func statusTable(w *writer, list []api.Environment) {
 				row[3] = mainImage(p.Images)
 			}
 			if e.Binding != nil {
-				row[4] = e.Binding.State
+				row[4] = pinState(e)
 			}
 		}
 		rows = append(rows, row)
 	}
-	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "BINDING", "KIND", "BY", "WHEN"}, rows)
+	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "STATE", "KIND", "BY", "WHEN"}, rows)
+}
+
+// pinState is the state of the pinned binding or, where it was withdrawn, of
+// its chart version; both where both went wrong.
+func pinState(e api.Environment) string {
+	switch {
+	case e.ChartState == "":
+		return e.Binding.State
+	case e.Binding.State == "verified":
+		return e.ChartState
+	}
+	return e.Binding.State + ", " + e.ChartState
 }
 
 // mainImage is the tag and the first digits of the digest of the image that

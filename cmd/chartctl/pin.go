@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/Masterminds/semver/v3"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
@@ -20,20 +21,22 @@ type move struct {
 	base    uint64
 	binding ref.BindingID
 	from    string
-	already *api.Pin // set where the environment is there already
+	already *api.Pin    // set where the environment is there already
+	before  *api.Pin    // nil for none
+	to      api.Binding // only its ID in a rollback
 }
 
-// newMove reads an environment and plans its pin to b.
-func newMove(e api.Environment, b ref.BindingID, from string) move {
-	m := move{env: e.Env, base: e.Revision, binding: b, from: from}
-	if e.Pin != nil && e.Pin.Binding == b {
+// newMove plans the pin of an environment, as it was read, to b.
+func newMove(e api.Environment, b api.Binding, from string) move {
+	m := move{env: e.Env, base: e.Revision, binding: b.ID, from: from, before: e.Pin, to: b}
+	if e.Pin != nil && e.Pin.Binding == b.ID {
 		m.already = e.Pin
 	}
 	return m
 }
 
 // apply pins what is not there yet, several environments in one transaction,
-// and prints the pins.
+// and prints the pin that each of them has now.
 func (a *app) apply(ctx context.Context, c *client.Client, kind, reason string, moves []move) error {
 	todo := []move{}
 	for _, m := range moves {
@@ -43,27 +46,71 @@ func (a *app) apply(ctx context.Context, c *client.Client, kind, reason string, 
 		}
 		todo = append(todo, m)
 	}
-	switch {
-	case len(todo) == 0 && len(moves) == 1:
-		return a.print(moves[0].already, func(w *writer) { pinLines(w, *moves[0].already) })
-	case len(moves) == 1:
-		p, err := a.pinOne(ctx, c, kind, reason, todo[0])
-		if err != nil {
-			return err
+	if len(moves) == 1 {
+		p := moves[0].already
+		if p == nil {
+			made, err := a.pinOne(ctx, c, kind, reason, todo[0])
+			if err != nil {
+				return err
+			}
+			a.notePinned(todo[0], made)
+			p = &made
 		}
-		return a.print(p, func(w *writer) { pinLines(w, p) })
-	case len(todo) == 0:
-		return a.print(api.PinSetResult{Pins: []api.Pin{}}, func(*writer) {})
+		return a.print(p, func(w *writer) { pinLines(w, *p) })
 	}
-	set := api.PinSetRequest{Kind: kind, Reason: reason}
+	res, err := a.pinSet(ctx, c, api.PinSetRequest{Kind: kind, Reason: reason}, todo)
+	if err != nil {
+		return err
+	}
+	made := map[ref.Env]api.Pin{}
+	for _, p := range res.Pins {
+		made[p.Env] = p
+	}
+	res.Pins = []api.Pin{}
+	for _, m := range moves {
+		p, ok := made[m.env]
+		switch {
+		case ok:
+			a.notePinned(m, p)
+		case m.already != nil:
+			p = *m.already
+		default:
+			return &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("the server's answer has no pin of %s: look with chartctl history %s", m.env, m.env)}
+		}
+		res.Pins = append(res.Pins, p)
+	}
+	return a.print(res, func(w *writer) { pinLines(w, res.Pins...) })
+}
+
+// pinSet pins several environments in one transaction; with none there is
+// nothing to ask for.
+func (a *app) pinSet(ctx context.Context, c *client.Client, set api.PinSetRequest, todo []move) (api.PinSetResult, error) {
+	if len(todo) == 0 {
+		return api.PinSetResult{}, nil
+	}
 	for _, m := range todo {
 		set.Pins = append(set.Pins, api.SetPin{Env: m.env, Revision: m.base, Binding: m.binding, From: m.from})
 	}
 	res, err := c.PinSet(ctx, set, "")
-	if err != nil {
-		return a.explain(err, nil)
+	return res, a.explain(err, nil)
+}
+
+// notePinned says what may surprise about a bump or a promote that was made.
+func (a *app) notePinned(m move, p api.Pin) {
+	if m.before != nil && p.Kind != "rollback" && lower(p.Version, m.before.Version) {
+		a.note("note: %s goes from %s to %s, which is lower", p.Env, m.before.Version, p.Version)
 	}
-	return a.print(res, func(w *writer) { pinLines(w, res.Pins...) })
+	if len(m.to.Images) > 0 && m.to.Sealed.IsZero() {
+		a.note("note: %s@%s cannot be sealed (%s): the environment repository of %s is empty; use revisions/%d with values.yaml",
+			p.Name, p.Version, first(m.to.Unsealed, "no reason is known"), p.Env, p.Revision)
+	}
+}
+
+// lower compares by SemVer; versions that are none have no order.
+func lower(a, b string) bool {
+	x, err := semver.NewVersion(a)
+	y, err2 := semver.NewVersion(b)
+	return err == nil && err2 == nil && x.LessThan(y)
 }
 
 func (a *app) pinOne(ctx context.Context, c *client.Client, kind, reason string, m move) (api.Pin, error) {
@@ -142,41 +189,7 @@ func readEnvs(ctx context.Context, c *client.Client, args []string) ([]api.Envir
 	return out, nil
 }
 
-// latest is the newest version by publication that is verified with evidence
-// which the environment accepts. A version whose place in that order is not
-// known cannot be the newest.
-func latest(ctx context.Context, c *client.Client, e api.Environment, devel bool) (api.Chart, error) {
-	var best *api.Chart
-	for ch, err := range c.AllCharts(ctx, client.ChartQuery{Name: e.Chart}) {
-		if err != nil {
-			return api.Chart{}, err
-		}
-		if ch.State != "listed" || !accepted(e, ch.Binding) || ch.OrderUnknown || preRelease(ch.Version) && !devel {
-			continue
-		}
-		if best == nil || ch.Seq > best.Seq {
-			best = &ch
-		}
-	}
-	if best == nil {
-		what := "stable, verified version"
-		hint := "give --version, or --devel to allow pre-releases"
-		if devel {
-			what, hint = "verified version", "bind one with chartctl bind, or give --version"
-		}
-		return api.Chart{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("chart %q has no %s that %s accepts: %s", e.Chart, what, e.Env, hint)}
-	}
-	return *best, nil
-}
-
-func accepted(e api.Environment, b *api.Binding) bool {
-	if b == nil || b.State != "verified" {
-		return false
-	}
-	return !slices.ContainsFunc(b.Images, func(i api.BoundImage) bool { return i.Required && !slices.Contains(e.Accept, i.Evidence) })
-}
-
-// previous is the newest revision that was another pair than the current one.
+// previous is the newest earlier revision with another pair than the current one.
 func previous(ctx context.Context, c *client.Client, e api.Environment) (api.Pin, error) {
 	before := e.Revision
 	for e.Pin != nil && before > 1 {

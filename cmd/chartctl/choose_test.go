@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// pairOf is a verified binding of ROLE=REPOSITORY=EVIDENCE images.
+func pairOf(t *testing.T, images ...string) api.Binding {
+	t.Helper()
+	b := api.Binding{State: "verified", Evidence: "base-layers"}
+	for _, s := range images {
+		f := strings.Split(s, "=")
+		repository, err := ref.ParseRepository(f[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Images = append(b.Images, api.BoundImage{Role: ref.Role(f[0]), Evidence: f[2], Required: true, Tag: "1",
+			Image: ref.Image{Repository: repository, Digest: ref.DigestOf([]byte(s))}})
+	}
+	b.ID = ref.BindingIDOf(ref.DigestOf([]byte(strings.Join(images, " "))), nil)
+	return b
+}
+
+func TestChoose(t *testing.T) {
+	const own, chart = "hub=quay.io/my/hub=base-layers", "hub=quay.io/example/hub=chart-values"
+	const user, proxy = "user=quay.io/my/user=declared", "proxy=quay.io/example/proxy=chart-values"
+	for name, tt := range map[string]struct {
+		pin  []string // nil: not pinned
+		has  [][]string
+		want int // -1: refused
+		says string
+	}{
+		"the newest of the same":             {[]string{own}, [][]string{{own}, {chart}, {own}, {chart}}, 2, ""},
+		"none of the same":                   {[]string{own}, [][]string{{chart}}, -1, "is bound to hub from quay.io/example/hub"},
+		"no pin, one repository":             {nil, [][]string{{chart}, {chart}}, 1, ""},
+		"no pin, two":                        {nil, [][]string{{chart}, {own}}, -1, "--image hub=quay.io/my/hub:1, or --image hub=quay.io/example/hub:1"},
+		"an image more of somebody's own":    {[]string{own}, [][]string{{own, user}}, -1, "user from quay.io/my/user"},
+		"an image less":                      {[]string{own, user}, [][]string{{own}}, -1, "--image hub=REF --image user=REF"},
+		"an image more, the chart's own":     {[]string{own}, [][]string{{own, proxy}}, 0, ""},
+		"exactly the same before one more":   {[]string{own}, [][]string{{own}, {own, proxy}}, 0, ""},
+		"no image before, a choice now":      {[]string{}, [][]string{{chart}, {proxy}}, -1, "is pinned to neither of them"},
+		"no image before, the chart's own":   {[]string{}, [][]string{{chart}}, 0, ""},
+		"no image before, somebody's own":    {[]string{}, [][]string{{own}}, -1, "runs no image"},
+		"no images at all, before and now":   {[]string{}, [][]string{{}}, 0, ""},
+		"a moved repository among two roles": {[]string{own, proxy}, [][]string{{chart, proxy}}, -1, "runs hub from quay.io/my/hub, proxy from"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var e api.Environment
+			if err := e.Env.UnmarshalText([]byte("data8/prod")); err != nil {
+				t.Fatal(err)
+			}
+			if tt.pin != nil {
+				e.Pin = &api.Pin{Images: pairOf(t, tt.pin...).Images}
+			}
+			var list []api.Binding
+			for i, images := range tt.has {
+				b := pairOf(t, images...)
+				b.ID = ref.BindingIDOf(ref.DigestOf([]byte{byte(i)}), nil)
+				list = append(list, b)
+			}
+			got, err := choose(e, api.Chart{Name: "hub", Version: "1.0.0"}, list)
+			if tt.want >= 0 {
+				if err != nil || got.ID != list[tt.want].ID {
+					t.Errorf("takes %s, %v, want number %d", got.ID, err, tt.want)
+				}
+				return
+			}
+			var refused *api.Error
+			if !errors.As(err, &refused) || refused.Code.Exit() != api.ExitGate || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error is %v, want a refusal with %q", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestNotePinned(t *testing.T) {
+	unsealed := pairOf(t, "hub=quay.io/my/hub=base-layers")
+	unsealed.Unsealed = "no tag key"
+	sealed := unsealed
+	sealed.Sealed = ref.DigestOf(nil)
+	const empty = "note: hub@1.0.0 cannot be sealed (no tag key): the environment repository of data8/prod is empty; use revisions/7 with values.yaml\n"
+	for name, tt := range map[string]struct {
+		before, kind string
+		to           api.Binding
+		want         string
+	}{
+		"up":                  {"0.9.0", "bump", sealed, ""},
+		"down":                {"1.0.1", "promote", sealed, "note: data8/prod goes from 1.0.1 to 1.0.0, which is lower\n"},
+		"from a pre-release":  {"1.0.0-rc.1", "bump", sealed, ""},
+		"back by a rollback":  {"1.0.1", "rollback", api.Binding{}, ""},
+		"no sealed package":   {"1.0.0", "bump", unsealed, empty},
+		"no images, no seal":  {"1.0.0", "bump", api.Binding{}, ""},
+		"no version to order": {"latest", "bump", sealed, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, stderr := newApp(nil)
+			p := api.Pin{Name: "hub", Version: "1.0.0", Revision: 7, Kind: tt.kind}
+			if err := p.Env.UnmarshalText([]byte("data8/prod")); err != nil {
+				t.Fatal(err)
+			}
+			a.notePinned(move{before: &api.Pin{Version: tt.before}, to: tt.to}, p)
+			if stderr.String() != tt.want {
+				t.Errorf("notes are %q, want %q", stderr, tt.want)
+			}
+		})
+	}
+}
+
+func TestPinState(t *testing.T) {
+	for _, tt := range [][3]string{
+		{"verified", "", "verified"}, {"verified", "yanked", "yanked"}, {"verified", "purged", "purged"},
+		{"revoked", "", "revoked"}, {"revoked", "yanked", "revoked, yanked"},
+	} {
+		e := api.Environment{ChartState: tt[1], Binding: &api.Binding{State: tt[0]}}
+		if got := pinState(e); got != tt[2] {
+			t.Errorf("%s binding of a version that is %q: %q, want %q", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
