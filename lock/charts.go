@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sort"
 	"strings"
 	"time"
@@ -108,7 +109,11 @@ func publishBound(c *change, v ChartVersion, nv NewVersion) (Published, error) {
 func republish(c *change, old ChartVersion, nv NewVersion) (Published, error) {
 	v := nv.Version
 	if old.State != Listed {
-		return Published{}, fail(ErrExists, "%s was %s and its version cannot be used again: it is %s, this package is %s; publish a new version", v.Chart, old.State, old.Package, v.Package)
+		which := "this package is the same one"
+		if old.Package != v.Package {
+			which = fmt.Sprintf("it is %s, this package is %s", old.Package, v.Package)
+		}
+		return Published{}, fail(ErrExists, "%s was %s and its version cannot be used again (%s): publish a new version", v.Chart, old.State, which)
 	}
 	if old.Package != v.Package && old.Content != v.Content {
 		return Published{}, fail(ErrExists, "%s exists with other content: published is %s, this package is %s; publish a new version", v.Chart, old.Package, v.Package)

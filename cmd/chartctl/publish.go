@@ -176,8 +176,8 @@ func (a *app) yank() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "yank NAME@VERSION --reason R",
 		Short: "Hide a version from the index and from new pins",
-		Long: `A yanked version is gone from the index and can't be pinned any more; those who
-have pinned it can still fetch it. The version is never reused.`,
+		Long: `A yanked version is gone from the index and takes no new pin but a rollback;
+those who have pinned it can still fetch it. The version is never reused.`,
 		Example: `  chartctl yank jupyterhub@3.3.6 --reason "hub crashes on start"`,
 		Args:    args(1, 1),
 	}
