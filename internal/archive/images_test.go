@@ -228,6 +228,7 @@ func TestSealRefuses(t *testing.T) {
 	digest := ref.DigestOf([]byte("image"))
 	r, _ := ref.ParseRepository("my/hub")
 	image := SealImage{r, "x", digest}
+	// A new package with a doubled key is refused earlier; an imported one is not.
 	for name, values := range map[string]string{
 		"no image":   "a: 1\n",
 		"alias":      "x: &x {name: my/hub, tag: t}\nhub: {image: *x}\n",
@@ -235,7 +236,7 @@ func TestSealRefuses(t *testing.T) {
 		"doubled":    "hub:\n  image:\n    name: my/hub\n    tag: a\n    tag: b\n",
 		"multi-line": "hub:\n  image:\n    name: my/hub\n    tag: |\n      a\n",
 	} {
-		_, _, err := Seal(pkgOf(t, "jupyterhub", hubChart(values)), map[ref.Role]SealImage{"hub": image}, Options{})
+		_, _, err := Seal(pkgOf(t, "jupyterhub", hubChart(values)), map[ref.Role]SealImage{"hub": image}, Options{Lenient: true})
 		if !errors.Is(err, ErrNoSite) || !strings.Contains(err.Error(), "hub") {
 			t.Errorf("%s: %v", name, err)
 		}
