@@ -46,15 +46,15 @@ func (l *leases) unless(d ref.Digest, fn func() error) error {
 }
 
 // put stores a blob under a lease. The caller calls the returned function with
-// the outcome of the transaction that names the blob: one that certainly wrote
-// nothing takes the blob with it; after one whose outcome is not known the
-// blob stays, for the next start to judge.
+// the outcome of the transaction that names the blob. Where the outcome is
+// known, a blob that nothing names then is removed; where it is not, the blob
+// stays, for the next start to judge.
 func (r *Repository) put(ctx context.Context, data []byte) (ref.Digest, func(error), error) {
 	d := ref.DigestOf(data)
 	r.leases.take(d)
 	end := func(err error) {
 		r.leases.release(d)
-		if wroteNothing(err) {
+		if err == nil || wroteNothing(err) {
 			// The request may be gone by now; the clean-up is not its business.
 			_, _ = r.discard(context.WithoutCancel(ctx), d)
 		}

@@ -89,9 +89,9 @@ func (r *Repository) republish(ctx context.Context, op lock.Op, u Upload, nv loc
 		}
 	}
 	if u.Prov != nil && old.State == lock.Listed && (old.Provenance.IsZero() || old.Provenance == ref.DigestOf(u.Prov)) && old.Package == nv.Version.Package {
-		d, end, err := r.put(ctx, u.Prov)
-		if err != nil {
-			return Published{}, err
+		d, end, putErr := r.put(ctx, u.Prov)
+		if putErr != nil {
+			return Published{}, putErr
 		}
 		defer func() { end(err) }()
 		nv.Version.Provenance, nv.ProvenanceSize = d, int64(len(u.Prov))
@@ -211,11 +211,6 @@ func (r *Repository) publishNew(ctx context.Context, op lock.Op, u Upload, nv lo
 	out, err = r.Lock.Publish(ctx, op, nv)
 	if err != nil {
 		return out, err
-	}
-	if nb != nil && nb.sealed != nil && out.Binding == nil {
-		// The binding was refused inside the transaction: nothing names its
-		// sealed package.
-		_, _ = r.discard(context.WithoutCancel(ctx), nb.Sealed)
 	}
 	return out, r.refresh(ctx)
 }

@@ -220,11 +220,12 @@ func TestDamagedTokensAreRefusedWithoutARead(t *testing.T) {
 		t.Errorf("%d reads of the database, want none", n)
 	}
 	// A right checksum over a made-up secret is refused after one read.
-	forged := text[:tokenLen-checksumLen-1] + "0"
-	forged += base62Of(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(forged)))), checksumLen)
-	if forged == text {
-		t.Skip("the secret ends in 0")
+	last := "0"
+	if text[tokenLen-checksumLen-1] == '0' {
+		last = "1"
 	}
+	forged := text[:tokenLen-checksumLen-1] + last
+	forged += base62Of(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(forged)))), checksumLen)
 	if _, err := f.try(t, "Bearer "+forged); !errors.Is(err, ErrUnauthorized) {
 		t.Errorf("forged: %v", err)
 	}
