@@ -165,17 +165,23 @@ type CreateEnvironment struct {
 type PinRequest struct {
 	Binding ref.BindingID `json:"binding"`
 	Reason  string        `json:"reason,omitempty"`
-	Kind    string        `json:"kind,omitempty"` // "bump" (default), "promote", "rollback"
+	Kind    string        `json:"kind,omitempty"` // "bump" (default), "promote", "rollback", "fix"
 	From    string        `json:"from,omitempty"` // promote: HUB/STAGE; rollback: the revision
 	Commit  string        `json:"commit,omitempty"`
+	// Downgrade is the reason for a half that goes back; BreakGlass that for
+	// passing the gate, and needs the scope break-glass on the environment.
+	Downgrade  string `json:"downgrade,omitempty"`
+	BreakGlass string `json:"break_glass,omitempty"`
 }
 
 // PinSetRequest pins several environments in one transaction.
 type PinSetRequest struct {
-	Pins   []SetPin `json:"pins"`
-	Kind   string   `json:"kind,omitempty"`
-	Reason string   `json:"reason,omitempty"`
-	Commit string   `json:"commit,omitempty"`
+	Pins       []SetPin `json:"pins"`
+	Kind       string   `json:"kind,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+	Commit     string   `json:"commit,omitempty"`
+	Downgrade  string   `json:"downgrade,omitempty"`
+	BreakGlass string   `json:"break_glass,omitempty"`
 }
 
 // SetPin is one pin of a set; Revision is the base revision.
