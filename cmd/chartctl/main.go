@@ -126,6 +126,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: "charts", Title: "Charts and bindings:"},
 		&cobra.Group{ID: "envs", Title: "Environments and pins:"},
+		&cobra.Group{ID: "gate", Title: "Reports and the gate:"},
 		&cobra.Group{ID: "access", Title: "Server and access:"},
 	)
 	group := func(id string, commands ...*cobra.Command) {
@@ -136,6 +137,7 @@ func (a *app) root() *cobra.Command {
 	}
 	group("charts", a.publish(), a.importing(), a.charts(), a.show(), a.bind(), a.revoke(), a.yank(), a.purge())
 	group("envs", a.env(), a.bump(), a.promote(), a.rollback(), a.history(), a.status())
+	group("gate", a.report(), a.diff())
 	group("access", a.login(), a.whoami(), a.token(), a.journal(), a.versionCommand())
 	return root
 }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// lines prints a difference for a person.
+func (d difference) lines(w *writer, f diffFlags) {
+	w.line("a  %s  %s@%s  %s", d.A.Name, d.A.Chart, d.A.Version, short(d.A.Package))
+	w.line("b  %s  %s@%s  %s", d.B.Name, d.B.Chart, d.B.Version, short(d.B.Package))
+	if d.Same && d.Manifests == "" {
+		w.line("The chart package and the images are the same.")
+		return
+	}
+	if len(d.Images) > 0 {
+		w.line("images:")
+	}
+	for _, i := range d.Images {
+		w.line("  %s", i.Role)
+		w.line("    a  %s", first(i.A, "none"))
+		w.line("    b  %s", first(i.B, "none"))
+	}
+	if d.A.Package == d.B.Package {
+		w.line("chart: the same package")
+	}
+	if d.Values != "" {
+		w.line("default values:")
+		w.text(d.Values)
+	}
+	if len(d.Files) > 0 {
+		w.line("templates:")
+	}
+	for _, c := range d.Files {
+		w.line("  %-8s %s  +%d -%d", c.Change, c.Name, c.Plus, c.Minus)
+		if f.templates {
+			w.text(c.Diff)
+		}
+	}
+	switch {
+	case d.Manifests != "":
+		w.line("rendered manifests:")
+		w.text(d.Manifests)
+	case f.render.on:
+		w.line("rendered manifests: the same")
+	}
+}
+
+// text writes several lines as they are, but for what a terminal would obey.
+func (w *writer) text(s string) {
+	for line := range strings.Lines(s) {
+		w.line("%s", strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", "    "))
+	}
+}
+
+// keysOf are the keys of two maps in order.
+func keysOf[V any](a, b map[string]V) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]V{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
