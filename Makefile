@@ -29,7 +29,8 @@ playground: ## the demo's server and registry, left running
 tools: ## the real programs that the end-to-end tests drive
 	@command -v docker-registry >/dev/null || ls /usr/bin/docker-registry >/dev/null 2>&1 || bash $(REGISTRY)
 	@command -v strace >/dev/null || bash internal/tools/install-strace.sh
-	@go run ./internal/testtools/prebuild
+	@command -v etcd >/dev/null || bash internal/tools/install-etcd.sh
+	@nice go run ./internal/testtools/prebuild -kubernetes
 
 test: tools ## all tests, end-to-end ones included
 	@mkdir -p bin

@@ -80,28 +80,21 @@ func Root() (string, error) {
 const helmFlags = "-s -w -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37"
 
 // BuildHelm builds helm from its pinned module, or finds it built already.
-// The result is kept in the user's cache directory under a name made of the
-// pinned versions and the Go version.
 func BuildHelm(ctx context.Context, major int) (string, error) {
-	root, err := Root()
+	name := fmt.Sprintf("helm%d", major)
+	return tool{name: name, pkg: fmt.Sprintf("helm.sh/helm/v%d/cmd/helm", major), ldflags: helmFlags}.build(ctx)
+}
+
+// tool is a program that a module of internal/tools pins. It is kept in the
+// user's cache directory under a name made of the pinned versions, the flags
+// and the Go version.
+type tool struct{ name, pkg, ldflags string }
+
+func (b tool) build(ctx context.Context) (string, error) {
+	module, out, err := b.place()
 	if err != nil {
 		return "", err
 	}
-	module := filepath.Join(root, "internal", "tools", fmt.Sprintf("helm%d", major))
-	key := sha256.New()
-	fmt.Fprintln(key, runtime.Version(), runtime.GOOS, runtime.GOARCH, helmFlags)
-	for _, name := range []string{"go.mod", "go.sum"} {
-		data, err := os.ReadFile(filepath.Join(module, name))
-		if err != nil {
-			return "", fmt.Errorf("find the pinned helm %d: %w", major, err)
-		}
-		fmt.Fprintf(key, "%s %d\n%s", name, len(data), data)
-	}
-	dir, err := cacheDir(hex.EncodeToString(key.Sum(nil))[:16])
-	if err != nil {
-		return "", err
-	}
-	out := filepath.Join(dir, fmt.Sprintf("helm%d", major))
 	unlock, err := lockFile(out + ".lock")
 	if err != nil {
 		return "", err
@@ -110,7 +103,27 @@ func BuildHelm(ctx context.Context, major int) (string, error) {
 	if _, err := os.Stat(out); err == nil {
 		return out, nil
 	}
-	return out, build{dir: module, out: out, pkg: fmt.Sprintf("helm.sh/helm/v%d/cmd/helm", major), ldflags: helmFlags}.run(ctx)
+	return out, build{dir: module, out: out, pkg: b.pkg, ldflags: b.ldflags}.run(ctx)
+}
+
+// place is the tool's module, and where its binary is or will be.
+func (b tool) place() (module, out string, err error) {
+	root, err := Root()
+	if err != nil {
+		return "", "", err
+	}
+	module = filepath.Join(root, "internal", "tools", b.name)
+	key := sha256.New()
+	fmt.Fprintln(key, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.ldflags)
+	for _, name := range []string{"go.mod", "go.sum"} {
+		data, err := os.ReadFile(filepath.Join(module, name))
+		if err != nil {
+			return "", "", fmt.Errorf("find the pinned %s: %w", b.name, err)
+		}
+		fmt.Fprintf(key, "%s %d\n%s", name, len(data), data)
+	}
+	dir, err := cacheDir(hex.EncodeToString(key.Sum(nil))[:16])
+	return module, filepath.Join(dir, b.name), err
 }
 
 var built sync.Map // name and tags -> func() (string, error)

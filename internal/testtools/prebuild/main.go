@@ -1,9 +1,11 @@
-// Command prebuild builds the Helm binaries that tests need and prints where
-// they are, so that make can do it beside other work.
+// Command prebuild builds the programs that tests drive and prints where they
+// are, so that make can do it beside other work. By default that is Helm;
+// -kubernetes adds the API server, which takes minutes the first time.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 
@@ -11,15 +13,24 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	kubernetes := flag.Bool("kubernetes", false, "build kube-apiserver too")
+	flag.Parse()
+	if err := run(context.Background(), *kubernetes); err != nil {
 		fmt.Fprintln(os.Stderr, "prebuild:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
-	for _, major := range []int{3, 4} {
-		path, err := testtools.BuildHelm(context.Background(), major)
+func run(ctx context.Context, kubernetes bool) error {
+	builds := []func() (string, error){
+		func() (string, error) { return testtools.BuildHelm(ctx, 3) },
+		func() (string, error) { return testtools.BuildHelm(ctx, 4) },
+	}
+	if kubernetes {
+		builds = append(builds, func() (string, error) { return testtools.BuildKubeAPIServer(ctx) })
+	}
+	for _, build := range builds {
+		path, err := build()
 		if err != nil {
 			return err
 		}
