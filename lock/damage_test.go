@@ -24,6 +24,8 @@ func damaged(t *testing.T, do func(lock.Txn) error) *rig {
 	must(r.MakePinSet(r.ctx, alice, lock.NewPinSet{Pins: []lock.NewPin{
 		{Env: env("data8/prod"), Base: 2, Binding: b.ID}, {Env: env("data8/staging"), Binding: b.ID},
 	}}))
+	r.report("data8/prod", 3, lock.ReportStarted)
+	r.report("data8/prod", 2, lock.ReportStarted)
 	if err := r.store.Update(r.ctx, do); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +126,12 @@ func TestCheckFindsDamage(t *testing.T) {
 		"a blob is forgotten":           {drop("blobs", digest("package jupyterhub@1.0.0").Hex()), "not marked as used"},
 		"a generation is gone":          {drop("generations", "0000000000000002"), "generation"},
 		"a journal line is skipped":     {drop("journal", "0000000000000002"), "journal line 2"},
-		"the last journal line is gone": {drop("journal", "000000000000000b"), "journal does not say so"},
+		"a report is gone":              {drop("reports", "0000000000000003"), "made the report data8/prod#3/1"},
+		"a report says otherwise":       {edit("reports", "0000000000000003", "started", "passed"), "report data8/prod#3/1 is not as"},
+		"a late report counts":          {edit("reports", "0000000000000002", `"superseded":true`, `"superseded":false`), "report data8/prod#2/1 is not as"},
+		"a report of another binding":   {edit("reports", "0000000000000003", owned.String(), lost.String()), "was not pinned there"},
+		"a report has another number":   {edit("reports", "0000000000000003", `"n":1`, `"n":2`), "report 2 of data8/prod#3 follows report 0"},
+		"the last journal line is gone": {drop("journal", "000000000000000d"), "journal does not say so"},
 		"a journal line was changed":    {edit("journal", "0000000000000001", line, `"result":"no"`), "journal does not say so"},
 	} {
 		t.Run(name, func(t *testing.T) {

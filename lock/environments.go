@@ -210,23 +210,18 @@ func (l *Lockfile) PinByKey(ctx context.Context, env ref.Env, key string) (Pin, 
 	return view(ctx, l, func(t Tx) (Pin, error) {
 		nothing := fail(ErrNotFound, "nothing was pinned in %s under the key %q", env, key)
 		o, err := get[outcome](t, bucketKeys, key)
-		if errors.Is(err, ErrNoKey) || err == nil && (o.Result == nil || !isPin(o.Verb)) {
+		if errors.Is(err, ErrNoKey) {
 			return Pin{}, nothing
 		}
 		if err != nil {
 			return Pin{}, err
 		}
-		var found struct {
-			Pin
-			Pins []Pin `json:"pins"`
-		}
-		if err := decode(bucketKeys, key, o.Result, &found); err != nil {
+		p, err := o.pinOf(env, key)
+		if err != nil {
 			return Pin{}, err
 		}
-		for _, p := range append(found.Pins, found.Pin) {
-			if p.Env == env && p.Revision > 0 {
-				return p, nil
-			}
+		if p != nil {
+			return *p, nil
 		}
 		return Pin{}, nothing
 	})

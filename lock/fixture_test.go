@@ -204,7 +204,7 @@ func (r *rig) lines() []lock.Line {
 
 var buckets = []string{
 	"meta", "charts", "files", "folds", "newest", "blobs", "generations", "images", "tags", "bases", "bindings",
-	"environments", "pins", "pinsets", "journal", "keys", "keytimes", "tokens",
+	"environments", "pins", "pinsets", "reports", "journal", "keys", "keytimes", "tokens",
 }
 
 // dump is everything in the store but the named buckets.

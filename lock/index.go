@@ -16,47 +16,34 @@ type IndexLine struct {
 	Binding *Binding
 }
 
-// IndexChanges is the difference between two index generations.
-type IndexChanges struct {
-	Generation uint64    // the newest one
-	At         time.Time // when it came about
-	Lines      []IndexLine
+// IndexChange is the newest index generation, and when it came about.
+type IndexChange struct {
+	Generation uint64
+	At         time.Time
 }
 
-// IndexSince returns the lines that changed after generation gen, each once,
-// as they are now. With gen 0 it returns every chart version.
-func (l *Lockfile) IndexSince(ctx context.Context, gen uint64) (IndexChanges, error) {
-	return view(ctx, l, func(t Tx) (IndexChanges, error) {
-		var out IndexChanges
+// IndexSince calls each with the lines that changed after generation gen, each
+// once, as they are now; with gen 0 with every chart version. It calls begin
+// before the first, and again should it start over. Lines must not be kept.
+func (l *Lockfile) IndexSince(ctx context.Context, gen uint64, begin func(), each func(IndexLine) error) (IndexChange, error) {
+	return view(ctx, l, func(t Tx) (IndexChange, error) {
+		begin()
 		n, err := t.Count(bucketGenerations)
 		if err != nil || n <= gen {
-			out.Generation = gen
-			return out, err
+			return IndexChange{Generation: gen}, err
 		}
 		last, err := get[Generation](t, bucketGenerations, number(n))
 		if err != nil {
-			return out, fmt.Errorf("read index generation %d: %w", n, err)
+			return IndexChange{}, fmt.Errorf("read index generation %d: %w", n, err)
 		}
-		out.Generation, out.At = n, last.At
-		add := func(v ChartVersion) error {
-			line := IndexLine{Chart: v}
-			if !v.Default.IsZero() {
-				b, err := get[Binding](t, bucketBindings, v.Default.String())
-				if err != nil {
-					return fmt.Errorf("read binding %s of %s: %w", v.Default, v.Chart, err)
-				}
-				line.Binding = &b
-			}
-			out.Lines = append(out.Lines, line)
-			return nil
-		}
+		out := IndexChange{n, last.At}
 		if gen == 0 {
 			return out, t.Scan(bucketCharts, ScanOptions{}, func(k string, raw []byte) error {
 				var v ChartVersion
 				if err := decode(bucketCharts, k, raw, &v); err != nil {
 					return err
 				}
-				return add(v)
+				return eachLine(t, v, each)
 			})
 		}
 		seen := map[ref.ChartVersion]bool{}
@@ -73,8 +60,32 @@ func (l *Lockfile) IndexSince(ctx context.Context, gen uint64) (IndexChanges, er
 			if err != nil {
 				return err
 			}
-			return add(v)
+			return eachLine(t, v, each)
 		})
+	})
+}
+
+func eachLine(t Tx, v ChartVersion, each func(IndexLine) error) error {
+	line := IndexLine{Chart: v}
+	if !v.Default.IsZero() {
+		b, err := get[Binding](t, bucketBindings, v.Default.String())
+		if err != nil {
+			return fmt.Errorf("read binding %s of %s: %w", v.Default, v.Chart, err)
+		}
+		line.Binding = &b
+	}
+	return each(line)
+}
+
+// IndexGenerationAt returns the record of a generation: which chart version
+// moved it, and when. It tells the history of one repository from another's.
+func (l *Lockfile) IndexGenerationAt(ctx context.Context, gen uint64) (Generation, error) {
+	return view(ctx, l, func(t Tx) (Generation, error) {
+		g, err := get[Generation](t, bucketGenerations, number(gen))
+		if errors.Is(err, ErrNoKey) {
+			err = fail(ErrNotFound, "there is no index generation %d", gen)
+		}
+		return g, err
 	})
 }
 

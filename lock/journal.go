@@ -18,6 +18,8 @@ const (
 	verbPin         = "pin"
 	verbPinSet      = "pinset"
 	verbAdopt       = "adopt"
+	verbReport      = "report"
+	verbFence       = "fence"
 	verbToken       = "token"
 	verbTokenRevoke = "token.revoke"
 )

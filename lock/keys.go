@@ -13,6 +13,9 @@ import (
 // keyLife is how long an idempotency key is kept; a pin's is kept for ever.
 const keyLife = 7 * 24 * time.Hour
 
+// maxKey is the length of the longest idempotency key, in bytes.
+const maxKey = 255
+
 // outcome is what a key stands for: the answer that was given.
 type outcome struct {
 	Format  int             `json:"format"`
@@ -30,8 +33,8 @@ func replay[T any](c *change, out *T, verdict *error) (bool, error) {
 	if c.op.Key == "" {
 		return false, nil
 	}
-	if len(c.op.Key) > 255 {
-		return false, fail(ErrInvalid, "the idempotency key is %d characters long: at most 255", len(c.op.Key))
+	if len(c.op.Key) > maxKey {
+		return false, fail(ErrInvalid, "the idempotency key is %d characters long: at most %d", len(c.op.Key), maxKey)
 	}
 	o, err := get[outcome](c, bucketKeys, c.op.Key)
 	if errors.Is(err, ErrNoKey) {
@@ -39,6 +42,9 @@ func replay[T any](c *change, out *T, verdict *error) (bool, error) {
 	}
 	if err != nil {
 		return false, err
+	}
+	if o.Verb == verbFence && o.Result == nil {
+		return false, fail(ErrRefused, "idempotency key %q was fenced at %s: whoever sent the request gave it up, and nothing is pinned under it; send a new request with a new key", c.op.Key, o.At.Format(time.RFC3339))
 	}
 	if o.Route != c.op.Route || o.Body != c.op.Body {
 		return false, fail(ErrRefused, "idempotency key %q was used for another request (%s): use a new key", c.op.Key, o.Route)

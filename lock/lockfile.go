@@ -40,6 +40,7 @@ const (
 	bucketEnvironments = "environments" // hub/stage → Environment
 	bucketPins         = "pins"         // hub/stage NUL revision → Pin
 	bucketPinSets      = "pinsets"      // set → environments and revisions
+	bucketReports      = "reports"      // hub/stage NUL revision NUL n → Report
 	bucketJournal      = "journal"      // sequence → Line
 	bucketKeys         = "keys"         // idempotency key → outcome
 	bucketKeyTimes     = "keytimes"     // time NUL key → "", for those that expire

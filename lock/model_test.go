@@ -71,19 +71,20 @@ func (m *machine) step(t *rapid.T, do func() error) {
 
 // follow applies the changes of the index since the last step.
 func (m *machine) follow(t *rapid.T) {
-	c, err := m.r.IndexSince(m.r.ctx, m.gen)
+	c, err := apply(m.shown, m.r, m.gen)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.gen = c.Generation
-	apply(m.shown, c)
 	m.index[m.gen] = maps.Clone(m.shown)
 }
 
-func apply(index map[string]string, c lock.IndexChanges) {
-	for _, l := range c.Lines {
+// apply brings an index to the newest generation.
+func apply(index map[string]string, r *rig, gen uint64) (lock.IndexChange, error) {
+	return r.IndexSince(r.ctx, gen, func() {}, func(l lock.IndexLine) error {
 		index[l.Chart.Chart.String()] = string(must(json.Marshal(l)))
-	}
+		return nil
+	})
 }
 
 func (m *machine) publish(t *rapid.T) {
@@ -401,9 +402,9 @@ func TestRandomOperations(t *testing.T) {
 			t.Errorf("the journal does not reproduce it (-model +journal):\n%s", diff)
 		}
 		full := map[string]string{}
-		apply(full, must(m.r.IndexSince(m.r.ctx, 0)))
+		must(apply(full, m.r, 0))
 		for gen, then := range m.index {
-			apply(then, must(m.r.IndexSince(m.r.ctx, gen)))
+			must(apply(then, m.r, gen))
 			if diff := cmp.Diff(full, then); diff != "" {
 				t.Errorf("the changes since generation %d do not lead to the index:\n%s", gen, diff)
 			}

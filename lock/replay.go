@@ -14,12 +14,21 @@ type history struct {
 	bindings map[ref.BindingID]Binding
 	pins     map[string]Pin
 	envs     map[ref.Env]Environment
+	reports  map[string]Report
+	current  map[ref.Env]uint64 // revision at this place of the journal
+}
+
+func newHistory() history {
+	return history{
+		charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
+		envs: map[ref.Env]Environment{}, reports: map[string]Report{}, current: map[ref.Env]uint64{},
+	}
 }
 
 // checkJournal replays the journal and compares what comes out with what is
 // there.
 func (c *checker) checkJournal() error {
-	said := history{map[ref.ChartVersion]ChartVersion{}, map[ref.BindingID]Binding{}, map[string]Pin{}, map[ref.Env]Environment{}}
+	said := newHistory()
 	n := uint64(0)
 	err := each(c, bucketJournal, func(k string, line Line) error {
 		n++
@@ -49,6 +58,7 @@ func (c *checker) checkJournal() error {
 	compare(c, "binding", said.bindings, c.bindings)
 	compare(c, "pin", said.pins, c.pins)
 	compare(c, "environment", said.envs, c.envs)
+	compare(c, "report", said.reports, c.reports)
 	return nil
 }
 
@@ -83,6 +93,13 @@ func (h history) apply(line Line) error {
 		return err
 	case verbPin, verbPinSet, verbAdopt, verbEnvironment:
 		return h.applyPins(line)
+	case verbReport:
+		var d reported
+		err := json.Unmarshal(line.Detail, &d)
+		r := d.Report
+		r.Superseded = r.Revision != h.current[r.Env]
+		h.reports[r.label()] = r
+		return err
 	case verbRevoke:
 		var id ref.BindingID
 		if err := id.UnmarshalText([]byte(line.Object)); err != nil {
@@ -138,6 +155,7 @@ func (h history) applyPins(line Line) error {
 	}
 	for _, p := range pins {
 		h.pins[p.Env.String()+"#"+fmt.Sprint(p.Revision)] = p
+		h.current[p.Env] = p.Revision
 	}
 	return err
 }

@@ -1,0 +1,186 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// ReportState is what a report says of a revision.
+type ReportState string
+
+const (
+	ReportStarted ReportState = "started"
+	ReportPassed  ReportState = "passed"
+	ReportFailed  ReportState = "failed"
+)
+
+// MaxChecks is the most checks that one report carries.
+const MaxChecks = 64
+
+// ReportCheck is one thing that was looked at.
+type ReportCheck struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// NewReport says how the deployment of one revision went. Who says so is the
+// principal of the operation.
+type NewReport struct {
+	Env      ref.Env
+	Revision uint64
+	State    ReportState
+	Checks   []ReportCheck
+	URL      string // where the evidence can be read
+	Note     string
+	Exit     *int // of the command that deployed
+}
+
+// Report is about one revision only, numbered from 1 for each.
+type Report struct {
+	Format   int           `json:"format"`
+	Env      ref.Env       `json:"env"`
+	Revision uint64        `json:"revision"`
+	N        uint64        `json:"n"`
+	Binding  ref.BindingID `json:"binding"`
+	State    ReportState   `json:"state"`
+	Checks   []ReportCheck `json:"checks,omitempty"`
+	URL      string        `json:"url,omitempty"`
+	Note     string        `json:"note,omitempty"`
+	Exit     *int          `json:"exit,omitempty"`
+	// Superseded says that the revision was not the current one any more: the
+	// report is kept and satisfies nothing.
+	Superseded bool      `json:"superseded,omitempty"`
+	By         string    `json:"by"`
+	At         time.Time `json:"at"`
+	Seq        uint64    `json:"seq"` // journal sequence
+}
+
+// check holds the report against the rules that need no transaction.
+func (nr NewReport) check() error {
+	switch nr.State {
+	case ReportStarted, ReportPassed, ReportFailed:
+	default:
+		return fail(ErrInvalid, "a report cannot be %q: choose started, passed or failed", nr.State)
+	}
+	if err := checkReason(nr.Note); err != nil {
+		return err
+	}
+	if nr.URL != "" {
+		u, err := url.Parse(nr.URL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || len(nr.URL) > maxReason {
+			return fail(ErrInvalid, "the evidence of a report is an address that starts with https:// or http://, not %.80q", nr.URL)
+		}
+	}
+	if len(nr.Checks) > MaxChecks {
+		return fail(ErrInvalid, "a report carries at most %d checks, this one has %d", MaxChecks, len(nr.Checks))
+	}
+	seen := map[string]bool{}
+	for _, k := range nr.Checks {
+		if k.Name == "" || len(k.Name) > 100 || strings.ContainsAny(k.Name, "\r\n\t\x00") || seen[k.Name] {
+			return fail(ErrInvalid, "a check needs a name of its own of at most 100 bytes, not %.120q", k.Name)
+		}
+		seen[k.Name] = true
+		if err := checkReason(k.Detail); err != nil {
+			return err
+		}
+	}
+	return nr.checkPassed()
+}
+
+// checkPassed refuses a report that contradicts itself.
+func (nr NewReport) checkPassed() error {
+	if nr.State != ReportPassed {
+		return nil
+	}
+	for _, k := range nr.Checks {
+		if !k.OK {
+			return fail(ErrRefused, "%s revision %d cannot have passed while the check %q failed: report it as failed", nr.Env, nr.Revision, k.Name)
+		}
+	}
+	if nr.Exit != nil && *nr.Exit != 0 {
+		return fail(ErrRefused, "%s revision %d cannot have passed while its command exited with %d: report it as failed", nr.Env, nr.Revision, *nr.Exit)
+	}
+	return nil
+}
+
+func reportsOf(env ref.Env, revision uint64) string { return pinKey(env, revision) + "\x00" }
+
+func reportKey(r Report) string { return reportsOf(r.Env, r.Revision) + number(r.N) }
+
+// label names the report in messages.
+func (r Report) label() string { return fmt.Sprintf("%s#%d/%d", r.Env, r.Revision, r.N) }
+
+// AddReport records how a revision went.
+func (l *Lockfile) AddReport(ctx context.Context, op Op, nr NewReport) (Report, error) {
+	if err := nr.check(); err != nil {
+		return Report{}, err
+	}
+	return run(ctx, l, op, func(c *change) (Report, error) {
+		e, err := getEnvironment(c, nr.Env)
+		if err != nil {
+			return Report{}, err
+		}
+		r, err := c.newReport(e, nr)
+		if err != nil {
+			return Report{}, err
+		}
+		return r, errors.Join(
+			put(c, bucketReports, reportKey(r), r),
+			c.journal(verbReport, r.Env.String(), reported{Report: r}),
+		)
+	})
+}
+
+// reported is the detail of a report's journal line.
+type reported struct {
+	Report Report `json:"report"`
+}
+
+func (c *change) newReport(e Environment, nr NewReport) (Report, error) {
+	p, err := getPin(c, e.Env, nr.Revision)
+	if err != nil {
+		return Report{}, err
+	}
+	n, err := lastReport(c, e.Env, nr.Revision)
+	if err != nil {
+		return Report{}, err
+	}
+	seq, err := c.seq()
+	return Report{
+		Format: FormatVersion, Env: e.Env, Revision: p.Revision, N: n.N + 1, Binding: p.Binding,
+		State: nr.State, Checks: nr.Checks, URL: nr.URL, Note: nr.Note, Exit: nr.Exit,
+		Superseded: p.Revision != e.Revision, By: c.op.Actor.Name, At: c.now, Seq: seq,
+	}, err
+}
+
+// lastReport is the newest report about a revision; zero if there is none.
+func lastReport(t Tx, env ref.Env, revision uint64) (Report, error) {
+	var last Report
+	err := t.Scan(bucketReports, ScanOptions{Prefix: reportsOf(env, revision), Reverse: true}, func(k string, raw []byte) error {
+		if err := decode(bucketReports, k, raw, &last); err != nil {
+			return err
+		}
+		return ErrStop
+	})
+	return last, err
+}
+
+// Reports returns the reports about one revision, oldest first.
+func (l *Lockfile) Reports(ctx context.Context, env ref.Env, revision uint64) ([]Report, error) {
+	return view(ctx, l, func(t Tx) ([]Report, error) {
+		if _, err := getEnvironment(t, env); err != nil {
+			return nil, err
+		}
+		if _, err := getPin(t, env, revision); err != nil {
+			return nil, err
+		}
+		return list[Report](t, bucketReports, ScanOptions{Prefix: reportsOf(env, revision)})
+	})
+}
