@@ -157,7 +157,7 @@ func reportLines(w *writer, r api.Report) {
 		}
 		w.line("  %-12s %s", c.Name, strings.TrimSpace(result+"  "+c.Detail))
 	}
-	if !r.Current {
+	if r.Superseded {
 		w.line("  it is not the revision pinned now: the report is kept and satisfies nothing")
 	}
 }

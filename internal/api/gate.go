@@ -33,9 +33,11 @@ type Report struct {
 	URL      string        `json:"url,omitempty"`
 	Note     string        `json:"note,omitempty"`
 	Exit     *int          `json:"exit,omitempty"`
-	Current  bool          `json:"current"` // the revision was the pinned one when it was reported
-	By       string        `json:"by"`
-	At       time.Time     `json:"at"`
+	// Superseded says that another revision was pinned by then: the report is
+	// kept and satisfies nothing.
+	Superseded bool      `json:"superseded,omitempty"`
+	By         string    `json:"by"`
+	At         time.Time `json:"at"`
 }
 
 // Reports of one revision, oldest first.

@@ -36,6 +36,9 @@ var policy = map[string]string{
 	"GET /api/v1/environments/{hub}/{stage}/pins/{revision}":   "read",
 	"GET /api/v1/environments/{hub}/{stage}/pins/by-key/{key}": "read",
 	"POST /api/v1/pinsets": "pin",
+	"GET /api/v1/environments/{hub}/{stage}/pins/{revision}/reports":  "read",
+	"POST /api/v1/environments/{hub}/{stage}/pins/{revision}/reports": "report",
+	"POST /api/v1/environments/{hub}/{stage}/pins/by-key/{key}/fence": "pin",
 
 	"GET /environments/{hub}/{stage}/index.yaml":                       "read",
 	"GET /environments/{hub}/{stage}/sealed/{file}":                    "read",
@@ -60,8 +63,9 @@ var principals = map[string][]string{
 	"reader": {"read"}, "publisher": {"publish:" + ownChart}, "importer": {"import"}, "binder": {"bind:" + ownChart},
 	"pinner": {"pin:" + ownEnv}, "yanker": {"yank:" + ownChart}, "purger": {"purge:" + ownChart},
 	"environments": {"env"}, "auditor": {"audit"}, "administrator": {"admin"},
-	"later": {"report:*", "approve:*", "override:*", "break-glass:*"},
-	"all":   nil, // every scope on everything
+	"reporter": {"report:" + ownEnv}, "approver": {"approve:" + ownEnv}, "overrider": {"override:" + ownEnv},
+	"glassbreaker": {"break-glass:" + ownEnv},
+	"all":          nil, // every scope on everything
 }
 
 // cell is one request of the matrix.
@@ -162,6 +166,7 @@ func may(who, need string, own bool) bool {
 	holds := map[string]string{
 		"publisher": "publish", "importer": "import", "binder": "bind", "pinner": "pin", "yanker": "yank", "purger": "purge",
 		"environments": "env", "auditor": "audit", "administrator": "admin",
+		"reporter": "report", "approver": "approve", "overrider": "override",
 	}
 	switch need {
 	case "open", "anyone", "read":

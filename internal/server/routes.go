@@ -33,6 +33,7 @@ const (
 const (
 	chartPath   = "/api/v1/charts/{name}/{version}"
 	envPath     = "/api/v1/environments/{hub}/{stage}"
+	reportPath  = envPath + "/pins/" + pinRevision + "/reports"
 	repoPath    = "/environments/{hub}/{stage}"
 	pinRevision = "{revision:[0-9]+}"
 )
@@ -47,6 +48,7 @@ func routes() []route {
 	out = append(out, museum()...)
 	out = append(out, chartRoutes()...)
 	out = append(out, environmentRoutes()...)
+	out = append(out, gateRoutes()...)
 	return append(out, adminRoutes()...)
 }
 
@@ -111,6 +113,15 @@ func environmentRoutes() []route {
 		{method: get, path: repoPath + "/revisions/" + pinRevision + "/index.yaml", access: reads, do: (*Server).revisionIndex, name: "revisionIndex", summary: "One revision as a chart repository with the original package.", status: []int{200, 304}},
 		{method: get, path: repoPath + "/revisions/" + pinRevision + "/values.yaml", access: reads, do: (*Server).overlay, name: "overlay", summary: "The revision's images as a values file.", status: []int{200, 304}, query: []string{"prefix"}},
 		{method: get, path: repoPath + "/revisions/" + pinRevision + "/{file}", access: reads, do: (*Server).revisionPackage, name: "revisionPackage", summary: "The revision's original package or its provenance file.", status: []int{200, 206, 304}},
+	}
+}
+
+// gateRoutes are about what the gate asks for.
+func gateRoutes() []route {
+	return []route{
+		{method: get, path: reportPath, access: reads, do: (*Server).reports, name: "reports", summary: "The reports of a revision, oldest first.", out: api.Reports{}, status: []int{200}},
+		{method: post, path: reportPath, access: needsOnEnv(auth.Report), do: (*Server).report, name: "report", summary: "Say how the deployment of a revision went.", in: api.ReportRequest{}, out: api.Report{}, status: []int{201}},
+		{method: post, path: envPath + "/pins/by-key/{key}/fence", access: needsOnEnv(auth.Pin), do: (*Server).fence, name: "fence", summary: "Settle a pin whose answer was lost: the pin that the key made, or the promise that it never makes one.", out: api.Fence{}, status: []int{200}},
 	}
 }
 
