@@ -15,8 +15,8 @@ const (
 )
 
 // Bytes returns the file as it is written: the same for the same entries,
-// whoever writes it. Entries that Check refuses are written as they are, and
-// Parse refuses the result.
+// whoever writes it. It checks nothing: Parse refuses the bytes where an entry
+// is not a right one.
 func (f File) Bytes() []byte {
 	var b strings.Builder
 	b.WriteString(header + "\n" + version + "\n\n")
@@ -47,7 +47,10 @@ func sum(key string, lines []string) string {
 // lines are the entry's lines without its sum.
 func (e Entry) lines() []string {
 	var out []string
-	add := func(field, value string) { out = append(out, e.Key+" "+field+": "+value) }
+	add := func(field, value string) {
+		// A line end in a value must not start a line of its own.
+		out = append(out, strings.ReplaceAll(e.Key+" "+field+": "+value, "\n", `\n`))
+	}
 	if e.Chart != (Chart{}) {
 		add("chart", e.Chart.text())
 	}
