@@ -103,7 +103,7 @@ func (b tool) build(ctx context.Context) (string, error) {
 	if _, err := os.Stat(out); err == nil {
 		return out, nil
 	}
-	return out, build{dir: module, out: out, pkg: b.pkg, ldflags: b.ldflags}.run(ctx)
+	return out, build{dir: module, out: out, pkg: b.pkg, ldflags: b.ldflags, env: []string{"CGO_ENABLED=0"}}.run(ctx)
 }
 
 // place is the tool's module, and where its binary is or will be.
@@ -185,12 +185,15 @@ func dropOld(dir string, age time.Duration) {
 }
 
 // build is one "go build" in the directory dir.
-type build struct{ dir, out, pkg, tags, ldflags string }
+type build struct {
+	dir, out, pkg, tags, ldflags string
+	env                          []string // added to the environment
+}
 
 func (b build) run(ctx context.Context) error {
 	tmp := b.out + ".tmp"
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags="+b.ldflags, "-tags="+b.tags, "-o", tmp, b.pkg)
-	cmd.Dir = b.dir
+	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), b.env...)
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", b.pkg, err, msg)
 	}
