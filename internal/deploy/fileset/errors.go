@@ -1,6 +1,12 @@
 package fileset
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"chartd.dev/chartd/internal/durable"
+)
 
 var (
 	// ErrBusy says that another process works on the checkout.
@@ -12,12 +18,31 @@ var (
 	// ErrTooLarge says that a file is larger than the caller reads.
 	ErrTooLarge = errors.New("file is too large")
 	// ErrIO says that the file system refused: permission, space, a damaged
-	// disk. Nothing is changed unless the error is ErrUnknown as well.
+	// disk, or an owner that cannot be kept.
 	ErrIO = errors.New("file system error")
-	// ErrUnknown says that a failed sync leaves open what is on disk.
-	ErrUnknown = errors.New("state on disk is unknown")
+	// ErrUnknown says that a failed sync leaves open what is on disk. It comes
+	// with ErrIO.
+	ErrUnknown = errors.New("state on disk is unknown; run: chartctl recover")
 	// ErrPending says that an earlier transaction is unfinished.
-	ErrPending = errors.New("an earlier change is unfinished")
+	ErrPending = errors.New("an earlier change is unfinished; run: chartctl recover")
 	// ErrJournal says that the journal of an earlier transaction is damaged.
 	ErrJournal = errors.New("journal is damaged")
 )
+
+// fail makes an error of the file system one of ours. A missing file stays
+// fs.ErrNotExist and is not ErrIO.
+func fail(verb, path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s %q: %w", verb, path, err)
+	case errors.Is(err, durable.ErrSync):
+		return fmt.Errorf("%s %q: %w: %w: %w", verb, path, ErrUnknown, ErrIO, err)
+	}
+	return fmt.Errorf("%s %q: %w: %w", verb, path, ErrIO, err)
+}
+
+func unsafePath(path, format string, args ...any) error {
+	return fmt.Errorf("%q is %w: %s", path, ErrUnsafe, fmt.Sprintf(format, args...))
+}

@@ -5,77 +5,145 @@
 package fileset
 
 import (
-	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"sync"
+
+	"chartd.dev/chartd/internal/deploy/gitrepo"
 )
 
 // Root is a directory whose files are read and changed. Paths have slashes
-// and start there.
+// and start there. A Root is for one goroutine, but several Roots, in several
+// processes, may be of one directory.
 type Root struct {
-	root *os.Root
-}
+	root   *os.Root
+	home   string   // the directory in which the state directory lies
+	state  []string // the state directory's path from home, element by element
+	ignore bool     // the state directory lies among the user's files
 
-// Change is one file of a transaction.
-type Change struct {
-	Path string // from the Root; where it is a symbolic link, its target changes
-	Old  []byte // as it was read; nil: there is no such file
-	New  []byte // nil: the file is removed
-}
-
-// Tx is a staged transaction. Its files are complete on disk under temporary
-// names, and the journal that names them is too.
-type Tx struct {
-	changes  []Change
-	note     json.RawMessage
-	warnings []string
+	mu   sync.Mutex
+	held *os.Root // the state directory, while the lock is held
 }
 
 // Open opens the directory dir. Nothing is written before Lock.
+//
+// The state directory with lock and journal lies in the git directory of the
+// checkout, where git never looks and "git clean" does not reach, or else in
+// dir itself.
 func Open(dir string) (*Root, error) {
-	root, err := os.OpenRoot(dir)
-	return &Root{root: root}, err
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return nil, fail("open directory", dir, err)
+	}
+	r := &Root{home: dir, state: []string{".chartctl"}, ignore: true}
+	place, err := gitrepo.Find(dir)
+	switch {
+	case err == nil:
+		r.home, r.ignore = place.Dir, false
+		r.state = []string{"chartctl"}
+		below, err := filepath.Rel(place.Root, dir)
+		if err != nil {
+			return nil, fail("open directory", dir, err)
+		}
+		if below != "." {
+			r.state = append(r.state, digest([]byte(below))[:16])
+		}
+	case !errors.Is(err, gitrepo.ErrNone):
+		return nil, fmt.Errorf("open directory %q: %w", dir, err)
+	}
+	if r.root, err = os.OpenRoot(dir); err != nil {
+		return nil, fail("open directory", dir, err)
+	}
+	return r, nil
 }
 
-// Close lets go of the directory.
-func (r *Root) Close() error { return r.root.Close() }
+// Close lets go of the directory, and of the lock if it is held.
+func (r *Root) Close() error {
+	r.release()
+	return r.root.Close()
+}
 
-// Dir is the directory's path.
+// Dir is the directory's path, absolute and without symbolic links.
 func (r *Root) Dir() string { return r.root.Name() }
 
-// Read returns the content of a regular file of max bytes at most. It is
-// fs.ErrNotExist, ErrUnsafe, ErrTooLarge or ErrIO.
-func (r *Root) Read(path string, max int64) ([]byte, error) { return r.root.ReadFile(path) }
-
-// Lock makes this process the only one that changes the checkout, waiting ten
-// seconds at most: then it is ErrBusy and names the holder.
-func (r *Root) Lock(ctx context.Context) (unlock func(), err error) { return func() {}, nil }
-
-// Stage compares each file with Old (ErrChanged), writes the new ones beside
-// the old ones and journals them with the note. Lock must be held. After an
-// error everything is as before.
-func (r *Root) Stage(changes []Change, note json.RawMessage) (*Tx, error) {
-	return &Tx{changes: changes, note: note}, nil
+// StateDir is the path of the directory for lock and journal; it may not
+// exist yet.
+func (r *Root) StateDir() string {
+	return filepath.Join(append([]string{r.home}, r.state...)...)
 }
 
-// Pending returns the transaction that an earlier process left staged, or nil.
-// It is ErrJournal if its journal cannot be trusted.
-func (r *Root) Pending() (*Tx, error) { return nil, nil }
+// openState opens the state directory, making it if create is set. It is nil
+// where there is none. No element of its path may be a symbolic link.
+func (r *Root) openState(create bool) (*os.Root, error) {
+	at, err := os.OpenRoot(r.home)
+	if err != nil {
+		return nil, fail("open directory", r.home, err)
+	}
+	for _, name := range r.state {
+		next, err := openBelow(at, name, create)
+		_ = at.Close()
+		if err != nil || next == nil {
+			return nil, err
+		}
+		at = next
+	}
+	if create && r.ignore {
+		if err := ignoreAll(at); err != nil {
+			_ = at.Close()
+			return nil, err
+		}
+	}
+	return at, nil
+}
 
-// Finish moves all files in. It can be repeated after a failure or a crash at
-// any point. It is ErrChanged, and moves nothing, if a file is neither old nor
-// new.
-func (t *Tx) Finish() error { return nil }
+func openBelow(at *os.Root, name string, create bool) (*os.Root, error) {
+	path := filepath.Join(at.Name(), name)
+	fi, err := at.Lstat(name)
+	if errors.Is(err, os.ErrNotExist) {
+		if !create {
+			return nil, nil
+		}
+		if err := at.Mkdir(name, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fail("make directory", path, err)
+		}
+		if err := syncRoot(at); err != nil {
+			return nil, fail("make directory", path, err)
+		}
+		fi, err = at.Lstat(name)
+	}
+	if err != nil {
+		return nil, fail("open directory", path, err)
+	}
+	if !fi.IsDir() {
+		return nil, unsafePath(path, "a directory of that name is needed, and this is a %s; remove it", kind(fi.Mode()))
+	}
+	next, err := at.OpenRoot(name)
+	if err != nil {
+		return nil, fail("open directory", path, err)
+	}
+	if now, err := next.Stat("."); err != nil || !os.SameFile(fi, now) {
+		_ = next.Close()
+		return nil, unsafePath(path, "it is being replaced at this moment; run the command again")
+	}
+	return next, nil
+}
 
-// Abort discards the staged files. It refuses once Finish has begun.
-func (t *Tx) Abort() error { return nil }
-
-// Note is what Stage was given.
-func (t *Tx) Note() json.RawMessage { return t.note }
-
-// Changes are those that Stage was given; Old is nil in a transaction that
-// Pending found.
-func (t *Tx) Changes() []Change { return t.changes }
-
-// Warnings are sentences for the user, such as that a hard link is broken.
-func (t *Tx) Warnings() []string { return t.warnings }
+// ignoreAll keeps the state directory out of every "git add", also of a
+// repository that is made later.
+func ignoreAll(state *os.Root) error {
+	const name = ".gitignore"
+	f, err := state.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		_, err = f.WriteAt([]byte("*\n"), 0)
+		err = errors.Join(err, f.Close())
+	}
+	return fail("write", filepath.Join(state.Name(), name), err)
+}
