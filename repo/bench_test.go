@@ -50,7 +50,7 @@ func BenchmarkIndexBody(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.SetBytes(int64(len(body)))
+				b.SetBytes(body.Size())
 			}
 		})
 	}

@@ -45,13 +45,13 @@ func (r *Repository) EnvironmentIndex(ctx context.Context, env ref.Env) (Page, e
 	if err != nil {
 		return Page{}, err
 	}
-	line := lock.IndexLine{Chart: v, Binding: s.Binding}
+	from := lock.IndexLine{Chart: v, Binding: s.Binding}
 	switch {
 	case !s.Binding.Sealed.IsZero():
-		line.Chart.Package = s.Binding.Sealed
-		return r.pinnedIndex(line, *s.Pin, "sealed/"+SealedName(v.Chart, s.Binding.Sealed))
+		from.Chart.Package = s.Binding.Sealed
+		return r.pinnedIndex(from, *s.Pin, "sealed/"+SealedName(v.Chart, s.Binding.Sealed))
 	case len(s.Binding.Images) == 0:
-		return r.pinnedIndex(line, *s.Pin, fmt.Sprintf("revisions/%d/%s", s.Pin.Revision, v.Chart.FileName()))
+		return r.pinnedIndex(from, *s.Pin, fmt.Sprintf("revisions/%d/%s", s.Pin.Revision, v.Chart.FileName()))
 	}
 	return r.smallIndex(nil, s.Pin.At, fmt.Sprintf("%s cannot be sealed (%s): use revisions/%d/ with its values.yaml", v.Chart, s.Binding.Unsealed, s.Pin.Revision))
 }
@@ -70,8 +70,8 @@ func (r *Repository) RevisionIndex(ctx context.Context, env ref.Env, revision ui
 	return r.pinnedIndex(lock.IndexLine{Chart: v, Binding: &b}, p, v.Chart.FileName())
 }
 
-func (r *Repository) pinnedIndex(line lock.IndexLine, p lock.Pin, url string) (Page, error) {
-	raw, err := entry(line, []string{url}, map[string]string{
+func (r *Repository) pinnedIndex(from lock.IndexLine, p lock.Pin, url string) (Page, error) {
+	raw, err := entry(from, []string{url}, map[string]string{
 		annotationEnv: p.Env.String(), annotationRevision: strconv.FormatUint(p.Revision, 10),
 	})
 	if err != nil {

@@ -2,74 +2,62 @@ package repo
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
+	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"helm.sh/helm/v3/pkg/chart"
-	helmrepo "helm.sh/helm/v3/pkg/repo"
 
-	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
 
-// annotations of an index line.
-const (
-	annotationBinding  = "chartd.dev/binding"
-	annotationEvidence = "chartd.dev/evidence"
-	annotationImage    = "chartd.dev/image." // and the role
-	annotationUnbound  = "chartd.dev/unbound"
-	annotationEnv      = "chartd.dev/environment"
-	annotationRevision = "chartd.dev/revision"
-)
-
-// fragment is one line of the index, encoded.
-type fragment struct {
-	chart ref.ChartVersion
-	order *semver.Version
-	seq   uint64
-	json  []byte
-	sum   [sha256.Size]byte
-}
-
-// Index is the index of one generation. It is immutable.
+// Index is the index of one generation. It is immutable: a reader may take as
+// long as it likes, and shares with the next generation all but what changed.
 type Index struct {
 	generation uint64
 	at         time.Time
 	context    string
 	format     IndexFormat
-	charts     map[string][]*fragment // in index order
-	names      []string
+	segments   []*segment
 
-	bodies [encodings]lazyBody
+	names  func() []string
 	etag   func() string
+	bodies [encodings]lazyBody
 }
 
 // indexer keeps the index of the newest generation.
 type indexer struct {
 	mu      sync.Mutex // serialises refreshes
 	current atomic.Pointer[Index]
+	saved   atomic.Uint64 // generation of the snapshot on disk
 }
 
-// Index returns the index of the newest generation that was committed when it
-// was called, or of a later one.
+// Index returns the index of the newest generation whose change was answered,
+// or of a later one. Changes refresh it before they are answered, so a reader
+// waits for nobody; where a refresh failed, the next reader makes up for it.
 func (r *Repository) Index(ctx context.Context) (*Index, error) {
 	gen, err := r.Lock.IndexGeneration(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if now := r.index.current.Load(); now != nil && now.generation >= gen {
+	now := r.index.current.Load()
+	if now != nil && now.generation >= gen {
 		return now, nil
 	}
-	if err := r.refresh(ctx); err != nil {
+	if now != nil && !r.index.mu.TryLock() {
+		return now, nil // somebody is at it, and has not answered yet
+	}
+	if now == nil {
+		r.index.mu.Lock()
+	}
+	defer r.index.mu.Unlock()
+	if err := r.refreshLocked(ctx); err != nil {
 		return nil, err
 	}
 	return r.index.current.Load(), nil
@@ -80,19 +68,16 @@ func (r *Repository) Index(ctx context.Context) (*Index, error) {
 func (r *Repository) refresh(ctx context.Context) error {
 	r.index.mu.Lock()
 	defer r.index.mu.Unlock()
+	return r.refreshLocked(ctx)
+}
+
+func (r *Repository) refreshLocked(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	old := r.index.current.Load()
 	if old == nil {
-		old = r.newIndex(0, time.Time{})
+		old = r.loadSnapshot(ctx)
 	}
-	changes, err := r.Lock.IndexSince(context.WithoutCancel(ctx), old.generation)
-	if err != nil {
-		return fmt.Errorf("refresh index: %w", err)
-	}
-	if changes.Generation == old.generation {
-		r.index.current.CompareAndSwap(nil, old)
-		return nil
-	}
-	next, err := r.apply(old, changes)
+	next, err := r.follow(ctx, old)
 	if err != nil {
 		return fmt.Errorf("refresh index: %w", err)
 	}
@@ -100,81 +85,27 @@ func (r *Repository) refresh(ctx context.Context) error {
 	return nil
 }
 
-func (r *Repository) newIndex(generation uint64, at time.Time) *Index {
-	x := &Index{generation: generation, at: at, context: r.ContextPath, format: r.Format, charts: map[string][]*fragment{}}
-	x.etag = sync.OnceValue(x.digest)
-	return x
-}
-
-// apply makes the next index from the lines that changed; charts that did not
-// change share their fragments with the old one.
-func (r *Repository) apply(old *Index, c lock.IndexChanges) (*Index, error) {
+// follow applies what the lock file changed since the generation of old.
+func (r *Repository) follow(ctx context.Context, old *Index) (*Index, error) {
+	var edits []edit
+	c, err := r.Lock.IndexSince(ctx, old.generation, func() { edits = nil }, func(l lock.IndexLine) error {
+		e, err := newEdit(l)
+		edits = append(edits, e)
+		return err
+	})
+	if err != nil || c.Generation == old.generation {
+		return old, err
+	}
 	next := r.newIndex(c.Generation, c.At)
-	next.charts = maps.Clone(old.charts)
-	fresh := map[string]bool{}
-	for _, line := range c.Lines {
-		name := line.Chart.Chart.Name()
-		list := next.charts[name]
-		if !fresh[name] {
-			list, fresh[name] = slices.Clone(list), true
-		}
-		list = slices.DeleteFunc(list, func(f *fragment) bool { return f.chart == line.Chart.Chart })
-		if line.Chart.State == lock.Listed {
-			f, err := newFragment(line, []string{"charts/" + line.Chart.Chart.FileName()})
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, f)
-		}
-		next.charts[name] = list
-	}
-	for name := range fresh {
-		if len(next.charts[name]) == 0 {
-			delete(next.charts, name)
-			continue
-		}
-		slices.SortFunc(next.charts[name], func(a, b *fragment) int {
-			return cmp.Or(b.order.Compare(a.order), cmp.Compare(b.seq, a.seq))
-		})
-	}
-	next.names = slices.Sorted(maps.Keys(next.charts))
-	return next, nil
+	next.segments, err = amend(old.segments, edits)
+	return next, err
 }
 
-func newFragment(line lock.IndexLine, urls []string) (*fragment, error) {
-	order, err := semver.NewVersion(line.Chart.Chart.Version())
-	if err != nil {
-		return nil, fmt.Errorf("index %s: %w", line.Chart.Chart, err)
-	}
-	raw, err := entry(line, urls, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &fragment{line.Chart.Chart, order, line.Chart.Seq, raw, sha256.Sum256(raw)}, nil
-}
-
-// entry encodes one line of an index: what Helm would write, with the binding
-// as annotations.
-func entry(line lock.IndexLine, urls []string, more map[string]string) ([]byte, error) {
-	var m chart.Metadata
-	if err := json.Unmarshal(line.Chart.Metadata, &m); err != nil {
-		return nil, fmt.Errorf("%w: decode metadata of %s: %v", lock.ErrDamaged, line.Chart.Chart, err)
-	}
-	notes := map[string]string{}
-	maps.Copy(notes, m.Annotations)
-	maps.DeleteFunc(notes, func(k, _ string) bool { return len(k) > 11 && k[:11] == "chartd.dev/" })
-	if b := line.Binding; b != nil {
-		notes[annotationBinding] = b.ID.String()
-		notes[annotationEvidence] = string(b.Evidence)
-		for _, i := range b.Images {
-			notes[annotationImage+string(i.Role)] = i.Image.String()
-		}
-	} else {
-		notes[annotationUnbound] = "true"
-	}
-	maps.Copy(notes, more)
-	m.Annotations = notes
-	return json.Marshal(&helmrepo.ChartVersion{Metadata: &m, URLs: urls, Created: line.Chart.Created, Digest: line.Chart.Package.Hex()})
+func (r *Repository) newIndex(generation uint64, at time.Time) *Index {
+	x := &Index{generation: generation, at: at, context: r.ContextPath, format: r.Format}
+	x.etag = sync.OnceValue(x.digest)
+	x.names = sync.OnceValue(x.allNames)
+	return x
 }
 
 // Generation is the index generation.
@@ -184,77 +115,103 @@ func (x *Index) Generation() uint64 { return x.generation }
 func (x *Index) Generated() time.Time { return x.at }
 
 // Names returns the names of the charts, in order.
-func (x *Index) Names() []string { return x.names }
+func (x *Index) Names() []string { return x.names() }
+
+func (x *Index) allNames() []string {
+	var out []string
+	for _, s := range x.segments {
+		for i := range s.lines {
+			if n := s.lines[i].name; len(out) == 0 || out[len(out)-1] != n {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// from calls each with the lines from p on, until it returns false.
+func (x *Index) from(p place, each func(*line) bool) {
+	for i := max(find(x.segments, p), 0); i < len(x.segments); i++ {
+		for j := range x.segments[i].lines {
+			if !each(&x.segments[i].lines[j]) {
+				return
+			}
+		}
+	}
+}
+
+// ofChart calls each with the lines of one chart, in index order.
+func (x *Index) ofChart(name string, each func(*line) bool) {
+	// The segment in which the chart begins: the last whose first line is of
+	// an earlier chart, since the chart may begin within it.
+	i := sort.Search(len(x.segments), func(i int) bool { return x.segments[i].first.name >= name })
+	for i = max(i-1, 0); i < len(x.segments); i++ {
+		for j := range x.segments[i].lines {
+			l := &x.segments[i].lines[j]
+			if c := strings.Compare(l.name, name); c > 0 || c == 0 && !each(l) {
+				return
+			}
+		}
+	}
+}
 
 // Entries returns the lines of a chart in index order.
 func (x *Index) Entries(name string) []json.RawMessage {
 	var out []json.RawMessage
-	for _, f := range x.charts[name] {
-		out = append(out, f.json)
-	}
+	x.ofChart(name, func(l *line) bool { out = append(out, l.json); return true })
 	return out
 }
 
 // Entry returns one line. The version "latest", or none, is the newest stable
 // one, or the newest of all where there is no stable one.
-func (x *Index) Entry(name, version string) (json.RawMessage, bool) {
-	list := x.charts[name]
-	if len(list) == 0 {
+func (x *Index) Entry(name, version string) (found json.RawMessage, ok bool) {
+	if version == "" || version == "latest" {
+		var newest *line
+		x.ofChart(name, func(l *line) bool {
+			if newest == nil || stable(l.version) {
+				newest = l
+			}
+			return !stable(l.version)
+		})
+		if newest == nil {
+			return nil, false
+		}
+		return newest.json, true
+	}
+	order, err := semver.NewVersion(version)
+	if err != nil {
 		return nil, false
 	}
-	if version == "" || version == "latest" {
-		for _, f := range list {
-			if f.order.Prerelease() == "" {
-				return f.json, true
-			}
+	x.from(place{name, order, ^uint64(0)}, func(l *line) bool {
+		if l.name == name && l.version == version {
+			found, ok = l.json, true
+			return false
 		}
-		return list[0].json, true
-	}
-	for _, f := range list {
-		if f.chart.Version() == version {
-			return f.json, true
-		}
-	}
-	return nil, false
+		p, err := l.place()
+		return err == nil && p.compare(place{name, order, 0}) <= 0
+	})
+	return found, ok
 }
 
-// digest identifies the content of the index by the digests of its lines.
+// digest identifies the content of the index by the digests of its segments.
 func (x *Index) digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%s\n", x.context, x.format, stampTime(x.at))
-	for _, name := range x.names {
-		for _, f := range x.charts[name] {
-			h.Write(f.sum[:])
-		}
+	for _, s := range x.segments {
+		h.Write(s.sum[:])
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:16])
 }
 
-// plain writes the index as JSON, line by line.
-func (x *Index) plain() []byte {
-	size := 256
-	for _, name := range x.names {
-		size += len(name) + 8
-		for _, f := range x.charts[name] {
-			size += len(f.json) + 1
-		}
-	}
-	b := bytes.NewBuffer(make([]byte, 0, size))
-	b.WriteString(`{"apiVersion":"v1","entries":{`)
-	for i, name := range x.names {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(b, "%q:[", name)
-		for j, f := range x.charts[name] {
-			if j > 0 {
-				b.WriteByte(',')
-			}
-			b.Write(f.json)
-		}
+const head = `{"apiVersion":"v1","entries":{`
+
+// tail closes the entries and the index.
+func (x *Index) tail() []byte {
+	var b bytes.Buffer
+	if len(x.segments) > 0 {
 		b.WriteByte(']')
 	}
-	writeTail(b, x.context, x.at)
+	writeTail(&b, x.context, x.at)
 	return b.Bytes()
 }
 

@@ -60,8 +60,8 @@ func TestIndexEncodingsAgree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if json.Valid(plain) != (format == repo.JSON) {
-				t.Errorf("the %s index is %.80s", format, plain)
+			if json.Valid(plain.Bytes()) != (format == repo.JSON) {
+				t.Errorf("the %s index is %.80s", format, plain.Bytes())
 			}
 			seen := map[string]bool{tag: true}
 			for _, e := range []repo.Encoding{repo.Gzip, repo.Zstd} {
@@ -73,12 +73,12 @@ func TestIndexEncodingsAgree(t *testing.T) {
 					t.Errorf("two encodings have the entity tag %s", tag)
 				}
 				seen[tag] = true
-				if got := decompress(t, e, body); !bytes.Equal(got, plain) {
+				if got := decompress(t, e, body.Bytes()); !bytes.Equal(got, plain.Bytes()) {
 					t.Errorf("%s gives other bytes than the plain index", e)
 				}
 			}
 			file := filepath.Join(t.TempDir(), "index.yaml")
-			if err := os.WriteFile(file, plain, 0o600); err != nil {
+			if err := os.WriteFile(file, plain.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			loaded, err := helmrepo.LoadIndexFile(file)
@@ -160,8 +160,8 @@ func TestIndexIsAFunctionOfItsGeneration(t *testing.T) {
 		}
 		a, ta, _ := after.Body(repo.Identity)
 		b, tb, _ := x.Body(repo.Identity)
-		if !bytes.Equal(a, b) || ta != tb {
-			t.Fatalf("step %d: the index from scratch differs:\n%s\n%s", i, a, b)
+		if !bytes.Equal(a.Bytes(), b.Bytes()) || ta != tb {
+			t.Fatalf("step %d: the index from scratch differs:\n%s\n%s", i, a.Bytes(), b.Bytes())
 		}
 	}
 }
@@ -177,10 +177,10 @@ func TestEmptyIndexLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "index.yaml")
-	if err := os.WriteFile(file, body, 0o600); err != nil {
+	if err := os.WriteFile(file, body.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := helmrepo.LoadIndexFile(file); err != nil {
-		t.Errorf("Helm refuses the empty index %s: %v", body, err)
+		t.Errorf("Helm refuses the empty index %s: %v", body.Bytes(), err)
 	}
 }

@@ -32,10 +32,10 @@ func (s *Server) index(c *call) error {
 	if name != "" {
 		h.Set("Content-Encoding", name)
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.FormatInt(body.Size(), 10))
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method != http.MethodHead {
-		_, _ = c.w.Write(body) // the caller may be gone
+		_, _ = body.WriteTo(c.w) // the caller may be gone
 	}
 	return nil
 }
