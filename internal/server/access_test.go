@@ -27,7 +27,7 @@ var policy = map[string]string{
 	"POST /api/v1/charts": "publish", "POST /api/v1/import": "import",
 	"POST /api/v1/charts/{name}/{version}/yank": "yank", "POST /api/v1/charts/{name}/{version}/purge": "purge",
 	"GET /api/v1/charts/{name}/{version}/bindings": "read", "POST /api/v1/charts/{name}/{version}/bindings": "bind",
-	"GET /api/v1/bindings/{id}": "read", "GET /api/v1/bindings/{id}/sealed": "read", "GET /api/v1/bindings/{id}/seal": "read",
+	"GET /api/v1/bindings/{id}": "read", "GET /api/v1/bindings/{id}/sealed": "read", "GET /api/v1/bindings/{id}/seal": "read", "GET /api/v1/bindings/{id}/tags": "read",
 	"POST /api/v1/bindings/{id}/revoke": "bind",
 
 	"GET /api/v1/environments": "read", "POST /api/v1/environments": "env",

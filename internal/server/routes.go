@@ -93,6 +93,7 @@ func chartRoutes() []route {
 		{method: get, path: "/api/v1/bindings/{id}", access: reads, do: (*Server).binding, name: "binding", summary: "One binding.", out: api.Binding{}, status: []int{200}},
 		{method: post, path: "/api/v1/bindings/{id}/revoke", access: needsOnParsed(auth.Bind), do: (*Server).revoke, name: "revoke", summary: "Revoke a binding: no new pin may name it.", in: api.ReasonRequest{}, out: api.Binding{}, status: []int{200}},
 		{method: get, path: "/api/v1/bindings/{id}/sealed", access: reads, do: (*Server).sealed, name: "sealed", summary: "The sealed package: the chart with the bound images in its values.", status: []int{200, 206, 304}},
+		{method: get, path: "/api/v1/bindings/{id}/tags", access: reads, do: (*Server).tagsNow, name: "tagsNow", summary: "What the registries have behind the binding's tags now.", out: api.TagsNow{}, status: []int{200}},
 		{method: get, path: "/api/v1/bindings/{id}/seal", access: reads, do: (*Server).sealProof, name: "seal", summary: "Proof that the sealed package is the original but for these bytes.", out: sealProof{}, status: []int{200}},
 	}
 }

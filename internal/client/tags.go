@@ -1,0 +1,18 @@
+package client
+
+import (
+	"context"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// TagsNow returns what the registries have behind a binding's tags now; the
+// server asks them.
+func (c *Client) TagsNow(ctx context.Context, id ref.BindingID) (api.TagsNow, error) {
+	r := get("/api/v1/bindings/%s/tags", id)
+	r.asks = true
+	var out api.TagsNow
+	_, err := c.call(ctx, r, &out)
+	return out, err
+}
