@@ -149,6 +149,7 @@ func TestRoutes(t *testing.T) {
 		{"GET /base/api/v1/bindings/" + b, "", func(c *client.Client) error { return ignore(c.Binding(ctx, binding)) }},
 		{"POST /base/api/v1/bindings/" + b + "/revoke", `{"reason":"r"}`, func(c *client.Client) error { return ignore(c.Revoke(ctx, binding, "r")) }},
 		{"GET /base/api/v1/bindings/" + b + "/seal", "", func(c *client.Client) error { return ignore(c.Seal(ctx, binding)) }},
+		{"GET /base/api/v1/bindings/" + b + "/tags", "", func(c *client.Client) error { return ignore(c.TagsNow(ctx, binding)) }},
 		{"GET /base/api/v1/environments", "", func(c *client.Client) error { return ignore(c.Environments(ctx)) }},
 		{"POST /base/api/v1/environments", `{"environment":"data8/prod","chart":"a"}`, func(c *client.Client) error {
 			return ignore(c.CreateEnvironment(ctx, api.CreateEnvironment{Env: env, Chart: "a"}))
