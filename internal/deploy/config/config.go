@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
 
-// File is the name of the file, at the top of the deploy repo.
-const File = ".chartctl.yaml"
+// Name is the name of the file, at the top of the deploy repo.
+const Name = ".chartctl.yaml"
 
 // MaxSize bounds the file, in bytes.
 const MaxSize = 4 << 20
@@ -31,7 +30,7 @@ type Config struct {
 	Flow         Flow
 	Branches     map[string]string      // branch to stage; empty where keys are HUB/STAGE
 	Sites        map[string][]site.Site // by the name of the set
-	Environments []Environment          // sorted by key
+	Environments map[string]Environment // by key: HUB/STAGE, or HUB where the branch says the stage
 }
 
 // Environment is one pair that the repo deploys, on every branch of a
@@ -69,18 +68,21 @@ func (c Config) Stages() []string {
 	return slices.Compact(out)
 }
 
+// Keys lists the keys of the environments, sorted.
+func (c Config) Keys() []string { return slices.Sorted(maps.Keys(c.Environments)) }
+
 // Envs lists the environments of the repo, of every branch, sorted.
 func (c Config) Envs() []ref.Env {
 	var out []ref.Env
-	for _, e := range c.Environments {
+	for _, key := range c.Keys() {
 		if !c.ByBranch() {
-			if env, err := ref.ParseEnv(e.Key); err == nil {
+			if env, err := ref.ParseEnv(key); err == nil {
 				out = append(out, env)
 			}
 			continue
 		}
 		for _, stage := range c.Stages() {
-			if env, err := ref.ParseEnv(e.Key + "/" + stage); err == nil {
+			if env, err := ref.ParseEnv(key + "/" + stage); err == nil {
 				out = append(out, env)
 			}
 		}
@@ -103,11 +105,8 @@ func (c Config) Environment(env ref.Env) (Environment, bool) {
 			return Environment{}, false
 		}
 	}
-	i := slices.IndexFunc(c.Environments, func(e Environment) bool { return e.Key == c.Key(env) })
-	if i < 0 {
-		return Environment{}, false
-	}
-	return c.Environments[i], true
+	e, ok := c.Environments[c.Key(env)]
+	return e, ok
 }
 
 // SitesOf lists the sites of an environment, each once.
@@ -135,12 +134,11 @@ func (c Config) sites(e Environment) []site.Site {
 // by way of others too, and env itself; sorted. Without branches the stage
 // does not matter.
 func (c Config) Group(env ref.Env) []ref.Env {
-	own, ok := c.Environment(env)
-	if !ok {
+	if _, ok := c.Environment(env); !ok {
 		return nil
 	}
 	var out []ref.Env
-	for _, key := range c.group(own.Key) {
+	for _, key := range c.group(c.Key(env)) {
 		text := key
 		if c.ByBranch() {
 			text += "/" + env.Stage()
@@ -156,13 +154,13 @@ func (c Config) Group(env ref.Env) []ref.Env {
 func (c Config) Groups() [][]string {
 	var out [][]string
 	seen := map[string]bool{}
-	for _, e := range c.Environments {
-		if seen[e.Key] {
+	for _, key := range c.Keys() {
+		if seen[key] {
 			continue
 		}
-		group := c.group(e.Key)
-		for _, key := range group {
-			seen[key] = true
+		group := c.group(key)
+		for _, one := range group {
+			seen[one] = true
 		}
 		out = append(out, group)
 	}
@@ -173,11 +171,11 @@ func (c Config) Groups() [][]string {
 func (c Config) group(key string) []string {
 	byPlace := map[site.Site][]string{}
 	places := map[string][]site.Site{}
-	for _, e := range c.Environments {
+	for key, e := range c.Environments {
 		for _, s := range c.sites(e) {
 			s.Role, s.Count = "", 0 // the same place, whatever is said of it
-			byPlace[s] = append(byPlace[s], e.Key)
-			places[e.Key] = append(places[e.Key], s)
+			byPlace[s] = append(byPlace[s], key)
+			places[key] = append(places[key], s)
 		}
 	}
 	seen := map[string]bool{key: true}
@@ -201,8 +199,4 @@ type SyntaxError struct {
 }
 
 // Error returns FILE:LINE and one sentence.
-func (e *SyntaxError) Error() string { return fmt.Sprintf("%s:%d: %s", File, e.Line, e.Text) }
-
-func sortEnvironments(list []Environment) {
-	slices.SortFunc(list, func(a, b Environment) int { return strings.Compare(a.Key, b.Key) })
-}
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%s:%d: %s", Name, e.Line, e.Text) }

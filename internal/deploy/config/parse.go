@@ -102,11 +102,11 @@ func (p *parser) texts(f pair) []string {
 }
 
 func (p *parser) config(n *yaml.Node) Config {
-	c := Config{Flow: Pin, Sites: map[string][]site.Site{}}
+	c := Config{Flow: Pin, Sites: map[string][]site.Site{}, Environments: map[string]Environment{}}
 	p.setLines = map[string]int{}
 	version := false
 	var envs *pair
-	for _, f := range p.mapping(n, File) {
+	for _, f := range p.mapping(n, Name) {
 		switch f.key.Value {
 		case "version":
 			version = true
@@ -267,7 +267,7 @@ func (p *parser) environments(f pair, c *Config) {
 		for _, name := range env.Sites {
 			used[name] = true
 		}
-		c.Environments = append(c.Environments, env)
+		c.Environments[e.key.Value] = env
 	}
 	if len(c.Environments) == 0 {
 		p.fail(f.value, "environments: none is given")
@@ -277,13 +277,12 @@ func (p *parser) environments(f pair, c *Config) {
 			p.err = &SyntaxError{line, fmt.Sprintf("sites: no environment uses the set %q; remove it, or name it under sites of an environment", name)}
 		}
 	}
-	sortEnvironments(c.Environments)
 }
 
 func (p *parser) environment(e pair, c *Config) Environment {
-	env := Environment{Key: e.key.Value}
+	env, key := Environment{}, e.key.Value
 	p.key(e.key, c.ByBranch())
-	for _, f := range p.mapping(e.value, "environment "+env.Key) {
+	for _, f := range p.mapping(e.value, "environment "+key) {
 		switch f.key.Value {
 		case "chart":
 			env.Chart = p.text(f)
@@ -294,7 +293,7 @@ func (p *parser) environment(e pair, c *Config) Environment {
 			env.Sites = p.texts(f)
 			for i, name := range env.Sites {
 				if _, ok := c.Sites[name]; !ok && i < len(f.value.Content) {
-					p.fail(f.value.Content[i], "environment %s: there is no set of sites named %q", env.Key, name)
+					p.fail(f.value.Content[i], "environment %s: there is no set of sites named %q", key, name)
 				}
 			}
 		case "wrapper":
@@ -313,11 +312,11 @@ func (p *parser) environment(e pair, c *Config) Environment {
 	}
 	switch {
 	case env.Chart == "":
-		p.fail(e.key, "environment %s: chart is missing", env.Key)
+		p.fail(e.key, "environment %s: chart is missing", key)
 	case len(env.Sites) == 0:
-		p.fail(e.key, "environment %s: it has no sites; want sites: [NAME]", env.Key)
+		p.fail(e.key, "environment %s: it has no sites; want sites: [NAME]", key)
 	case env.Prefix != "" && env.Wrapper == "":
-		p.fail(e.key, "environment %s: prefix says nothing without wrapper", env.Key)
+		p.fail(e.key, "environment %s: prefix says nothing without wrapper", key)
 	}
 	return env
 }

@@ -40,15 +40,15 @@ func (c Config) Bytes() []byte {
 		}
 	}
 	b.WriteString("\nenvironments:\n")
-	for _, e := range c.Environments {
-		b.WriteString(printEnvironment(e))
+	for _, key := range c.Keys() {
+		b.WriteString(printEnvironment(key, c.Environments[key]))
 	}
 	return []byte(b.String())
 }
 
-func printEnvironment(e Environment) string {
+func printEnvironment(key string, e Environment) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  %s:\n    chart: %s\n", quote(e.Key, false), quote(e.Chart, false))
+	fmt.Fprintf(&b, "  %s:\n    chart: %s\n", quote(key, false), quote(e.Chart, false))
 	names := make([]string, len(e.Sites))
 	for i, s := range e.Sites {
 		names[i] = quote(s, true)
