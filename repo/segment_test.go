@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,31 +44,35 @@ func someLine(rng *rand.Rand, seq uint64) line {
 
 // naive writes the index of lines without any segments.
 func naive(x *Index, lines map[string]line) []byte {
-	list := make([]line, 0, len(lines))
-	for _, l := range lines {
-		list = append(list, l)
+	type parsed struct {
+		line
+		order *semver.Version
 	}
-	slices.SortFunc(list, func(a, b line) int {
-		return cmp.Or(cmp.Compare(a.name, b.name),
-			semver.MustParse(b.version).Compare(semver.MustParse(a.version)), cmp.Compare(b.seq, a.seq))
+	list := make([]parsed, 0, len(lines))
+	for _, l := range lines {
+		list = append(list, parsed{l, semver.MustParse(l.version)})
+	}
+	slices.SortFunc(list, func(a, b parsed) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), b.order.Compare(a.order), cmp.Compare(b.seq, a.seq))
 	})
-	entries := "{"
+	var entries strings.Builder
+	entries.WriteByte('{')
 	for i, l := range list {
 		switch {
 		case i > 0 && list[i-1].name == l.name:
-			entries += ","
+			entries.WriteByte(',')
 		case i > 0:
-			entries += "],"
+			entries.WriteString("],")
 			fallthrough
 		default:
-			entries += fmt.Sprintf("%q:[", l.name)
+			fmt.Fprintf(&entries, "%q:[", l.name)
 		}
-		entries += string(l.json)
+		entries.Write(l.json)
 	}
 	if len(list) > 0 {
-		entries += "]"
+		entries.WriteByte(']')
 	}
-	b := bytes.NewBufferString(`{"apiVersion":"v1","entries":` + entries)
+	b := bytes.NewBufferString(`{"apiVersion":"v1","entries":` + entries.String())
 	writeTail(b, x.context, x.at)
 	return b.Bytes()
 }
@@ -75,7 +80,7 @@ func naive(x *Index, lines map[string]line) []byte {
 // Whatever is published, changed and withdrawn, and in whatever portions, the
 // index is the one that its lines give, and so are its segments.
 func TestAmendIsAFunctionOfTheLines(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		r := &Repository{}
 		x := r.newIndex(1, time.Unix(0, 0))
@@ -123,7 +128,9 @@ func TestAmendIsAFunctionOfTheLines(t *testing.T) {
 			if len(scratch.segments) != len(x.segments) || scratch.etag() != x.etag() {
 				t.Fatalf("seed %d step %d: %d segments, from scratch %d", seed, step, len(x.segments), len(scratch.segments))
 			}
-			checkLookups(t, x, have)
+			if step%8 == 0 {
+				checkLookups(t, x, have)
+			}
 		}
 	}
 }
@@ -370,7 +377,7 @@ func TestSnapshot(t *testing.T) {
 	if _, loaded := again(); !loaded {
 		t.Error("the snapshot was not used")
 	}
-	for i := 0; i < len(raw); i += 7 {
+	for i := 0; i < len(raw); i += 31 {
 		bad := bytes.Clone(raw)
 		bad[i] ^= 4
 		if err := os.WriteFile(file, bad, 0o600); err != nil {
