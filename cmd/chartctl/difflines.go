@@ -27,7 +27,7 @@ func (d difference) lines(w *writer, f diffFlags) {
 	}
 	if d.Values != "" {
 		w.line("default values:")
-		w.text(d.Values)
+		w.block(d.Values)
 	}
 	if len(d.Files) > 0 {
 		w.line("templates:")
@@ -35,20 +35,20 @@ func (d difference) lines(w *writer, f diffFlags) {
 	for _, c := range d.Files {
 		w.line("  %-8s %s  +%d -%d", c.Change, c.Name, c.Plus, c.Minus)
 		if f.templates {
-			w.text(c.Diff)
+			w.block(c.Diff)
 		}
 	}
 	switch {
 	case d.Manifests != "":
 		w.line("rendered manifests:")
-		w.text(d.Manifests)
+		w.block(d.Manifests)
 	case f.render.on:
 		w.line("rendered manifests: the same")
 	}
 }
 
-// text writes several lines as they are, but for what a terminal would obey.
-func (w *writer) text(s string) {
+// block writes several lines as they are, but for what a terminal would obey.
+func (w *writer) block(s string) {
 	for line := range strings.Lines(s) {
 		w.line("%s", strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", "    "))
 	}

@@ -72,3 +72,61 @@ type GateRule struct {
 	Facts string `json:"facts"`
 	Want  string `json:"want,omitempty"`
 }
+
+// Policy of an environment: what the gate asks for. Durations are written as
+// "24h" or "90m".
+type Policy struct {
+	Accept    []string `json:"accept,omitempty"`    // evidence; none: chart-values and base-layers
+	Upstream  []string `json:"upstream,omitempty"`  // stages of the same hub, or HUB/STAGE
+	Soak      string   `json:"soak,omitempty"`      // that each upstream stage must have held the pair after it passed
+	Approvals int      `json:"approvals,omitempty"` // by others than the one who pins
+	Freeze    []Freeze `json:"freeze,omitempty"`
+	Halt      string   `json:"halt,omitempty"`     // scope of a failure: environment, hub (default) or everything
+	Deadline  string   `json:"deadline,omitempty"` // for a verdict on a new revision
+	Overdue   string   `json:"overdue,omitempty"`  // what a missed deadline is: unknown (default) or halt
+}
+
+// Freeze is a window in which nothing is pinned.
+type Freeze struct {
+	Cron   string `json:"cron"` // when it opens: minute, hour, day, month, weekday
+	Zone   string `json:"zone"` // such as America/Los_Angeles
+	For    string `json:"for"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Halt stops pins in its scope until it has ended.
+type Halt struct {
+	ID       string        `json:"id"`
+	Open     bool          `json:"open"`
+	Scope    string        `json:"scope"`       // environment, hub, everything
+	Env      ref.Env       `json:"environment"` // where the failure was
+	Revision uint64        `json:"revision,omitempty"`
+	Binding  ref.BindingID `json:"binding,omitzero"`
+	Report   uint64        `json:"report,omitempty"`
+	Cause    string        `json:"cause"` // report, hand, deadline
+	Reason   string        `json:"reason,omitempty"`
+	By       string        `json:"by"`
+	At       time.Time     `json:"at"`
+	Ended    *HaltEnd      `json:"ended,omitempty"`
+}
+
+// HaltEnd says how a halt ended: by a revision that passed, or by an override.
+type HaltEnd struct {
+	Revision uint64    `json:"revision,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	By       string    `json:"by"`
+	At       time.Time `json:"at"`
+}
+
+// Halts is a page of them, those that are open oldest first, all of them
+// newest first.
+type Halts struct {
+	Halts []Halt `json:"halts"`
+	Next  uint64 `json:"next,omitempty"`
+}
+
+// HaltRequest halts by hand. No scope is the one of the policy.
+type HaltRequest struct {
+	Scope  string `json:"scope,omitempty"`
+	Reason string `json:"reason"`
+}

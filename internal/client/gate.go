@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"net/http"
+	"net/url"
 	"strconv"
 
 	"chartd.dev/chartd/internal/api"
@@ -37,5 +39,51 @@ func (c *Client) CheckPin(ctx context.Context, p PinCall) (api.GateVerdict, erro
 	r.ifMatch = &p.Base
 	var out api.GateVerdict
 	_, err := c.call(ctx, r, &out)
+	return out, err
+}
+
+// SetPolicy replaces the policy of an environment.
+func (c *Client) SetPolicy(ctx context.Context, e ref.Env, p api.Policy) (api.Environment, error) {
+	r := post(p, "/api/v1/environments/%s/%s/policy", e.Hub(), e.Stage())
+	r.method = http.MethodPut
+	var out api.Environment
+	_, err := c.call(ctx, r, &out)
+	return out, err
+}
+
+// Halt stops all pins in a scope.
+func (c *Client) Halt(ctx context.Context, e ref.Env, h api.HaltRequest) (api.Halt, error) {
+	var out api.Halt
+	_, err := c.call(ctx, post(h, "/api/v1/environments/%s/%s/halts", e.Hub(), e.Stage()), &out)
+	return out, err
+}
+
+// Halts returns the halts that are open.
+func (c *Client) Halts(ctx context.Context) (api.Halts, error) {
+	var out api.Halts
+	_, err := c.call(ctx, get("/api/v1/halts"), &out)
+	return out, err
+}
+
+// AllHalts returns a page of all halts below before, newest first; zero is the
+// newest, and the server's default.
+func (c *Client) AllHalts(ctx context.Context, before uint64, limit int) (api.Halts, error) {
+	r := get("/api/v1/halts")
+	r.query = url.Values{"all": {"true"}}
+	if before > 0 {
+		r.query.Set("before", strconv.FormatUint(before, 10))
+	}
+	if limit > 0 {
+		r.query.Set("limit", strconv.Itoa(limit))
+	}
+	var out api.Halts
+	_, err := c.call(ctx, r, &out)
+	return out, err
+}
+
+// ResolveHalt ends a halt by an override.
+func (c *Client) ResolveHalt(ctx context.Context, id, reason string) (api.Halt, error) {
+	var out api.Halt
+	_, err := c.call(ctx, post(api.ReasonRequest{Reason: reason}, "/api/v1/halts/%s/resolve", id), &out)
 	return out, err
 }

@@ -34,7 +34,8 @@ var rooms = map[string][]string{
 	"internal/api":      {"internal/ref"},
 	"internal/client":   {"internal/api", "internal/ref"},
 	"internal/imports":  {"internal/api", "internal/archive", "internal/client", "internal/ref"},
-	"internal/server": {"internal/api", "internal/archive", "internal/auth", "internal/ref",
+	"internal/events":   {"internal/api", "internal/ref", "lock"},
+	"internal/server": {"internal/api", "internal/archive", "internal/auth", "internal/events", "internal/ref",
 		"internal/resolve", "lock", "repo", "storage"},
 	"internal/deploy/lockfile": {"internal/ref"},
 	"internal/deploy/site":     {"internal/archive", "internal/ref", "internal/yamledit"},
@@ -45,7 +46,7 @@ var rooms = map[string][]string{
 		"internal/deploy/gitrepo", "internal/deploy/lockfile", "internal/deploy/site", "internal/ref", "internal/yamledit"},
 	"cmd/chartctl": {"internal/api", "internal/archive", "internal/client", "internal/deploy", "internal/deploy/config",
 		"internal/deploy/fileset", "internal/deploy/gitrepo", "internal/deploy/lockfile", "internal/deploy/site", "internal/imports", "internal/ref"},
-	"cmd/chartd": {"internal/api", "internal/archive", "internal/auth", "internal/durable", "internal/ref",
+	"cmd/chartd": {"internal/api", "internal/archive", "internal/auth", "internal/durable", "internal/events", "internal/ref",
 		"internal/resolve", "internal/server", "lock", "lock/boltstore", "repo", "storage", "storage/dirstore"},
 }
 
@@ -68,7 +69,7 @@ var owners = []struct {
 	{"github.com/prometheus/", []string{"internal/server", "cmd/chartd"}},
 	{"github.com/gorilla/mux", []string{"internal/server"}},
 	{"github.com/spf13/cobra", []string{"cmd/chartd", "cmd/chartctl"}},
-	{"net/http", []string{"internal/client", "internal/imports", "internal/resolve", "internal/server", "cmd/chartctl", "cmd/chartd"}},
+	{"net/http", []string{"internal/client", "internal/events", "internal/imports", "internal/resolve", "internal/server", "cmd/chartctl", "cmd/chartd"}},
 	// Rendering and talking to a cluster are never our business.
 	{"helm.sh/helm/v3/pkg/engine", nil},
 	{"helm.sh/helm/v3/pkg/action", nil},

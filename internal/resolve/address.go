@@ -74,7 +74,9 @@ func localName(host string) bool {
 // the second time gains nothing.
 type dialer struct {
 	resolver *net.Resolver
-	allow    hosts // may be inside; none for a registry that is not allowed itself
+	allow    hosts  // may be inside; none for a registry that is not allowed itself
+	option   string // that allows it
+	kind     error  // of a refusal
 }
 
 func (d dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -84,13 +86,13 @@ func (d dialer) dial(ctx context.Context, network, addr string) (net.Conn, error
 	}
 	allowed := d.allow.has(host, port)
 	if !allowed && localName(host) {
-		return nil, denied(host, port)
+		return nil, d.denied(host, port)
 	}
 	nd := net.Dialer{Timeout: 10 * time.Second, Resolver: d.resolver}
 	nd.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil || !public(ap.Addr()) && !(allowed && inside(ap.Addr())) {
-			return denied(host, port)
+			return d.denied(host, port)
 		}
 		return nil
 	}
@@ -99,7 +101,7 @@ func (d dialer) dial(ctx context.Context, network, addr string) (net.Conn, error
 
 // denied does not tell the address: what names resolve to inside is nobody's
 // business outside.
-func denied(host, port string) error {
-	return &failure{kind: ErrDenied, why: fmt.Sprintf(
-		"%s is not at a public address; --allow-registry %s allows a private one", host, net.JoinHostPort(host, port))}
+func (d dialer) denied(host, port string) error {
+	return &failure{kind: d.kind, why: fmt.Sprintf(
+		"%s is not at a public address; --%s %s allows a private one", host, d.option, net.JoinHostPort(host, port))}
 }

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
@@ -57,11 +58,15 @@ func New(cfg Config) (*Client, error) {
 }
 
 func (c *Client) transport(allow hosts) http.RoundTripper {
-	d := dialer{resolver: c.cfg.Resolver, allow: allow}
+	return filtered(dialer{resolver: c.cfg.Resolver, allow: allow, option: "allow-registry", kind: ErrDenied}, c.cfg.RootCAs)
+}
+
+// filtered is a transport that connects by d alone.
+func filtered(d dialer, roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		Proxy:                  nil, // see the package comment
 		DialContext:            d.dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.cfg.RootCAs},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // a compressed answer would go round the limits

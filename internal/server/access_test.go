@@ -48,6 +48,8 @@ var policy = map[string]string{
 
 	"GET /api/v1/journal": "audit",
 	"GET /api/v1/tokens":  "admin", "POST /api/v1/tokens": "admin", "DELETE /api/v1/tokens/{id}": "admin",
+	"GET /api/v1/events":   "read",
+	"GET /api/v1/webhooks": "admin", "POST /api/v1/webhooks": "admin", "DELETE /api/v1/webhooks/{id}": "admin",
 	"GET /api/v1/backup": "admin", "GET /api/v1/fsck": "admin",
 }
 

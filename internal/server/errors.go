@@ -96,6 +96,7 @@ var table = []mapping{
 	{resolve.ErrTooLarge, 502, api.CodeMismatch, ""},
 	{resolve.ErrInvalid, 502, api.CodeMismatch, ""},
 	{resolve.ErrDenied, 422, api.CodeRefused, ""},
+	{resolve.ErrAddress, 422, api.CodeRefused, ""},
 	{resolve.ErrNotFound, 404, api.CodeNotFound, ""},
 
 	{ref.ErrInvalid, 422, api.CodeInvalid, ""},

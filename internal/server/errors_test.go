@@ -61,6 +61,7 @@ var sentinels = map[string]outcome{
 	"resolve.ErrUnavailable":  {resolve.ErrUnavailable, 503, api.CodeUnavailable, 10},
 	"resolve.ErrNotFound":     {resolve.ErrNotFound, 404, api.CodeNotFound, 3},
 	"resolve.ErrDenied":       {resolve.ErrDenied, 422, api.CodeRefused, 8},
+	"resolve.ErrAddress":      {resolve.ErrAddress, 422, api.CodeRefused, 8},
 	"resolve.ErrMismatch":     {resolve.ErrMismatch, 502, api.CodeMismatch, 8},
 	"resolve.ErrUnauthorized": {resolve.ErrUnauthorized, 502, api.CodeUnavailable, 10},
 	"resolve.ErrInvalid":      {resolve.ErrInvalid, 502, api.CodeMismatch, 8},

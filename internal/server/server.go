@@ -11,10 +11,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/events"
+	"chartd.dev/chartd/internal/resolve"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 	"github.com/gorilla/mux"
@@ -35,6 +38,12 @@ type Config struct {
 	MaxUpload     int64         // bytes of a package
 	UploadSlots   int           // uploads at once
 	UploadWait    time.Duration // for a slot
+
+	// Feed tells of events; nil: one of its own.
+	Feed *events.Feed
+	// WebhookURL refuses a URL that no webhook may have; nil: all that are not
+	// at a public address.
+	WebhookURL func(*url.URL) error
 
 	// Backup writes a consistent backup while the server goes on.
 	Backup func(context.Context, io.Writer) error
@@ -64,6 +73,16 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	c.BasePath = base
+	if c.Feed == nil {
+		c.Feed = events.NewFeed(c.Lock)
+	}
+	if c.WebhookURL == nil {
+		out, err := resolve.NewOutward("allow-webhook", nil)
+		if err != nil {
+			return nil, err
+		}
+		c.WebhookURL = out.Check
+	}
 	s := &Server{Config: c, slots: make(chan struct{}, c.UploadSlots), metrics: newMetrics()}
 	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
 		return nil, err
@@ -146,6 +165,9 @@ func (s *Server) endpoint(rt route) http.Handler {
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = newPacedBody(w, r.Body)
+		}
+		if rt.method != http.MethodGet {
+			defer s.Feed.Changed() // a refusal is an event, too
 		}
 		if err := rt.do(s, c); err != nil {
 			s.fail(w, r, err)

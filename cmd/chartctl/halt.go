@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+)
+
+func (a *app) halt() *cobra.Command {
+	var in api.HaltRequest
+	c := &cobra.Command{
+		Use:   "halt HUB/STAGE --reason R",
+		Short: "Stop all pins of an environment, its hub, or everything",
+		Long: `A halt stops every pin in its scope until somebody resolves it. A rollback to a
+pair that passed is let through all the same. Without --scope it is the scope
+that the environment's policy names: by default the hub, every stage of it.
+--scope everything wants the scope override:* on the token.`,
+		Example: `  chartctl halt data8/prod --reason "the storage is being moved"
+  chartctl halt data8/prod --scope everything --reason "the cluster is down"`,
+		Args: args(1, 1),
+	}
+	c.Flags().StringVar(&in.Reason, "reason", "", "why; it is what everybody else is told (required)")
+	c.Flags().StringVar(&in.Scope, "scope", "", "environment, hub or everything")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		env, err := parseEnv(args[0])
+		if err != nil {
+			return err
+		}
+		if in.Reason == "" {
+			return usage("halt %s: --reason is missing: it is what the others are told", env)
+		}
+		h, err := c.Halt(ctx, env, in)
+		if err != nil {
+			return err
+		}
+		return a.print(h, func(w *writer) { haltLines(w, h) })
+	})
+	c.ValidArgsFunction = a.completeEnvs
+	return c
+}
+
+// halted is a halt in words.
+func halted(h api.Halt) string {
+	s := fmt.Sprintf("%s (%s)", h.ID, haltScope(h))
+	switch h.Cause {
+	case "report":
+		s += fmt.Sprintf(": %s revision %d was reported failed", h.Env, h.Revision)
+	case "deadline":
+		s += fmt.Sprintf(": %s revision %d got no verdict in time", h.Env, h.Revision)
+	default:
+		s += fmt.Sprintf(": %s by hand", h.Env)
+	}
+	if h.Reason != "" {
+		s += ": " + h.Reason
+	}
+	return s
+}
+
+// haltScope is what is stopped.
+func haltScope(h api.Halt) string {
+	switch h.Scope {
+	case "environment":
+		return h.Env.String()
+	case "hub":
+		return "all of " + h.Env.Hub()
+	}
+	return h.Scope
+}
+
+func haltLines(w *writer, h api.Halt) {
+	w.line("%s", halted(h))
+	w.line("  since %s, by %s", when(h.At), h.By)
+	switch {
+	case h.Open:
+		w.line("  it ends by: %s", strings.Join(waysOut(h), "; or: "))
+	case h.Ended.Revision > 0:
+		w.line("  ended %s: revision %d passed, reported by %s", when(h.Ended.At), h.Ended.Revision, h.Ended.By)
+	default:
+		w.line("  resolved %s by %s: %s", when(h.Ended.At), h.Ended.By, h.Ended.Reason)
+	}
+}
+
+// waysOut are the commands that end a halt.
+func waysOut(h api.Halt) []string {
+	resolve := fmt.Sprintf("chartctl resolve %s --reason R", h.ID)
+	if h.Cause == "hand" {
+		return []string{resolve}
+	}
+	return []string{
+		fmt.Sprintf("chartctl rollback %s, which then passes", h.Env),
+		fmt.Sprintf("chartctl bump %s --fix --version V, which then passes", h.Env),
+		resolve,
+	}
+}
+
+func (a *app) halts() *cobra.Command {
+	var all bool
+	var limit int
+	var before uint64
+	c := &cobra.Command{
+		Use:   "halts",
+		Short: "List what is halted, and by what",
+		Example: `  chartctl halts
+  chartctl halts --all --limit 50`,
+		Args: args(0, 0),
+	}
+	c.Flags().BoolVar(&all, "all", false, "those that ended too, newest first")
+	c.Flags().IntVar(&limit, "limit", 20, "with --all: at most so many")
+	c.Flags().Uint64Var(&before, "before", 0, "with --all: only those before this number")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, _ []string) error {
+		if limit < 1 {
+			return usage("limit %d is not a positive number", limit)
+		}
+		ask := c.Halts
+		if all {
+			ask = func(ctx context.Context) (api.Halts, error) { return c.AllHalts(ctx, before, limit) }
+		}
+		list, err := ask(ctx)
+		if err != nil {
+			return err
+		}
+		return a.print(list, func(w *writer) { haltsTable(w, list, all) })
+	})
+	return c
+}
+
+func haltsTable(w *writer, list api.Halts, all bool) {
+	if len(list.Halts) == 0 {
+		w.line("Nothing is halted.")
+		return
+	}
+	rows := [][]string{}
+	for _, h := range list.Halts {
+		state, revision := "open", "-"
+		if h.Ended != nil {
+			state = "ended " + when(h.Ended.At)
+		}
+		if h.Revision > 0 {
+			revision = fmt.Sprint(h.Revision)
+		}
+		rows = append(rows, []string{h.ID, state, haltScope(h), h.Env.String(), revision, h.Cause, when(h.At), h.By, first(h.Reason, "-")})
+	}
+	w.table([]string{"HALT", "STATE", "STOPS", "FAILED", "REV", "CAUSE", "SINCE", "BY", "REASON"}, rows)
+	if all && list.Next > 0 {
+		w.line("older ones: chartctl halts --all --before %d", list.Next)
+	}
+}
+
+func (a *app) resolve() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:   "resolve HALT --reason R",
+		Short: "End a halt on your word",
+		Long: `A halt ends by itself when the rollback or the fix that followed the failure is
+reported passed. Resolve ends it without; the reason stands in every later view.
+It wants the scope override on the environment that failed.`,
+		Example: `  chartctl resolve halt-12 --reason "the check was wrong, not the hub"`,
+		Args:    args(1, 1),
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why (required)")
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		if reason == "" {
+			return usage("resolve %s: --reason is missing: it stands in every later view", args[0])
+		}
+		h, err := c.ResolveHalt(ctx, args[0], reason)
+		if err != nil {
+			return err
+		}
+		return a.print(h, func(w *writer) { haltLines(w, h) })
+	})
+	return c
+}
