@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -60,13 +61,15 @@ func (r *Repository) SaveIndex(ctx context.Context) error {
 	return nil
 }
 
-// Unsaved is how many generations the snapshot is behind.
-func (r *Repository) Unsaved() uint64 {
+// IndexSaveDue says that the snapshot is so far behind that a start would feel
+// it: by a twentieth of the index, and a thousand generations at least.
+func (r *Repository) IndexSaveDue() bool {
 	x := r.index.current.Load()
-	if x == nil {
-		return 0
+	if x == nil || r.Snapshot == "" {
+		return false
 	}
-	return x.generation - min(x.generation, r.index.saved.Load())
+	behind := x.generation - min(x.generation, r.index.saved.Load())
+	return behind >= max(1000, uint64(len(x.segments)*segmentLines/20))
 }
 
 func writeSnapshot(w io.Writer, x *Index, record lock.Generation) error {
@@ -101,6 +104,11 @@ func (r *Repository) loadSnapshot(ctx context.Context) *Index {
 	none := r.newIndex(0, time.Time{})
 	if r.Snapshot == "" {
 		return none
+	}
+	// What a crash left of writing one.
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(r.Snapshot), "."+filepath.Base(r.Snapshot)+".*"))
+	for _, name := range left {
+		_ = os.Remove(name)
 	}
 	f, err := os.Open(r.Snapshot)
 	if err != nil {

@@ -23,6 +23,7 @@ const (
 	databaseFile = "lock.db"
 	blobsDir     = "blobs"
 	adminFile    = "admin.token"
+	snapshotFile = "index.snapshot" // a cache; may be removed
 )
 
 // data is an open data directory, held against other processes.

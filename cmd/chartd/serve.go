@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"chartd.dev/chartd/internal/archive"
@@ -101,6 +102,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}
 	housekept := make(chan struct{})
 	go func() { defer close(housekept); p.housekeep(ctx) }()
+	go p.keepIndex(ctx)
 
 	select {
 	case err = <-failed:
@@ -109,6 +111,9 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}
 	stop(nil)
 	<-housekept
+	if !errors.Is(err, errBroken) {
+		p.saveIndex(context.WithoutCancel(ctx))
+	}
 	return err
 }
 
@@ -148,7 +153,8 @@ var errBroken = errors.New("a store is broken, the next start verifies it")
 func openRepository(ctx context.Context, c Config, d *data) (*repo.Repository, error) {
 	limits := archive.DefaultLimits()
 	limits.Packed, limits.Unpacked, limits.Entries = int64(c.MaxUpload), int64(c.MaxUnpacked), c.MaxEntries
-	rc := repo.Config{Blobs: d.blobs, Lock: d.lock, Archive: limits, ContextPath: c.BasePath, Now: time.Now}
+	rc := repo.Config{Blobs: d.blobs, Lock: d.lock, Archive: limits, ContextPath: c.BasePath, Now: time.Now,
+		Snapshot: filepath.Join(d.dir, snapshotFile)}
 	if c.IndexFormat == "yaml" {
 		rc.Format = repo.YAML
 	}
@@ -249,6 +255,31 @@ func (p process) housekeep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// keepIndex saves the index now and then, so that a start after a crash has
+// little to catch up with.
+func (p process) keepIndex(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if p.repo.IndexSaveDue() {
+				p.saveIndex(ctx)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// saveIndex warns where it fails: the snapshot only makes the next start
+// quicker.
+func (p process) saveIndex(ctx context.Context) {
+	if err := p.repo.SaveIndex(ctx); err != nil {
+		p.log.Warn("saving the index failed", "error", err.Error())
 	}
 }
 
