@@ -1,0 +1,63 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// VersionOf is the version of a chart in the release: the release's own, or
+// that of a subchart in a wrapper. Not every form says it.
+func (r HelmRelease) VersionOf(chart string) (string, bool) {
+	if r.Chart.Name == chart && r.Chart.Version != "" {
+		return r.Chart.Version, true
+	}
+	if v, ok := strings.CutPrefix(r.Label, chart+"-"); ok && r.Chart.Name == "" && startsVersion(v) {
+		return v, true
+	}
+	for _, d := range r.Dependencies {
+		if d.Name == chart {
+			return d.Version, true
+		}
+	}
+	return "", false
+}
+
+// startsVersion keeps "hub" from being found in "hub-extras-1.0.0".
+func startsVersion(s string) bool {
+	s = strings.TrimPrefix(s, "v")
+	return s != "" && s[0] >= '0' && s[0] <= '9'
+}
+
+// PickRelease chooses the release of an environment: the one with the name, or
+// the only one that is called as the environment is, or that runs the chart.
+func PickRelease(all []HelmRelease, env ref.Env, chart, name string) (HelmRelease, error) {
+	var names []string
+	for _, r := range all {
+		names = append(names, r.Name)
+	}
+	matches := func(f func(HelmRelease) bool) []HelmRelease {
+		return slices.DeleteFunc(slices.Clone(all), func(r HelmRelease) bool { return !f(r) })
+	}
+	for _, found := range [][]HelmRelease{
+		matches(func(r HelmRelease) bool { return name != "" && r.Name == name }),
+		matches(func(r HelmRelease) bool { return name == "" && r.Name == env.Hub()+"-"+env.Stage() }),
+		matches(func(r HelmRelease) bool { _, ok := r.VersionOf(chart); return name == "" && ok }),
+		matches(func(HelmRelease) bool { return name == "" && len(all) == 1 }),
+	} {
+		switch {
+		case len(found) > 1:
+			return HelmRelease{}, fmt.Errorf("it lists %d releases that may be that of %s (%s): choose one with --release NAME, or list one namespace", len(found), env, cutText(strings.Join(names, ", ")))
+		case len(found) == 1:
+			r := found[0]
+			if _, ok := r.VersionOf(chart); !ok && !r.Rendered {
+				return r, fmt.Errorf("it says of release %q neither the version of %s nor its images (%q): give the release secret", r.Name, chart, cmp.Or(r.Label, r.Chart.Name))
+			}
+			return r, nil
+		}
+	}
+	return HelmRelease{}, fmt.Errorf("it holds no release %q of %s; it lists %s: choose one with --release NAME", name, chart, cutText(strings.Join(names, ", ")))
+}
