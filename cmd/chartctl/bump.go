@@ -12,9 +12,19 @@ import (
 )
 
 type bumpFlags struct {
-	version, binding, reason string
-	latest, devel            bool
-	images                   []string
+	fileFlags
+	gateFlags
+	version, binding, reason    string
+	latest, devel, prepare, fix bool
+	images                      []string
+}
+
+// gateFlags are what a caller may say to the gate, with a reason each.
+type gateFlags struct{ downgrade, breakGlass string }
+
+func (f *gateFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.downgrade, "downgrade", "", "why a proven pair may go back to an older chart or image")
+	c.Flags().StringVar(&f.breakGlass, "break-glass", "", "why the gate is to be passed; marks the pin, and needs a scope of its own")
 }
 
 func (a *app) bump() *cobra.Command {
@@ -39,11 +49,26 @@ pre-releases unless --devel is given, and without imported versions whose place
 in the order is not known. A note names a newer one that was passed over.
 
 The pin builds on the revision that was read. If somebody else pins meanwhile,
-it is refused (exit 6) and you are told who won.`,
+it is refused (exit 6) and you are told who won.
+
+In a deploy repo whose .chartctl.yaml names the environment, bump also brings
+chartd.lock and every site to the pair, with the pin, as one act: an interrupted
+one is finished or discarded by the next command or by chartctl recover. What is
+already pinned is only written. Environments that share sites can only move
+together: without --group that is refused (exit 2) and they are listed. Files
+with uncommitted changes are refused (exit 6) unless --allow-dirty is given;
+other files do not matter. With "flow: review" the gate is asked and the files
+are written, but nothing is pinned: chartctl apply does that after the merge.
+
+--prepare moves only what images are built FROM, notes the version in
+chartd.lock, and pins nothing; once the image is built, a bump with --version
+and --image completes it.`,
 		Example: `  chartctl bump data8/staging --latest
   chartctl bump data8/staging --version 3.3.7 --image hub=quay.io/berkeley/hub:2024.4.9
   chartctl bump data8/prod datahub/prod --version 3.3.7 --reason "security fix"
-  chartctl bump data8/prod --binding b1:AbCd…`,
+  chartctl bump data8/prod --binding b1:AbCd…
+  chartctl bump data8/staging --latest --group --dry-run
+  chartctl bump data8/staging --version 3.3.8 --prepare --commit`,
 		Args: args(1, -1),
 	}
 	c.Flags().StringVar(&f.version, "version", "", "chart version")
@@ -52,12 +77,16 @@ it is refused (exit 6) and you are told who won.`,
 	c.Flags().BoolVar(&f.devel, "devel", false, "with --latest: pre-releases too")
 	c.Flags().StringArrayVar(&f.images, "image", nil, "bind to this image first: ROLE=REFERENCE (repeatable)")
 	c.Flags().StringVar(&f.reason, "reason", "", "why; kept with the pin")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error { return a.doBump(ctx, c, f, args) })
+	c.Flags().BoolVar(&f.prepare, "prepare", false, "only move what images are built on, and pin nothing")
+	c.Flags().BoolVar(&f.fix, "fix", false, "the one pin that a halted environment takes to mend what failed")
+	f.fileFlags.add(c)
+	f.gateFlags.add(c)
+	c.RunE = func(cmd *cobra.Command, args []string) error { return a.doBump(cmd.Context(), f, args) }
 	c.ValidArgsFunction = a.completeEnvs
 	return c
 }
 
-func (a *app) doBump(ctx context.Context, c *client.Client, f bumpFlags, args []string) error {
+func (a *app) doBump(ctx context.Context, f bumpFlags, args []string) error {
 	if err := f.check(args[0]); err != nil {
 		return err
 	}
@@ -65,19 +94,34 @@ func (a *app) doBump(ctx context.Context, c *client.Client, f bumpFlags, args []
 	if err != nil {
 		return err
 	}
-	envs, err := readEnvs(ctx, c, args)
+	s, err := a.begin(ctx, f.fileFlags, args)
 	if err != nil {
 		return err
 	}
-	var moves []move
-	for _, e := range envs {
-		b, err := a.bumpBinding(ctx, c, f, e, images)
-		if err != nil {
-			return err
-		}
-		moves = append(moves, newMove(e, b, ""))
+	defer s.co.leave()
+	if f.prepare {
+		return a.prepareBump(ctx, s, f.version)
 	}
-	return a.apply(ctx, c, "bump", f.reason, moves)
+	read, err := readEnvs(ctx, s.client, s.envs)
+	if err != nil {
+		return err
+	}
+	j := job{kind: "bump", reason: f.reason, downgrade: f.downgrade, breakGlass: f.breakGlass}
+	if f.fix {
+		j.kind = "fix"
+	}
+	chosen := map[ref.Env]api.Binding{}
+	for _, e := range read {
+		b, ok := chosen[s.leader[e.Env]]
+		if !ok {
+			if b, err = a.bumpBinding(ctx, s.client, f, e, images); err != nil {
+				return err
+			}
+		}
+		chosen[e.Env] = b
+		j.moves = append(j.moves, newMove(e, b, ""))
+	}
+	return a.do(ctx, s, j)
 }
 
 func (f bumpFlags) check(env string) error {
@@ -90,6 +134,10 @@ func (f bumpFlags) check(env string) error {
 		return usage("bump %s: --binding and --latest exclude each other", env)
 	case f.binding != "" && len(f.images) > 0:
 		return usage("bump %s: --binding and --image exclude each other: a binding names its images", env)
+	case f.prepare && (f.version == "" || len(f.images) > 0 || f.binding != ""):
+		return usage("bump %s: --prepare wants --version alone: the image comes after it", env)
+	case f.prepare && f.noFiles:
+		return usage("bump %s: --prepare only changes files, so --no-files leaves nothing to do", env)
 	case f.devel && !f.latest:
 		return usage("bump %s: --devel is for --latest; --version names a pre-release as it is", env)
 	}
@@ -112,6 +160,8 @@ func (a *app) bumpBinding(ctx context.Context, c *client.Client, f bumpFlags, e 
 	switch {
 	case err != nil:
 		return b, err
+	case len(images) > 0 && f.dryRun:
+		return boundTo(ctx, c, ch, images)
 	case len(images) > 0:
 		v, err := ref.ParseImported(ch.Name, ch.Version)
 		if err != nil {
@@ -161,74 +211,4 @@ func notBound(ch api.Chart) error {
 		e.Message = fmt.Sprintf("%s is bound to no images and can't be pinned", version)
 	}
 	return e
-}
-
-func (a *app) promote() *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use:   "promote FROM TO…",
-		Short: "Pin environments to the very pair that another one is pinned to",
-		Long: `Promote takes the pair that FROM is pinned to now, by its digests, and pins each
-TO to it; several in one transaction.`,
-		Example: `  chartctl promote data8/staging data8/prod
-  chartctl promote data8/staging data8/prod datahub/prod --reason "tested by the class"`,
-		Args: args(2, -1),
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why; kept with the pin")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		envs, err := readEnvs(ctx, c, args)
-		if err != nil {
-			return err
-		}
-		from := envs[0]
-		if from.Pin == nil || from.Binding == nil {
-			return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not pinned, so there is nothing to promote", from.Env)}
-		}
-		var moves []move
-		for _, to := range envs[1:] {
-			moves = append(moves, newMove(to, *from.Binding, from.Env.String()))
-		}
-		return a.apply(ctx, c, "promote", reason, moves)
-	})
-	c.ValidArgsFunction = a.completeEnvs
-	return c
-}
-
-func (a *app) rollback() *cobra.Command {
-	var to, reason string
-	c := &cobra.Command{
-		Use:   "rollback HUB/STAGE",
-		Short: "Pin an environment to a pair that it had before",
-		Long: `Rollback makes a new revision with the pair of an earlier one. Without --to that
-is the newest earlier revision whose binding is not the one pinned now, of
-whatever kind it was, so a second rollback goes forward again. No registry is
-asked on the way.`,
-		Example: `  chartctl rollback data8/prod --reason "hub does not start"
-  chartctl rollback data8/prod --to 17`,
-		Args: args(1, 1),
-	}
-	c.Flags().StringVar(&to, "to", "", "revision whose pair to take")
-	c.Flags().StringVar(&reason, "reason", "", "why; kept with the pin")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		envs, err := readEnvs(ctx, c, args)
-		if err != nil {
-			return err
-		}
-		var target api.Pin
-		if to == "" {
-			target, err = previous(ctx, c, envs[0])
-		} else {
-			var n uint64
-			if n, err = parseRevision(to); err == nil {
-				target, err = c.Revision(ctx, envs[0].Env, n)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		m := newMove(envs[0], api.Binding{ID: target.Binding}, fmt.Sprint(target.Revision))
-		return a.apply(ctx, c, "rollback", reason, []move{m})
-	})
-	c.ValidArgsFunction = a.completeEnvs
-	return c
 }

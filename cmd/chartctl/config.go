@@ -90,18 +90,27 @@ func (a *app) save(c config) error {
 
 // client makes the client of the server that the flags, the environment or
 // the last login name.
-func (a *app) client() (*client.Client, error) {
+func (a *app) client() (*client.Client, error) { return a.clientAt("") }
+
+// clientAt prefers the server of a deploy repo to that of the last login. A
+// token that was given by itself is not sent there: whoever can change a file
+// of the repo would get it.
+func (a *app) clientAt(repo string) (*client.Client, error) {
 	cfg, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	server := first(a.server, a.getenv("CHARTCTL_SERVER"), cfg.Current)
+	chosen := first(a.server, a.getenv("CHARTCTL_SERVER"))
+	server := first(chosen, repo, cfg.Current)
 	if server == "" {
 		return nil, usage("no server: log in with chartctl login URL, or give --server or CHARTCTL_SERVER")
 	}
 	u, err := client.ParseServer(server)
 	if err != nil {
 		return nil, err
+	}
+	if chosen == "" && repo != "" && u.String() != cfg.Current && (a.tokenFile != "" || a.getenv("CHARTCTL_TOKEN") != "") {
+		return nil, usage("the server %q is only named by the deploy repo's .chartctl.yaml, and your token is not sent there by that alone: name it too, with --server or CHARTCTL_SERVER", repo)
 	}
 	token := first(a.getenv("CHARTCTL_TOKEN"), cfg.Servers[u.String()].Token)
 	if a.tokenFile != "" {

@@ -21,9 +21,9 @@ type move struct {
 	base    uint64
 	binding ref.BindingID
 	from    string
-	already *api.Pin    // set where the environment is there already
-	before  *api.Pin    // nil for none
-	to      api.Binding // only its ID in a rollback
+	already *api.Pin // set where the environment is there already
+	before  *api.Pin // nil for none
+	to      api.Binding
 }
 
 // newMove plans the pin of an environment, as it was read, to b.
@@ -35,39 +35,32 @@ func newMove(e api.Environment, b api.Binding, from string) move {
 	return m
 }
 
-// apply pins what is not there yet, several environments in one transaction,
-// and prints the pin that each of them has now.
-func (a *app) apply(ctx context.Context, c *client.Client, kind, reason string, moves []move) error {
-	todo := []move{}
-	for _, m := range moves {
-		if m.already != nil {
-			a.note("%s is at that pair already, as revision %d", m.env, m.already.Revision)
-			continue
-		}
-		todo = append(todo, m)
-	}
-	if len(moves) == 1 {
-		p := moves[0].already
-		if p == nil {
-			made, err := a.pinOne(ctx, c, kind, reason, todo[0])
-			if err != nil {
-				return err
-			}
-			a.notePinned(todo[0], made)
-			p = &made
-		}
-		return a.print(p, func(w *writer) { pinLines(w, *p) })
-	}
-	res, err := a.pinSet(ctx, c, api.PinSetRequest{Kind: kind, Reason: reason}, todo)
+// pinServer does a job where no files follow it.
+func (a *app) pinServer(ctx context.Context, c *client.Client, j job) error {
+	a.noteAlready(j)
+	res, err := a.pinOnly(ctx, c, j, j.intent(c.Server()))
 	if err != nil {
 		return err
 	}
+	return a.printJob(j, res)
+}
+
+func (a *app) noteAlready(j job) {
+	for _, m := range j.moves {
+		if m.already != nil {
+			a.note("%s is at that pair already, as revision %d", m.env, m.already.Revision)
+		}
+	}
+}
+
+// printJob prints the pin that each environment of the job has now.
+func (a *app) printJob(j job, res api.PinSetResult) error {
 	made := map[ref.Env]api.Pin{}
 	for _, p := range res.Pins {
 		made[p.Env] = p
 	}
 	res.Pins = []api.Pin{}
-	for _, m := range moves {
+	for _, m := range j.moves {
 		p, ok := made[m.env]
 		switch {
 		case ok:
@@ -79,20 +72,10 @@ func (a *app) apply(ctx context.Context, c *client.Client, kind, reason string, 
 		}
 		res.Pins = append(res.Pins, p)
 	}
+	if len(j.moves) == 1 {
+		return a.print(res.Pins[0], func(w *writer) { pinLines(w, res.Pins[0]) })
+	}
 	return a.print(res, func(w *writer) { pinLines(w, res.Pins...) })
-}
-
-// pinSet pins several environments in one transaction; with none there is
-// nothing to ask for.
-func (a *app) pinSet(ctx context.Context, c *client.Client, set api.PinSetRequest, todo []move) (api.PinSetResult, error) {
-	if len(todo) == 0 {
-		return api.PinSetResult{}, nil
-	}
-	for _, m := range todo {
-		set.Pins = append(set.Pins, api.SetPin{Env: m.env, Revision: m.base, Binding: m.binding, From: m.from})
-	}
-	res, err := c.PinSet(ctx, set, "")
-	return res, a.explain(err, nil)
 }
 
 // notePinned says what may surprise about a bump or a promote that was made.
@@ -113,39 +96,39 @@ func lower(a, b string) bool {
 	return err == nil && err2 == nil && x.LessThan(y)
 }
 
-func (a *app) pinOne(ctx context.Context, c *client.Client, kind, reason string, m move) (api.Pin, error) {
-	call := client.PinCall{Env: m.env, Base: m.base, Key: client.NewKey(),
-		Pin: api.PinRequest{Binding: m.binding, Kind: kind, Reason: reason, From: m.from}}
-	p, err := c.Pin(ctx, call)
-	if err == nil {
-		return p, nil
-	}
+// pinOnly pins, and asks by the key what became of it where the answer is lost.
+func (a *app) pinOnly(ctx context.Context, c *client.Client, j job, n intent) (api.PinSetResult, error) {
+	res, err := j.send(ctx, c, n.Key)
 	var e *api.Error
 	lost := errors.As(err, &e) && e.Code == api.CodeUnavailable && e.Status == 0
 	if lost || errors.Is(err, context.Canceled) {
-		return a.outcome(c, call, err)
+		res.Pins, err = outcome(c, n, err)
+		return res, err
 	}
-	return p, a.explain(err, &m)
+	return res, a.explain(err, j)
 }
 
-// outcome asks by the key what became of a pin whose answer was lost.
-func (a *app) outcome(c *client.Client, call client.PinCall, lost error) (api.Pin, error) {
+// outcome asks by the key what became of pins whose answer was lost.
+func outcome(c *client.Client, n intent, lost error) ([]api.Pin, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	p, err := c.PinByKey(ctx, call.Env, call.Key)
-	if err == nil {
-		return p, nil
+	var out []api.Pin
+	for _, env := range n.Envs {
+		p, err := c.PinByKey(ctx, env, n.Key)
+		switch {
+		case code(err) == api.CodeNotFound:
+			return nil, &api.Error{Code: api.CodeUnavailable, Message: fmt.Sprintf("%v; the server says that nothing was pinned", lost)}
+		case err != nil:
+			return nil, &api.Error{Code: api.CodeUnavailable,
+				Message: fmt.Sprintf("%v; whether %s was pinned is not known: look with chartctl history %s", lost, env, env)}
+		}
+		out = append(out, p)
 	}
-	var e *api.Error
-	if errors.As(err, &e) && e.Code == api.CodeNotFound {
-		return p, &api.Error{Code: api.CodeUnavailable, Message: fmt.Sprintf("%v; the server says that nothing was pinned", lost)}
-	}
-	return p, &api.Error{Code: api.CodeUnavailable,
-		Message: fmt.Sprintf("%v; whether %s was pinned is not known: look with chartctl history %s", lost, call.Env, call.Env)}
+	return out, nil
 }
 
 // explain tells who won, where a pin lost a race.
-func (a *app) explain(err error, m *move) error {
+func (a *app) explain(err error, j job) error {
 	var e *api.Error
 	if !errors.As(err, &e) || e.Code != api.CodeStale {
 		return err
@@ -157,14 +140,15 @@ func (a *app) explain(err error, m *move) error {
 		p := e.Current
 		told.Message = fmt.Sprintf("%s moved meanwhile: %s pinned revision %d (%s@%s, %s) first; look at it, then try again",
 			p.Env, p.By, p.Revision, p.Name, p.Version, p.Kind)
-	case m != nil && e.Revision > 0:
+	case len(j.moves) == 1 && e.Revision > 0:
+		m := j.moves[0]
 		told.Message = fmt.Sprintf("%s moved meanwhile from revision %d to %d; look at it, then try again", m.env, m.base, e.Revision)
 	}
 	return &told
 }
 
-// readEnvs parses and reads each environment; one given twice is an error.
-func readEnvs(ctx context.Context, c *client.Client, args []string) ([]api.Environment, error) {
+// parseEnvs parses each environment; one given twice is an error.
+func parseEnvs(args []string) ([]ref.Env, error) {
 	seen := map[ref.Env]bool{}
 	var envs []ref.Env
 	for _, s := range args {
@@ -178,6 +162,10 @@ func readEnvs(ctx context.Context, c *client.Client, args []string) ([]api.Envir
 		seen[env] = true
 		envs = append(envs, env)
 	}
+	return envs, nil
+}
+
+func readEnvs(ctx context.Context, c *client.Client, envs []ref.Env) ([]api.Environment, error) {
 	var out []api.Environment
 	for _, env := range envs {
 		e, err := c.Environment(ctx, env)
@@ -191,6 +179,11 @@ func readEnvs(ctx context.Context, c *client.Client, args []string) ([]api.Envir
 
 // previous is the newest earlier revision with another pair than the current one.
 func previous(ctx context.Context, c *client.Client, e api.Environment) (api.Pin, error) {
+	return earlier(ctx, c, e, func(p api.Pin) bool { return p.Binding != e.Pin.Binding })
+}
+
+// earlier is the newest revision before the current one that fits.
+func earlier(ctx context.Context, c *client.Client, e api.Environment, fits func(api.Pin) bool) (api.Pin, error) {
 	before := e.Revision
 	for e.Pin != nil && before > 1 {
 		page, err := c.Pins(ctx, e.Env, before, 100)
@@ -201,7 +194,7 @@ func previous(ctx context.Context, c *client.Client, e api.Environment) (api.Pin
 			break
 		}
 		for _, p := range page.Pins {
-			if p.Binding != e.Pin.Binding {
+			if fits(p) {
 				return p, nil
 			}
 			before = min(before, p.Revision)

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy"
+	repoconfig "chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/deploy/fileset"
+	"chartd.dev/chartd/internal/deploy/gitrepo"
+	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// fileFlags say how a command treats the deploy repo that it is run in.
+type fileFlags struct {
+	dir, branch                                string
+	noFiles, group, allowDirty, commit, dryRun bool
+}
+
+func (f *fileFlags) add(c *cobra.Command) {
+	c.Flags().StringVarP(&f.dir, "directory", "C", "", "work in the deploy repo of this directory")
+	c.Flags().StringVar(&f.branch, "branch", "", "with branches as stages: the branch that the files are for")
+	c.Flags().BoolVar(&f.noFiles, "no-files", false, "only pin; leave the files of the deploy repo alone")
+	c.Flags().BoolVar(&f.group, "group", false, "move the environments that share sites with it too")
+	c.Flags().BoolVar(&f.allowDirty, "allow-dirty", false, "also over uncommitted changes of the files concerned")
+	c.Flags().BoolVar(&f.commit, "commit", false, "commit the changed files, and nothing else")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the diff and what the gate says; change nothing")
+}
+
+func (f *fileFlags) check() error {
+	switch {
+	case f.commit && f.allowDirty:
+		return usage("--commit and --allow-dirty exclude each other: the commit would hold changes that are not the pin's")
+	case f.commit && f.dryRun:
+		return usage("--commit and --dry-run exclude each other")
+	case f.noFiles && (f.commit || f.group || f.dir != ""):
+		return usage("--no-files excludes --commit, --group and -C: they are about the deploy repo's files")
+	}
+	return nil
+}
+
+// checkout is the deploy repo that a command works in. Unless it is only read,
+// no other chartctl changes it before leave.
+type checkout struct {
+	repo   *deploy.Repo
+	client *client.Client
+	flags  fileFlags
+	stage  string // of the checkout, where branches are stages
+	unlock func()
+}
+
+func (co *checkout) leave() {
+	if co != nil {
+		co.unlock()
+		co.repo.Close()
+	}
+}
+
+// find opens the deploy repo that the command is run in; nil if there is none
+// and none is asked for.
+func (a *app) find(ctx context.Context, f fileFlags) (*checkout, error) {
+	dir := first(f.dir, ".")
+	repo, err := deploy.Open(ctx, dir)
+	if errors.Is(err, deploy.ErrNoRepo) && f.dir == "" && !f.group && !f.commit {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, repoError(err)
+	}
+	repo.TargetBranch(first(f.branch, a.getenv("GITHUB_BASE_REF"), a.getenv("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")), f.branch != "")
+	return &checkout{repo: repo, flags: f, unlock: func() {}}, nil
+}
+
+// enter opens the deploy repo for a change of envs, recovers what an earlier
+// command left, and checks that the files may be changed. It is nil where
+// there is no deploy repo that names them.
+func (a *app) enter(ctx context.Context, f fileFlags, envs []ref.Env) (*checkout, error) {
+	if err := f.check(); err != nil || f.noFiles {
+		return nil, err
+	}
+	co, err := a.find(ctx, f)
+	if err != nil || co == nil {
+		return nil, err
+	}
+	if co.client, err = a.clientAt(co.repo.Config().Server); err == nil {
+		if f.dryRun {
+			err = co.idle()
+		} else {
+			err = a.hold(ctx, co)
+		}
+	}
+	named := false
+	if err == nil {
+		named, err = co.names(envs)
+	}
+	if err == nil && named {
+		err = co.onStage(ctx, envs)
+	}
+	if err == nil && named {
+		return co, nil
+	}
+	co.leave()
+	if err == nil {
+		a.note("note: %s in %s does not name %s, so no file is changed", repoconfig.Name, co.repo.Root().Dir(), envs[0])
+	}
+	return nil, err
+}
+
+// hold keeps other chartctl processes away and recovers first.
+func (a *app) hold(ctx context.Context, co *checkout) error {
+	if err := co.lock(ctx); err != nil {
+		return err
+	}
+	done, err := a.recoverPending(ctx, co, false)
+	if err != nil || done.State == "" {
+		return err
+	}
+	done.tell(a)
+	return repoError(co.repo.Reload())
+}
+
+// lock keeps other chartctl processes from changing the checkout until leave.
+func (co *checkout) lock(ctx context.Context) error {
+	unlock, err := co.repo.Root().Lock(ctx)
+	if err == nil {
+		co.unlock = unlock
+	}
+	return repoError(err)
+}
+
+// idle refuses to read files that an unfinished change is about to replace.
+func (co *checkout) idle() error {
+	tx, err := co.repo.Root().Pending()
+	if err == nil && tx != nil {
+		err = &api.Error{Code: api.CodePrecondition, Message: "an earlier change of this checkout is unfinished", Want: "run chartctl recover first"}
+	}
+	return repoError(err)
+}
+
+// names reports whether the repo is that of the environments: of all or none.
+func (co *checkout) names(envs []ref.Env) (bool, error) {
+	var in, out []string
+	for _, e := range envs {
+		if _, ok := co.repo.Config().Environments[co.repo.Key(e)]; ok {
+			in = append(in, e.String())
+		} else {
+			out = append(out, e.String())
+		}
+	}
+	if len(in) > 0 && len(out) > 0 {
+		return false, usage("%s names %s, but not %s: move them by two commands, the latter with --no-files",
+			repoconfig.Name, strings.Join(in, ", "), strings.Join(out, ", "))
+	}
+	return len(in) > 0 || co.flags.group || co.flags.commit, nil
+}
+
+// onStage checks that the environments are of the stage that is checked out.
+func (co *checkout) onStage(ctx context.Context, envs []ref.Env) error {
+	if !co.repo.Config().ByBranch() {
+		return nil
+	}
+	stage, err := co.stageOf(ctx)
+	if err != nil {
+		return err
+	}
+	if stage == "" { // a branch that will be merged into the one of the stage
+		stage = envs[0].Stage()
+	}
+	for _, e := range envs {
+		if e.Stage() != stage {
+			return usage("this checkout is of stage %q, and %s is not: check out the branch of %q, or give --no-files", stage, e, e.Stage())
+		}
+	}
+	if _, known := co.repo.Config().Branch(stage); !known {
+		return usage("%s maps no branch to stage %q of %s", repoconfig.Name, stage, envs[0])
+	}
+	co.stage = stage
+	return nil
+}
+
+// stageOf is the stage of the checkout; "" on a branch that is none's.
+func (co *checkout) stageOf(ctx context.Context) (string, error) {
+	if _, known := co.repo.Config().Stage(co.flags.branch); co.flags.branch != "" && !known && co.repo.Config().ByBranch() {
+		return "", usage("%s maps branch %q to no stage", repoconfig.Name, co.flags.branch)
+	}
+	stage, err := co.repo.Stage(ctx)
+	return stage, repoError(err)
+}
+
+// together completes envs by the groups that they belong to, and says of each
+// further one whose pair it takes. Without --group it refuses.
+func (co *checkout) together(envs []ref.Env) ([]ref.Env, map[ref.Env]ref.Env, error) {
+	all, leader := slices.Clone(envs), map[ref.Env]ref.Env{}
+	for _, e := range envs {
+		var more []string
+		for _, other := range co.repo.Group(e) {
+			if !slices.Contains(all, other) {
+				all, leader[other] = append(all, other), e
+				more = append(more, other.String())
+			}
+		}
+		if len(more) > 0 && !co.flags.group {
+			return nil, nil, &api.Error{Code: api.CodeUsage, Message: fmt.Sprintf("%s shares sites with %s, so they can only move together", e, strings.Join(more, ", ")),
+				Want: "give --group to move all of them in one pin set"}
+		}
+	}
+	return all, leader, nil
+}
+
+// files are the lock file and all files with a site of the environments.
+func (co *checkout) files(envs []ref.Env) []string {
+	out := []string{lockfile.Name}
+	for _, e := range envs {
+		for _, s := range co.repo.Sites(co.repo.Key(e)) {
+			if !slices.Contains(out, s.File) {
+				out = append(out, s.File)
+			}
+		}
+	}
+	return out
+}
+
+// clean refuses a checkout in which the change would mix with others.
+func (co *checkout) clean(ctx context.Context, envs []ref.Env) error {
+	git := co.repo.Git()
+	switch {
+	case git == nil && co.flags.commit:
+		return usage("--commit: %s is in no git repository", co.repo.Root().Dir())
+	case git == nil || co.flags.allowDirty || co.flags.dryRun:
+		return nil
+	}
+	state, err := git.State(ctx)
+	if err != nil {
+		return repoError(err)
+	}
+	branch, err := git.Branch(ctx)
+	if err != nil {
+		return repoError(err)
+	}
+	refuse := func(format string, args ...any) error {
+		return &api.Error{Code: api.CodePrecondition, Message: fmt.Sprintf(format, args...), Want: "or give --allow-dirty"}
+	}
+	switch {
+	case state.IndexLock != "":
+		return refuse("another git works here, or died: %s exists; wait for it or remove that file", state.IndexLock)
+	case state.Operation != "":
+		return refuse("a %s is in progress here: finish or abort it", state.Operation)
+	case branch == "":
+		return refuse("no branch is checked out here (detached HEAD): check one out")
+	}
+	paths, err := co.gitPaths(co.files(envs))
+	if err != nil {
+		return repoError(err)
+	}
+	dirty, err := git.Dirty(ctx, paths...)
+	if err != nil || len(dirty) == 0 {
+		return repoError(err)
+	}
+	var names []string
+	for _, d := range dirty {
+		names = append(names, d.Path)
+	}
+	return refuse("uncommitted changes in %s: commit them first", strings.Join(names, ", "))
+}
+
+func (co *checkout) gitPaths(files []string) ([]string, error) {
+	var out []string
+	for _, f := range files {
+		p, err := co.repo.GitPath(f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// head is the commit that the change builds on, "" if there is none.
+func (co *checkout) head(ctx context.Context) (string, error) {
+	if co.repo.Git() == nil {
+		return "", nil
+	}
+	commit, err := co.repo.Git().Head(ctx)
+	return commit, repoError(err)
+}
+
+// repoError gives an error of the checkout the code that decides the exit code.
+func repoError(err error) error {
+	var known *api.Error
+	var syntax *lockfile.SyntaxError
+	var intent *repoconfig.SyntaxError
+	var at *site.Error
+	switch {
+	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, deploy.ErrNoRepo):
+		return usage("%v", err)
+	case errors.As(err, &syntax), errors.As(err, &intent), errors.As(err, &at), errors.Is(err, fileset.ErrUnsafe), errors.Is(err, fileset.ErrTooLarge):
+		return &api.Error{Code: api.CodeInvalid, Message: err.Error()}
+	case errors.Is(err, fileset.ErrBusy), errors.Is(err, fileset.ErrChanged), errors.Is(err, fileset.ErrPending):
+		return &api.Error{Code: api.CodeStale, Message: err.Error()}
+	case errors.Is(err, fileset.ErrIO), errors.Is(err, fileset.ErrUnknown), errors.Is(err, fileset.ErrJournal),
+		errors.Is(err, gitrepo.ErrNoGit), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return localIO("%v", err)
+	}
+	return &api.Error{Code: api.CodeInvalid, Message: err.Error()}
+}
