@@ -1,0 +1,201 @@
+package deploy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// The kinds of difference.
+const (
+	DriftLock     = "lock"      // chartd.lock and .chartctl.yaml name other environments
+	DriftPair     = "pair"      // chart and image as the files say them are not the locked pair
+	DriftSite     = "site"      // one place differs, or cannot be read
+	DriftHelmLock = "helm-lock" // Chart.lock or requirements.lock
+	DriftPacked   = "packed"    // a package in charts/
+	DriftPin      = "pin"       // what the server has pinned
+	DriftTag      = "tag"       // what a registry has behind a tag today
+	DriftDeployed = "deployed"  // what runs
+)
+
+// VerifyOptions says what to compare the checkout with, besides itself. What
+// is nil is not looked at.
+type VerifyOptions struct {
+	Envs []ref.Env // none: all of the repo
+	// AnyStage: branches are stages, and the checkout is of none that is
+	// known; Envs name any, and findings name the hubs alone.
+	AnyStage bool
+	// Environments is what the server has pinned.
+	Environments map[ref.Env]api.Environment
+	// Charts is what the server knows of chart versions, by NAME@VERSION:
+	// their order and the digest of their content.
+	Charts map[string]api.Chart
+	// Tags is what the registries have behind REPOSITORY:TAG today.
+	Tags map[string]ref.Digest
+	// Deployed is what runs.
+	Deployed map[ref.Env]HelmRelease
+	// Pending lets the lock be ahead of the pin.
+	Pending bool
+}
+
+// Place is a line of a file of the repo; Line is 0 for the file as a whole.
+type Place struct {
+	File string `json:"file"`
+	Line int    `json:"line,omitempty"`
+}
+
+func (p Place) String() string {
+	if p.Line > 0 {
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return p.File
+}
+
+// Finding is one difference. Its text is one line.
+type Finding struct {
+	Kind string   `json:"kind"`
+	Envs []string `json:"environments"` // those that it concerns, sorted
+	Place
+	Found   string  `json:"found"`
+	Want    string  `json:"want"`
+	Message string  `json:"message"` // the difference as a sentence
+	Mend    string  `json:"mend"`
+	Also    []Place `json:"also,omitempty"` // other places that the sentence names
+}
+
+// String is the line: place, found, expected, how to mend, whom it concerns.
+func (f Finding) String() string {
+	return fmt.Sprintf("%s: %s. Mend: %s (%s)", f.Place, f.Message, f.Mend, envList(f.Envs))
+}
+
+// envList names a few environments and counts the others.
+func envList(envs []string) string {
+	const most = 3
+	if len(envs) <= most+1 {
+		return strings.Join(envs, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(envs[:most], ", "), len(envs)-most)
+}
+
+// subject is an environment with what it is compared by.
+type subject struct {
+	env   string // as findings name it
+	full  ref.Env
+	entry lockfile.Entry
+	chart string
+	sites []site.Site // that the lock entry says something about
+	dirs  []string    // of charts whose charts/ may hold the package
+	group int         // environments that move together
+}
+
+// verification is one run; each file is read and parsed once in it.
+type verification struct {
+	o      VerifyOptions
+	files  *site.Files
+	list   func(dir string) ([]string, error) // names in a directory of the repo
+	lock   []byte
+	source string // the server of .chartctl.yaml
+	review bool   // flow: review
+	notes  []string
+	out    []Finding
+	groups map[string]int
+}
+
+// add keeps a finding of one environment; {env} in its texts is the name of
+// the first environment it will be told of, {group} the flag that a bump of
+// several needs.
+func (v *verification) add(s subject, f Finding) {
+	f.Envs = []string{s.env}
+	v.groups[s.env] = s.group
+	for i, have := range v.out {
+		if have.Kind == f.Kind && have.Place == f.Place && have.Message == f.Message && have.Mend == f.Mend {
+			if !slices.Contains(have.Envs, s.env) {
+				v.out[i].Envs = append(have.Envs, s.env)
+			}
+			return
+		}
+	}
+	v.out = append(v.out, f)
+}
+
+func (v *verification) note(format string, a ...any) {
+	if text := fmt.Sprintf(format, a...); !slices.Contains(v.notes, text) {
+		v.notes = append(v.notes, text)
+	}
+}
+
+// findings fills the names in and sorts by place.
+func (v *verification) findings() []Finding {
+	for i := range v.out {
+		f := &v.out[i]
+		slices.Sort(f.Envs)
+		group := ""
+		if len(f.Envs) > 1 || v.groups[f.Envs[0]] > 1 {
+			group = " --group"
+		}
+		fill := strings.NewReplacer("{env}", f.Envs[0], "{group}", group)
+		f.Message, f.Mend = fill.Replace(f.Message), fill.Replace(f.Mend)
+	}
+	slices.SortStableFunc(v.out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Kind, b.Kind))
+	})
+	return v.out
+}
+
+// lockPlace is the line of a field of an entry.
+func (v *verification) lockPlace(key, field string) Place {
+	prefix := key + " " + field + ":"
+	n := 0
+	for line := range strings.Lines(string(v.lock)) {
+		n++
+		if strings.HasPrefix(line, prefix) {
+			return Place{lockfile.Name, n}
+		}
+	}
+	return Place{File: lockfile.Name}
+}
+
+// one checks everything about one environment.
+func (v *verification) one(s subject) {
+	if s.entry.Pinned() {
+		v.sites(s)
+		v.packed(s)
+	}
+	v.prepared(s)
+	v.sourceOf(s)
+	v.pin(s)
+	v.tags(s)
+	v.deployed(s)
+}
+
+// prepared tells of a chart whose image is not built yet.
+func (v *verification) prepared(s subject) {
+	if p := s.entry.Prepare; p != nil {
+		text := fmt.Sprintf("prepared, image pending: %s %s waits for its image", p.Name, p.Version)
+		mend := fmt.Sprintf("build the image, then chartctl bump {env}{group} --version %s --image ROLE=REPOSITORY:TAG", p.Version)
+		if v.o.Pending {
+			v.note("%s: %s; %s", s.env, text, strings.NewReplacer("{env}", s.env, "{group}", "").Replace(mend))
+			return
+		}
+		v.add(s, Finding{Kind: DriftLock, Place: v.lockPlace(s.entry.Key, "prepare"), Found: p.Version, Want: s.entry.Chart.Version,
+			Message: text, Mend: mend})
+	}
+}
+
+func (v *verification) sourceOf(s subject) {
+	if s.entry.Source != v.source {
+		v.add(s, Finding{Kind: DriftLock, Place: v.lockPlace(s.entry.Key, "source"), Found: s.entry.Source, Want: v.source,
+			Message: fmt.Sprintf("the source is %s, the server of .chartctl.yaml is %s", s.entry.Source, v.source),
+			Mend:    "chartctl bump {env}{group} --binding " + s.entry.Binding.String()})
+	}
+}
+
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

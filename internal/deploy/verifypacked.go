@@ -1,0 +1,140 @@
+package deploy
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// packed compares the packages in charts/ with the locked chart: Helm's own
+// lock files hold no digest of them.
+func (v *verification) packed(s subject) {
+	for _, dir := range s.dirs {
+		charts := path.Join(dir, "charts")
+		names, err := v.list(charts)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			v.add(s, Finding{Kind: DriftPacked, Place: Place{File: charts}, Found: "unreadable", Want: s.entry.Chart.Name,
+				Message: fmt.Sprintf("cannot be listed: %v", err), Mend: "correct the directory"})
+			continue
+		}
+		var packages []string
+		for _, name := range names {
+			rest, ok := strings.CutPrefix(name, s.entry.Chart.Name)
+			switch {
+			case !ok:
+			case rest == "":
+				v.unpacked(s, dir, path.Join(charts, name))
+			case rest[0] == '-' && startsVersion(rest[1:]) && strings.HasSuffix(rest, ".tgz"):
+				packages = append(packages, path.Join(charts, name))
+			}
+		}
+		if len(packages) > 1 {
+			v.add(s, Finding{Kind: DriftPacked, Place: Place{File: charts}, Found: fmt.Sprint(len(packages)), Want: "1",
+				Message: fmt.Sprintf("%d packages of %s lie here (%s), and Helm loads them all", len(packages), s.entry.Chart.Name, strings.Join(packages, ", ")),
+				Mend:    redo(dir)})
+		}
+		for _, name := range packages {
+			v.pack(s, dir, name)
+		}
+	}
+}
+
+// redo is the command that fetches the dependencies anew.
+func redo(dir string) string { return "helm dependency update " + cleanDir(dir) }
+
+func cleanDir(dir string) string {
+	if dir == "" {
+		return "."
+	}
+	return dir
+}
+
+// pack compares one package by its digest, then by its content: Helm may have
+// saved it again.
+func (v *verification) pack(s subject, dir, name string) {
+	want := s.entry.Chart
+	f := Finding{Kind: DriftPacked, Place: Place{File: name}, Want: want.Name + " " + want.Version, Mend: redo(dir)}
+	data, err := v.files.Bytes(name)
+	if err != nil {
+		f.Found, f.Message = "unreadable", fmt.Sprintf("the package cannot be read: %v", err)
+		v.add(s, f)
+		return
+	}
+	digest := ref.DigestOf(data)
+	if digest == want.Digest || digest == v.sealedDigest(s) {
+		return
+	}
+	p, err := archive.Read(data, archive.Options{Lenient: true})
+	if err != nil {
+		f.Found, f.Message = digest.String(), fmt.Sprintf("the package is not a chart: %v", err)
+		v.add(s, f)
+		return
+	}
+	f.Found = p.Chart.Name() + " " + p.Chart.Version()
+	known, online := v.o.Charts[want.Name+"@"+want.Version]
+	switch {
+	case f.Found != f.Want:
+		way := v.chartCourse(want.Name, want.Version, p.Chart.Version())
+		f.Message = fmt.Sprintf("the packed chart is %s, locked is %s: the package %s alone", f.Found, f.Want, way)
+	case online && p.Content == known.Content:
+		return
+	case !online && carries(p, s):
+		v.note("%s is %s sealed with the locked images; that nothing else differs is checked without --offline", name, f.Want)
+		return
+	default:
+		f.Found, f.Want = digest.String(), want.Digest.String()
+		f.Message = fmt.Sprintf("the packed chart calls itself %s %s, but its digest is sha256:%s…, locked is sha256:%s…", want.Name, want.Version, digest.Hex()[:12], want.Digest.Hex()[:12])
+		if online {
+			f.Message += ", and its content is not what was published"
+		} else {
+			f.Message += "; whether only the packing differs is told without --offline"
+		}
+	}
+	v.add(s, f)
+}
+
+// sealedDigest is that of the sealed package of the locked binding, if the
+// server was asked.
+func (v *verification) sealedDigest(s subject) ref.Digest {
+	if b := v.o.Environments[s.full].Binding; b != nil && b.ID == s.entry.Binding {
+		return b.Sealed
+	}
+	return ref.Digest{}
+}
+
+// carries reports whether a package names all locked images by their digests,
+// as a sealed one does.
+func carries(p *archive.Package, s subject) bool {
+	for _, i := range s.entry.Images {
+		if !slices.ContainsFunc(p.Images, func(have archive.Image) bool {
+			return have.Role == i.Role && have.Repository == i.Repository.String() && have.Digest == i.Digest.String()
+		}) {
+			return false
+		}
+	}
+	return len(s.entry.Images) > 0
+}
+
+// unpacked compares the version of a chart that lies in charts/ as files.
+func (v *verification) unpacked(s subject, dir, name string) {
+	want := s.entry.Chart
+	file := path.Join(name, "Chart.yaml")
+	version, line, err := v.chartVersion(file)
+	switch {
+	case err != nil:
+		v.add(s, Finding{Kind: DriftPacked, Place: Place{File: file}, Found: "unreadable", Want: want.Name + " " + want.Version,
+			Message: fmt.Sprintf("the unpacked chart cannot be checked: %v", err), Mend: redo(dir)})
+	case version != want.Version:
+		v.add(s, Finding{Kind: DriftPacked, Place: Place{file, line}, Found: version, Want: want.Version,
+			Message: fmt.Sprintf("the unpacked chart is %s %s, locked is %s", want.Name, version, want.Version), Mend: redo(dir)})
+	default:
+		v.note("%s is an unpacked chart: its version was checked, its files were not", name)
+	}
+}

@@ -1,0 +1,297 @@
+package deploy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// half is one site that says the chart's version or an image.
+type half struct {
+	site  site.Site
+	value site.Value
+	place Place
+	weak  bool // the digest alone is missing
+	off   bool // it differs from the lock in the half itself
+}
+
+// halves is what the sites of an environment say.
+type halves struct {
+	charts []half
+	images map[ref.Role][]half
+	froms  []half
+}
+
+// sites compares the sites with the lock. What belongs to one move is told in
+// one finding, however many files it was spread over.
+func (v *verification) sites(s subject) {
+	h := halves{images: map[ref.Role][]half{}}
+	want := WantOf(s.entry)
+	for _, place := range s.sites {
+		if place.Kind == site.From && s.entry.Prepare != nil {
+			continue // ahead of the lock on purpose
+		}
+		v.site(s, place, want, &h)
+	}
+	v.pair(s, h)
+}
+
+// site compares one site and sorts it into h. What does not read as a half of
+// the pair is told by itself.
+func (v *verification) site(s subject, at site.Site, want site.Want, h *halves) {
+	found, err := v.files.Check(at, want)
+	var value site.Value
+	if err == nil && at.Kind != site.Marker && at.Kind != site.HelmLock {
+		value, err = v.files.Value(at)
+	}
+	if err != nil {
+		v.unreadable(s, at, err)
+		return
+	}
+	one := half{site: at, value: value, place: Place{at.File, value.Line}}
+	switch at.Kind {
+	case site.Dependency:
+		one.off = value.Version != s.entry.Chart.Version && slices.ContainsFunc(found, func(f site.Finding) bool { return f.Site.Kind == site.Dependency })
+		h.charts = append(h.charts, one)
+	case site.Image, site.ImageRef:
+		one.weak, one.off = judge(found)
+		h.images[at.Role] = append(h.images[at.Role], one)
+	case site.From:
+		one.weak, one.off = judge(found)
+		h.froms = append(h.froms, one)
+	}
+	for _, f := range found {
+		if !one.off || f.Site.Kind == site.HelmLock {
+			v.single(s, f)
+		} // else told as a move of the pair
+	}
+}
+
+func judge(found []site.Finding) (weak, off bool) {
+	for _, f := range found {
+		weak, off = weak || f.Weak, off || !f.Weak
+	}
+	return weak, off
+}
+
+// single tells of a difference that is not a move of a half.
+func (v *verification) single(s subject, f site.Finding) {
+	kind, mend := DriftSite, restore(s)
+	message := fmt.Sprintf("%s is %s, locked is %s", f.What, f.Found, f.Want)
+	switch {
+	case f.Site.Kind == site.HelmLock:
+		kind = DriftHelmLock
+		mend += ", or helm dependency update " + dirName(f.File)
+	case f.Weak:
+		message += ": the tag alone does not say which image runs"
+	}
+	v.add(s, Finding{Kind: kind, Place: Place{f.File, f.Line}, Found: f.Found, Want: f.Want, Message: message, Mend: mend})
+}
+
+func (v *verification) unreadable(s subject, at site.Site, err error) {
+	f := Finding{Kind: DriftSite, Place: Place{File: at.File}, Found: "unreadable", Want: at.String(), Message: err.Error(),
+		Mend: "correct the file, or the site in .chartctl.yaml"}
+	var e *site.Error
+	if errors.As(err, &e) {
+		f.Place, f.Message = Place{e.File, e.Line}, e.Text
+		if errors.Is(err, site.ErrMissing) {
+			f.Found = "missing"
+		}
+	}
+	f.Message = fmt.Sprintf("the site (%s) cannot be checked: %s", at, f.Message)
+	v.add(s, f)
+}
+
+// restore is the command that writes the locked pair into the files again.
+func restore(s subject) string {
+	return "chartctl bump {env}{group} --binding " + s.entry.Binding.String()
+}
+
+// pair tells which halves moved, and which did not.
+func (v *verification) pair(s subject, h halves) {
+	roles := []ref.Role{}
+	for _, i := range s.entry.Images {
+		if slices.ContainsFunc(h.images[i.Role], func(x half) bool { return x.off }) {
+			roles = append(roles, i.Role)
+		}
+	}
+	charts := off(h.charts)
+	froms := off(h.froms)
+	switch {
+	case len(charts) > 0:
+		v.chartMoved(s, h, charts, froms, roles)
+	case len(roles) > 0:
+		v.imageMoved(s, h, froms, roles)
+	case len(froms) > 0:
+		v.fromMoved(s, froms)
+	}
+}
+
+func off(all []half) []half {
+	return slices.DeleteFunc(slices.Clone(all), func(x half) bool { return !x.off })
+}
+
+// chartMoved tells of a chart that is not the locked one, and what the image
+// did meanwhile.
+func (v *verification) chartMoved(s subject, h halves, charts, froms []half, roles []ref.Role) {
+	c, name, locked := charts[0], s.entry.Chart.Name, s.entry.Chart.Version
+	found := c.value.Version
+	way := v.chartCourse(name, locked, found)
+	f := Finding{Kind: DriftPair, Place: c.place, Found: found, Want: locked}
+	who := "the chart"
+	for _, x := range slices.Concat(charts[1:], froms) {
+		f.Also = append(f.Also, x.place)
+	}
+	if len(froms) > 0 {
+		who = fmt.Sprintf("the chart and FROM in %s", froms[0].place)
+	}
+	var what string
+	switch {
+	case len(roles) > 0:
+		i := first(h.images[roles[0]])
+		f.Also = append(f.Also, i.place)
+		was, _ := lockedImage(s, roles[0])
+		went := tagCourse(was.Tag, i.value.Tag)
+		what = fmt.Sprintf("%s %s while the %s image in %s %s, from %s to %s", who, way, roles[0], i.place, went, short(was.Tag), short(i.value.Tag))
+		if way != went && way != unknownCourse && went != unknownCourse {
+			what += ": the halves went opposite ways and do not belong together"
+		} else {
+			what += ": nobody has checked that they belong together"
+		}
+	case len(s.entry.Images) > 0:
+		role := s.entry.Images[0].Role
+		what = fmt.Sprintf("%s %s alone; %s, the one built for %s", who, way, v.still(s, h, role), locked)
+	default:
+		what = who + " " + way.String()
+	}
+	f.Message = fmt.Sprintf("%s is %s, locked is %s: %s", name, found, locked, what)
+	f.Mend = fmt.Sprintf("to stay at %s: %s; to move both: chartctl bump {env}{group} --version %s%s", locked, restore(s), found, v.imageFlag(s, h, roles))
+	f.Also = slices.Compact(f.Also)
+	v.add(s, f)
+}
+
+// still says that an image is the locked one, and where.
+func (v *verification) still(s subject, h halves, role ref.Role) string {
+	was, _ := lockedImage(s, role)
+	if all := h.images[role]; len(all) > 0 {
+		return fmt.Sprintf("the %s image in %s is still %s", role, all[0].place, short(was.Tag))
+	}
+	return fmt.Sprintf("the %s image is still %s", role, short(was.Tag))
+}
+
+// imageFlag is what a bump needs besides the version: a custom image has to be
+// named, the chart's own one is found.
+func (v *verification) imageFlag(s subject, h halves, roles []ref.Role) string {
+	if len(s.entry.Bases) == 0 {
+		return ""
+	}
+	role := s.entry.Bases[0].Role
+	if slices.Contains(roles, role) {
+		x := first(h.images[role]).value
+		return fmt.Sprintf(" --image %s=%s:%s", role, x.Repository, x.Tag)
+	}
+	was, _ := lockedImage(s, role)
+	return fmt.Sprintf(" --image %s=%s:TAG, with an image built for it", role, was.Repository)
+}
+
+// imageMoved tells of an image that is not the locked one under a chart that
+// is.
+func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref.Role) {
+	for _, role := range roles {
+		x := first(h.images[role])
+		was, _ := lockedImage(s, role)
+		f := Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: was.String()}
+		what := fmt.Sprintf("the image %s alone", tagCourse(was.Tag, x.value.Tag))
+		switch {
+		case x.value.Tag == was.Tag && !x.value.Digest.IsZero():
+			what = "another digest under the same tag"
+		case len(froms) > 0:
+			what = fmt.Sprintf("the image and FROM in %s moved", froms[0].place)
+			f.Also = append(f.Also, froms[0].place)
+		}
+		at := ""
+		if len(h.charts) > 0 {
+			at = " in " + h.charts[0].place.String()
+			f.Also = append(f.Also, h.charts[0].place)
+		}
+		f.Message = fmt.Sprintf("the %s image is %s, locked is %s: %s; %s%s is still %s", role, shortRef(x.value, was), shortNamed(was), what,
+			s.entry.Chart.Name, at, s.entry.Chart.Version)
+		f.Mend = fmt.Sprintf("to keep the locked image: %s; to take the new one: chartctl bump {env}{group} --version %s --image %s=%s:%s",
+			restore(s), s.entry.Chart.Version, role, x.value.Repository, x.value.Tag)
+		v.add(s, f)
+	}
+}
+
+// fromMoved tells of a Dockerfile that builds on another base than the pair's.
+func (v *verification) fromMoved(s subject, froms []half) {
+	for _, x := range froms {
+		base := baseOf(s, x.site.Role)
+		v.add(s, Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: base.String(),
+			Message: fmt.Sprintf("FROM is %s, the base of the locked pair is %s: the next %s image would not be built for %s %s",
+				x.value.Text, shortNamed(base), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),
+			Mend: fmt.Sprintf("%s; if it is to move: chartctl bump {env}{group} --prepare --version VERSION", restore(s))})
+	}
+}
+
+func first(all []half) half {
+	for _, x := range all {
+		if x.off {
+			return x
+		}
+	}
+	return all[0]
+}
+
+func lockedImage(s subject, role ref.Role) (site.Named, bool) {
+	n, ok := named(s.entry.Images)[role]
+	return n, ok
+}
+
+func baseOf(s subject, role ref.Role) site.Named {
+	if n, ok := named(s.entry.Bases)[role]; ok {
+		return n
+	}
+	n, _ := lockedImage(s, role)
+	return n
+}
+
+// short takes a digest behind a tag off.
+func short(tag string) string {
+	tag, _, _ = strings.Cut(tag, "@")
+	if tag == "" {
+		return "no tag"
+	}
+	return tag
+}
+
+// shortRef and shortNamed name images as far as a person needs to tell them
+// apart: by tag, by repository where that differs, by digest where the tag is
+// the same.
+func shortRef(v site.Value, was site.Named) string {
+	text := short(v.Tag)
+	if r, err := ref.ParseRepository(v.Repository); err == nil && r != was.Repository || err != nil {
+		text = v.Repository + ":" + text
+	}
+	if v.Tag == was.Tag && !v.Digest.IsZero() {
+		text += "@sha256:" + v.Digest.Hex()[:12] + "…"
+	}
+	return text
+}
+
+func shortNamed(n site.Named) string {
+	if n.Digest.IsZero() {
+		return short(n.Tag)
+	}
+	return short(n.Tag) + "@sha256:" + n.Digest.Hex()[:12] + "…"
+}
+
+func dirName(file string) string {
+	if i := strings.LastIndexByte(file, '/'); i > 0 {
+		return file[:i]
+	}
+	return "."
+}
