@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -48,6 +49,12 @@ func (r *Repo) Commit(ctx context.Context, message string, paths []string) (stri
 	if err := r.checkAttributes(ctx, paths); err != nil {
 		return "", err
 	}
+	// Writing an index, git compares files that are as new as the index itself,
+	// and would run a filter for it.
+	off, err := r.filtersOff(ctx)
+	if err != nil {
+		return "", fmt.Errorf("commit: %w", err)
+	}
 	var info bytes.Buffer
 	for _, p := range paths {
 		o, err := r.store(ctx, head, p)
@@ -56,12 +63,13 @@ func (r *Repo) Commit(ctx context.Context, message string, paths []string) (stri
 		}
 		fmt.Fprintf(&info, "%s %s\t%s\x00", o.mode, o.blob, o.path)
 	}
-	tree, err := r.tree(ctx, head, info.Bytes())
+	update := call{args: append(off, "update-index", "-z", "--index-info"), env: []string{emptyVar + "="}, stdin: info.Bytes(), write: true}
+	tree, err := r.tree(ctx, head, update)
 	if err != nil {
 		return "", fmt.Errorf("commit: %w", err)
 	}
 	// The index before the ref: a kill between them leaves the files staged.
-	if _, err := r.run(ctx, call{args: []string{"update-index", "-z", "--index-info"}, stdin: info.Bytes(), write: true}); err != nil {
+	if _, err := r.run(ctx, update); err != nil {
 		return "", fmt.Errorf("commit: %w", err)
 	}
 	return r.advance(ctx, head, tree, message)
@@ -164,9 +172,9 @@ func (r *Repo) storedForm(ctx context.Context, head, path string, data []byte) (
 	return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), err
 }
 
-// tree makes the tree of head with the paths of info changed, in an index of
-// its own, so that nothing else that is staged gets in.
-func (r *Repo) tree(ctx context.Context, head string, info []byte) (string, error) {
+// tree makes the tree of head with an update, in an index of its own, so that
+// nothing else that is staged gets in.
+func (r *Repo) tree(ctx context.Context, head string, update call) (string, error) {
 	dir, err := os.MkdirTemp(r.place.Dir, "chartctl-commit-")
 	if err != nil {
 		return "", err
@@ -178,7 +186,8 @@ func (r *Repo) tree(ctx context.Context, head string, info []byte) (string, erro
 			return "", err
 		}
 	}
-	if _, err := r.run(ctx, call{args: []string{"update-index", "-z", "--index-info"}, stdin: info, env: env, write: true}); err != nil {
+	update.env = append(slices.Clone(update.env), env...)
+	if _, err := r.run(ctx, update); err != nil {
 		return "", err
 	}
 	out, err := r.run(ctx, call{args: []string{"write-tree", "--missing-ok"}, env: env, write: true})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -69,12 +70,8 @@ func (r *Repo) run(ctx context.Context, c call) ([]byte, error) {
 }
 
 func verbOf(args []string) string {
-	for _, a := range args {
-		if !strings.HasPrefix(a, "-") {
-			return a
-		}
-	}
-	return ""
+	i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+	return args[i]
 }
 
 // cleanEnv drops what would point git at another repository or make it run or
