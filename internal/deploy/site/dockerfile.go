@@ -61,12 +61,12 @@ func parseDockerfile(doc []byte) []instruction {
 	}
 	var out []instruction
 	for i := 0; i < len(lines); {
-		text := strings.TrimLeft(lines[i].text, " \t")
-		if text == "" || text[0] == '#' {
+		if text := strings.TrimLeft(lines[i].text, " \t"); text == "" || text[0] == '#' {
 			i++
 			continue
 		}
 		first := i
+		var text strings.Builder
 		joined := word{}
 		for i < len(lines) {
 			l := lines[i]
@@ -79,14 +79,15 @@ func parseDockerfile(doc []byte) []instruction {
 			if more {
 				body = body[:len(body)-1]
 			}
+			text.WriteString(body)
 			for j := range len(body) {
-				joined.text += body[j : j+1]
 				joined.at = append(joined.at, l.start+j)
 			}
 			if !more {
 				break
 			}
 		}
+		joined.text = text.String()
 		in := instruction{line: first + 1, words: joined.fields()}
 		if len(in.words) == 0 {
 			continue

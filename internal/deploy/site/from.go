@@ -6,7 +6,7 @@ import (
 	"chartd.dev/chartd/internal/ref"
 )
 
-// From is what one FROM of a Dockerfile builds on.
+// fromImage is what one FROM of a Dockerfile builds on.
 type fromImage struct {
 	line      int
 	reference word // variables replaced by their defaults
@@ -19,6 +19,9 @@ type args struct {
 	line  map[string]int
 	twice map[string]int
 }
+
+// maxWord bounds what variables are replaced to: each may hold others.
+const maxWord = 1024
 
 // fromImages lists the images that the stages of a Dockerfile build on.
 func fromImages(doc []byte) []fromImage {
@@ -75,6 +78,9 @@ func (a args) declare(in instruction) {
 func (a args) replace(w word, depth int) (word, string) {
 	var out word
 	for i := 0; i < len(w.text); {
+		if len(w.text) > maxWord || len(out.text) > maxWord {
+			return word{}, "names an image longer than any can be"
+		}
 		if w.text[i] != '$' {
 			out.text += w.text[i : i+1]
 			out.at = append(out.at, w.at[i])
