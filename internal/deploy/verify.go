@@ -104,32 +104,62 @@ type verification struct {
 	lock   []byte
 	source string // the server of .chartctl.yaml
 	review bool   // flow: review
-	notes  []string
+	notes  []remark
 	out    []Finding
 	groups map[string]int
 }
 
 // add keeps a finding of one environment; {env} in its texts is the name of
 // the first environment it will be told of, {group} the flag that a bump of
-// several needs.
+// several needs. The same of another environment is one finding, and so is the
+// same in several entries of the lock file.
 func (v *verification) add(s subject, f Finding) {
 	f.Envs = []string{s.env}
 	v.groups[s.env] = s.group
-	for i, have := range v.out {
-		if have.Kind == f.Kind && have.Place == f.Place && have.Message == f.Message && have.Mend == f.Mend {
-			if !slices.Contains(have.Envs, s.env) {
-				v.out[i].Envs = append(have.Envs, s.env)
-			}
-			return
+	for i := range v.out {
+		have := &v.out[i]
+		if have.Kind != f.Kind || have.File != f.File || have.Message != f.Message || have.Mend != f.Mend || have.Line != f.Line && f.File != lockfile.Name {
+			continue
 		}
+		if !slices.Contains(have.Envs, s.env) {
+			have.Envs = append(have.Envs, s.env)
+		}
+		if have.Line != f.Line {
+			have.Also = append(have.Also, f.Place)
+		}
+		return
 	}
 	v.out = append(v.out, f)
 }
 
-func (v *verification) note(format string, a ...any) {
-	if text := fmt.Sprintf(format, a...); !slices.Contains(v.notes, text) {
-		v.notes = append(v.notes, text)
+// remark is a note of some environments.
+type remark struct {
+	text string
+	envs []string
+}
+
+// note keeps what could not be compared, or is good to know.
+func (v *verification) note(s subject, format string, a ...any) {
+	text := fmt.Sprintf(format, a...)
+	for i, have := range v.notes {
+		if have.text == text {
+			v.notes[i].envs = append(have.envs, s.env)
+			return
+		}
 	}
+	v.notes = append(v.notes, remark{text, []string{s.env}})
+}
+
+// fill puts names into a text about environments.
+func (v *verification) fill(text string, envs []string) string {
+	group, env := "", envs[0]
+	if len(envs) > 1 || v.groups[env] > 1 {
+		group = " --group"
+	}
+	if v.o.AnyStage {
+		env += "/STAGE"
+	}
+	return strings.NewReplacer("{env}", env, "{group}", group).Replace(text)
 }
 
 // findings fills the names in and sorts by place.
@@ -137,17 +167,22 @@ func (v *verification) findings() []Finding {
 	for i := range v.out {
 		f := &v.out[i]
 		slices.Sort(f.Envs)
-		group := ""
-		if len(f.Envs) > 1 || v.groups[f.Envs[0]] > 1 {
-			group = " --group"
-		}
-		fill := strings.NewReplacer("{env}", f.Envs[0], "{group}", group)
-		f.Message, f.Mend = fill.Replace(f.Message), fill.Replace(f.Mend)
+		f.Message, f.Mend = v.fill(f.Message, f.Envs), v.fill(f.Mend, f.Envs)
 	}
 	slices.SortStableFunc(v.out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Kind, b.Kind))
 	})
 	return v.out
+}
+
+func (v *verification) remarks() []string {
+	var out []string
+	for _, n := range v.notes {
+		slices.Sort(n.envs)
+		n.envs = slices.Compact(n.envs)
+		out = append(out, fmt.Sprintf("%s (%s)", v.fill(n.text, n.envs), envList(n.envs)))
+	}
+	return out
 }
 
 // lockPlace is the line of a field of an entry.
@@ -182,7 +217,7 @@ func (v *verification) prepared(s subject) {
 		text := fmt.Sprintf("prepared, image pending: %s %s waits for its image", p.Name, p.Version)
 		mend := fmt.Sprintf("build the image, then chartctl bump {env}{group} --version %s --image ROLE=REPOSITORY:TAG", p.Version)
 		if v.o.Pending {
-			v.note("%s: %s; %s", s.env, text, strings.NewReplacer("{env}", s.env, "{group}", "").Replace(mend))
+			v.note(s, "%s; %s", text, mend)
 			return
 		}
 		v.add(s, Finding{Kind: DriftLock, Place: v.lockPlace(s.entry.Key, "prepare"), Found: p.Version, Want: s.entry.Chart.Version,

@@ -86,7 +86,7 @@ func (v *verification) pack(s subject, dir, name string) {
 	case online && p.Content == known.Content:
 		return
 	case !online && carries(p, s):
-		v.note("%s is %s sealed with the locked images; that nothing else differs is checked without --offline", name, f.Want)
+		v.note(s, "%s is %s sealed with the locked images; that nothing else differs is checked without --offline", name, f.Want)
 		return
 	default:
 		f.Found, f.Want = digest.String(), want.Digest.String()
@@ -135,6 +135,6 @@ func (v *verification) unpacked(s subject, dir, name string) {
 		v.add(s, Finding{Kind: DriftPacked, Place: Place{file, line}, Found: version, Want: want.Version,
 			Message: fmt.Sprintf("the unpacked chart is %s %s, locked is %s", want.Name, version, want.Version), Mend: redo(dir)})
 	default:
-		v.note("%s is an unpacked chart: its version was checked, its files were not", name)
+		v.note(s, "%s is an unpacked chart: its version was checked, its files were not", name)
 	}
 }

@@ -156,11 +156,12 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 		f.Also = append(f.Also, i.place)
 		was, _ := lockedImage(s, roles[0])
 		went := tagCourse(was.Tag, i.value.Tag)
-		what = fmt.Sprintf("%s %s while the %s image in %s %s, from %s to %s", who, way, roles[0], i.place, went, short(was.Tag), short(i.value.Tag))
-		if way != went && way != unknownCourse && went != unknownCourse {
-			what += ": the halves went opposite ways and do not belong together"
+		image := fmt.Sprintf("the %s image in %s", roles[0], i.place)
+		to := fmt.Sprintf("from %s to %s", short(was.Tag), short(i.value.Tag))
+		if opposite(way, went) {
+			what = fmt.Sprintf("%s %s while %s %s, %s: the halves went opposite ways and do not belong together", who, way, image, went, to)
 		} else {
-			what += ": nobody has checked that they belong together"
+			what = fmt.Sprintf("%s and %s moved without the lock, the image %s: nobody has checked that they belong together", who, image, to)
 		}
 	case len(s.entry.Images) > 0:
 		role := s.entry.Images[0].Role
@@ -173,6 +174,8 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 	f.Also = slices.Compact(f.Also)
 	v.add(s, f)
 }
+
+func opposite(a, b course) bool { return a == back && b == forward || a == forward && b == back }
 
 // still says that an image is the locked one, and where.
 func (v *verification) still(s subject, h halves, role ref.Role) string {
@@ -205,9 +208,12 @@ func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref
 		x := first(h.images[role])
 		was, _ := lockedImage(s, role)
 		f := Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: was.String()}
+		found, locked, same := tellApart(x.value, was)
 		what := fmt.Sprintf("the image %s alone", tagCourse(was.Tag, x.value.Tag))
 		switch {
-		case x.value.Tag == was.Tag && !x.value.Digest.IsZero():
+		case !same:
+			what = "it comes from another repository"
+		case x.value.Tag == was.Tag:
 			what = "another digest under the same tag"
 		case len(froms) > 0:
 			what = fmt.Sprintf("the image and FROM in %s moved", froms[0].place)
@@ -218,7 +224,7 @@ func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref
 			at = " in " + h.charts[0].place.String()
 			f.Also = append(f.Also, h.charts[0].place)
 		}
-		f.Message = fmt.Sprintf("the %s image is %s, locked is %s: %s; %s%s is still %s", role, shortRef(x.value, was), shortNamed(was), what,
+		f.Message = fmt.Sprintf("the %s image is %s, locked is %s: %s; %s%s is still %s", role, found, locked, what,
 			s.entry.Chart.Name, at, s.entry.Chart.Version)
 		f.Mend = fmt.Sprintf("to keep the locked image: %s; to take the new one: chartctl bump {env}{group} --version %s --image %s=%s:%s",
 			restore(s), s.entry.Chart.Version, role, x.value.Repository, x.value.Tag)
@@ -232,7 +238,7 @@ func (v *verification) fromMoved(s subject, froms []half) {
 		base := baseOf(s, x.site.Role)
 		v.add(s, Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: base.String(),
 			Message: fmt.Sprintf("FROM is %s, the base of the locked pair is %s: the next %s image would not be built for %s %s",
-				x.value.Text, shortNamed(base), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),
+				x.value.Text, short(base.Tag), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),
 			Mend: fmt.Sprintf("%s; if it is to move: chartctl bump {env}{group} --prepare --version VERSION", restore(s))})
 	}
 }
@@ -268,25 +274,20 @@ func short(tag string) string {
 	return tag
 }
 
-// shortRef and shortNamed name images as far as a person needs to tell them
-// apart: by tag, by repository where that differs, by digest where the tag is
-// the same.
-func shortRef(v site.Value, was site.Named) string {
-	text := short(v.Tag)
-	if r, err := ref.ParseRepository(v.Repository); err == nil && r != was.Repository || err != nil {
-		text = v.Repository + ":" + text
+// tellApart names two images as far as a person needs to tell them apart: by
+// tag, by repository where that differs, by digest where the tag is the same.
+func tellApart(v site.Value, was site.Named) (found, locked string, same bool) {
+	found, locked = short(v.Tag), short(was.Tag)
+	r, err := ref.ParseRepository(v.Repository)
+	same = err == nil && r == was.Repository
+	switch {
+	case !same:
+		return v.Repository + ":" + found, was.Repository.String() + ":" + locked, false
+	case found == locked && !v.Digest.IsZero():
+		found += "@sha256:" + v.Digest.Hex()[:12] + "…"
+		locked += "@sha256:" + was.Digest.Hex()[:12] + "…"
 	}
-	if v.Tag == was.Tag && !v.Digest.IsZero() {
-		text += "@sha256:" + v.Digest.Hex()[:12] + "…"
-	}
-	return text
-}
-
-func shortNamed(n site.Named) string {
-	if n.Digest.IsZero() {
-		return short(n.Tag)
-	}
-	return short(n.Tag) + "@sha256:" + n.Digest.Hex()[:12] + "…"
+	return found, locked, true
 }
 
 func dirName(file string) string {

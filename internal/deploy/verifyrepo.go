@@ -49,7 +49,7 @@ func (r *Repo) Verify(o VerifyOptions) (Verdict, error) {
 	if len(o.Envs) != 1 {
 		v.strangers(r, lock)
 	}
-	return Verdict{v.findings(), v.notes}, nil
+	return Verdict{v.findings(), v.remarks()}, nil
 }
 
 func (v *verification) environment(r *Repo, lock lockfile.File, env ref.Env) error {

@@ -21,7 +21,7 @@ func (v *verification) pin(s subject) {
 	switch {
 	case !ok:
 		f.Want = "no environment"
-		f.Message = fmt.Sprintf("%s is locked, and the server knows no environment %s", want, s.full)
+		f.Message = fmt.Sprintf("%s is locked, and the server knows no environment {env}", want)
 		f.Mend = "chartctl env create {env} --chart " + s.chart
 	case e.Pin == nil:
 		if v.ahead() {
@@ -77,14 +77,14 @@ func describePin(p api.Pin) string {
 // the images and their bases.
 func (v *verification) record(s subject, e api.Environment) {
 	if e.ChartState == "yanked" || e.ChartState == "purged" {
-		v.note("%s: %s %s is %s", s.env, s.entry.Chart.Name, s.entry.Chart.Version, e.ChartState)
+		v.note(s, "%s %s is %s", s.entry.Chart.Name, s.entry.Chart.Version, e.ChartState)
 	}
 	b := e.Binding
 	if b == nil {
 		return
 	}
 	if b.State == "revoked" {
-		v.note("%s: the locked binding was revoked: %s", s.env, b.Reason)
+		v.note(s, "the locked binding was revoked: %s", b.Reason)
 	}
 	is := EntryOf(s.entry.Key, *b, s.entry.Source)
 	is.Prepare = s.entry.Prepare
@@ -111,7 +111,7 @@ func (v *verification) tags(s subject) {
 			case i.Tag == "":
 				continue
 			case !ok:
-				v.note("%s: the registry could not be asked for %s", s.env, name)
+				v.note(s, "the registry could not be asked for %s", name)
 				continue
 			case now == i.Digest:
 				continue
@@ -143,10 +143,10 @@ func (v *verification) deployed(s subject) {
 		v.add(s, Finding{Kind: DriftDeployed, Place: at, Found: version, Want: want.Version, Mend: redeploy,
 			Message: fmt.Sprintf("release %s runs %s %s, locked is %s", r.Name, want.Name, version, want.Version)})
 	} else if !ok {
-		v.note("release %s does not say its version of %s: only its images were checked", r.Name, want.Name)
+		v.note(s, "release %s does not say its version of %s: only its images were checked", r.Name, want.Name)
 	}
 	if !r.Rendered {
-		v.note("what Helm lists of release %s holds no image: only the chart was checked; give the release secret to check the images too", r.Name)
+		v.note(s, "what Helm lists of release %s holds no image: only the chart was checked; give the release secret to check the images too", r.Name)
 		return
 	}
 	for _, i := range s.entry.Images {
@@ -167,7 +167,7 @@ func (v *verification) running(s subject, r HelmRelease, i lockfile.Image) {
 		case c.Ref.Digest == i.Digest:
 			continue
 		case c.Ref.Digest.IsZero() && c.Ref.Tag == i.Tag:
-			v.note("release %s runs %s in %s by its tag: which digest that is, Helm does not say", r.Name, c.Text, c.Object)
+			v.note(s, "release %s runs %s in %s by its tag: which digest that is, Helm does not say", r.Name, c.Text, c.Object)
 			continue
 		}
 		f.Found = c.Text
