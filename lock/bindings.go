@@ -232,28 +232,40 @@ func defaultOf(list []Binding) ref.BindingID {
 }
 
 // keepImage records an image and the digest seen behind its tag. The sequence
-// of an image is that of the first chart naming it, else of its first
-// observation.
-func keepImage(c *change, image Image, tag string, named bool, seq uint64) error {
+// of an image is that of the first chart naming it (v; nil if none does), else
+// of its first observation.
+func keepImage(c *change, image Image, tag string, v *ChartVersion) error {
 	key := image.Image.String()
 	old, err := get[Image](c, bucketImages, key)
 	switch {
 	case errors.Is(err, ErrNoKey):
-		image.Format, image.At, image.Named, image.Seq = FormatVersion, c.now, named, seq
-		if !named {
-			if image.Seq, err = c.nextSequence(); err != nil {
-				return err
-			}
+		image.Format, image.At = FormatVersion, c.now
+		if v != nil {
+			image.Named, image.Seq, image.OrderUnknown = true, v.Seq, v.OrderUnknown
+		} else if image.Seq, err = c.nextSequence(); err != nil {
+			return err
 		}
 		err = put(c, bucketImages, key, image)
-	case err == nil && named && (!old.Named || seq < old.Seq):
-		old.Named, old.Seq = true, seq
+	case err == nil && v != nil && old.yields(*v):
+		old.Named, old.Seq, old.OrderUnknown = true, v.Seq, v.OrderUnknown
 		err = put(c, bucketImages, key, old)
 	}
 	if err != nil || tag == "" {
 		return err
 	}
 	return observe(c, image.Image, tag)
+}
+
+// yields reports whether the place of the chart that names the image says more
+// than the one it has: a known order beats an unknown one, the first the later.
+func (i Image) yields(v ChartVersion) bool {
+	if !i.Named {
+		return true
+	}
+	if i.OrderUnknown != v.OrderUnknown {
+		return i.OrderUnknown
+	}
+	return v.Seq < i.Seq
 }
 
 // keepImages records the images of a binding and of the chart, and reports
@@ -272,11 +284,15 @@ func keepImages(c *change, v *ChartVersion, nb NewBinding) (bool, error) {
 	}
 	for _, cand := range nb.Images {
 		own := cand.Own != nil && cand.Own.Image.Digest == cand.Image.Image.Digest
-		if err := keepImage(c, cand.Image, cand.seenTag(), own, v.Seq); err != nil {
+		var namedBy *ChartVersion
+		if own {
+			namedBy = v
+		}
+		if err := keepImage(c, cand.Image, cand.seenTag(), namedBy); err != nil {
 			return false, err
 		}
 		if cand.Own != nil && !own {
-			if err := keepImage(c, *cand.Own, cand.ownTag(), true, v.Seq); err != nil {
+			if err := keepImage(c, *cand.Own, cand.ownTag(), v); err != nil {
 				return false, err
 			}
 		}

@@ -33,14 +33,25 @@ type checker struct {
 	pins     map[string]Pin
 	envs     map[ref.Env]Environment
 	reports  map[string]Report
+
+	halts     map[string]Halt
+	approvals map[string]approvals
+	summaries map[string]Summary
 }
 
 // Check verifies the rules of the lock file on one snapshot, and that the
 // journal reproduces what is there.
 func (l *Lockfile) Check(ctx context.Context) (CheckResult, error) {
 	return view(ctx, l, func(t Tx) (CheckResult, error) {
-		c := &checker{Tx: t, charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{}, envs: map[ref.Env]Environment{}, reports: map[string]Report{}}
-		for _, step := range []func() error{c.readAll, c.checkCharts, c.checkBindings, c.checkEnvironments, c.checkReports, c.checkGenerations, c.checkJournal} {
+		c := &checker{
+			Tx: t, charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
+			envs: map[ref.Env]Environment{}, reports: map[string]Report{},
+			halts: map[string]Halt{}, approvals: map[string]approvals{}, summaries: map[string]Summary{},
+		}
+		for _, step := range []func() error{
+			c.readAll, c.checkCharts, c.checkBindings, c.checkEnvironments, c.checkReports, c.checkSummaries, c.checkHalts,
+			c.checkApprovals, c.checkGenerations, c.checkJournal,
+		} {
 			if err := step(); err != nil {
 				return c.out, fmt.Errorf("check lock file: %w", err)
 			}
@@ -224,24 +235,6 @@ func (c *checker) checkEnvironments() error {
 		c.problem("environment %s has %d pins and is not there", env, revision)
 	}
 	return err
-}
-
-// checkReports holds the reports to the revisions that they are about, and to
-// numbers without gaps.
-func (c *checker) checkReports() error {
-	last := map[string]uint64{}
-	return each(c, bucketReports, func(k string, r Report) error {
-		about := r.Env.String() + "#" + fmt.Sprint(r.Revision)
-		if k != reportKey(r) || r.N != last[about]+1 {
-			c.problem("report %d of %s follows report %d and has the key %q", r.N, about, last[about], k)
-		}
-		last[about] = r.N
-		if p, ok := c.pins[about]; !ok || p.Binding != r.Binding {
-			c.problem("report %s is about the binding %s, which was not pinned there", r.label(), r.Binding)
-		}
-		c.reports[r.label()] = r
-		return nil
-	})
 }
 
 func (c *checker) checkGenerations() error {

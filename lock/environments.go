@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -51,33 +50,10 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 	} else if !errors.Is(err, ErrNoKey) {
 		return none, err
 	}
-	for i, up := range ne.Upstream {
-		if slices.Contains(ne.Upstream[:i], up) {
-			return none, fail(ErrInvalid, "upstream environment %s is named twice", up)
-		}
-		if up == ne.Env {
-			return none, fail(ErrInvalid, "environment %s cannot be its own upstream", up)
-		}
-		if _, err := c.Get(bucketEnvironments, up.String()); errors.Is(err, ErrNoKey) {
-			return none, fail(ErrNotFound, "upstream environment %s does not exist: create it first", up)
-		} else if err != nil {
-			return none, err
-		}
-	}
-	accept := slices.Clone(ne.Accept)
-	for _, a := range accept {
-		if _, err := ParseEvidence(string(a)); err != nil {
-			return none, err
-		}
-	}
-	if len(accept) == 0 {
-		accept = []Evidence{ChartValues, BaseLayers}
-	}
-	return Environment{
-		Format: FormatVersion, Env: ne.Env, Chart: ne.Chart,
-		Policy:  Policy{Accept: accept, Upstream: ne.Upstream},
-		Created: c.now, By: c.op.Actor.Name,
-	}, nil
+	e := Environment{Format: FormatVersion, Env: ne.Env, Chart: ne.Chart, Created: c.now, By: c.op.Actor.Name}
+	var err error
+	e.Policy, err = checkPolicy(c, e, Policy{Accept: ne.Accept, Upstream: ne.Upstream})
+	return e, err
 }
 
 func getEnvironment(t Tx, env ref.Env) (Environment, error) {

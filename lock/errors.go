@@ -18,6 +18,8 @@ var (
 	ErrStale = errors.New("base revision is stale")
 	// ErrGate says that the rules refused a move; the error is a *Refusal.
 	ErrGate = errors.New("refused by the gate")
+	// ErrHalted says that a halt refused a move; the error is a *Refusal.
+	ErrHalted = errors.New("halted")
 	// ErrInvalid says that an argument makes no sense.
 	ErrInvalid = errors.New("invalid argument")
 	// ErrRefused says that a well-formed request is against a rule that is
@@ -77,14 +79,21 @@ func (e *StaleError) Error() string {
 func (e *StaleError) Unwrap() error { return ErrStale }
 
 // Refusal is the answer of a rule that refused a move: which rule, the facts
-// that it saw, and what would satisfy it.
+// that it saw, what would satisfy it, and the command for that.
 type Refusal struct {
-	Rule  string `json:"rule"`
-	Facts string `json:"facts"`
-	Want  string `json:"want"`
+	Rule    string   `json:"rule"`
+	Facts   string   `json:"facts"`          // all of them in one line
+	List    []string `json:"list,omitempty"` // one by one
+	Want    string   `json:"want"`
+	Command string   `json:"command,omitempty"`
 }
 
 func (e *Refusal) Error() string { return e.Facts }
 
-// Unwrap makes the error an ErrGate.
-func (e *Refusal) Unwrap() error { return ErrGate }
+// Unwrap makes the error an ErrGate, or ErrHalted if a halt refused.
+func (e *Refusal) Unwrap() error {
+	if e.Rule == "halt" {
+		return ErrHalted
+	}
+	return ErrGate
+}

@@ -103,7 +103,7 @@ func ask(r *rig, client int, in pinInput) (pinOutput, error) {
 		return pinOutput{revision: int(s.Revision), binding: s.Binding.ID}, nil
 	}
 	op := lock.Op{Actor: lock.Actor{Name: fmt.Sprint("client-", client)}}
-	p, err := r.MakePin(r.ctx, op, lock.NewPin{Env: env(in.env), Base: uint64(in.base), Binding: in.binding})
+	p, err := r.MakePin(r.ctx, op, lock.NewPin{Env: env(in.env), Base: uint64(in.base), Binding: in.binding, Downgrade: "any"})
 	var stale *lock.StaleError
 	if errors.As(err, &stale) {
 		out := pinOutput{revision: int(stale.Revision)}

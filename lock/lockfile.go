@@ -41,6 +41,10 @@ const (
 	bucketPins         = "pins"         // hub/stage NUL revision → Pin
 	bucketPinSets      = "pinsets"      // set → environments and revisions
 	bucketReports      = "reports"      // hub/stage NUL revision NUL n → Report
+	bucketSummaries    = "summaries"    // hub/stage NUL binding → Summary
+	bucketHalts        = "halts"        // number → Halt
+	bucketOpenHalts    = "openhalts"    // scope NUL number → "", for those that are open
+	bucketApprovals    = "approvals"    // hub/stage NUL binding → approvals
 	bucketJournal      = "journal"      // sequence → Line
 	bucketKeys         = "keys"         // idempotency key → outcome
 	bucketKeyTimes     = "keytimes"     // time NUL key → "", for those that expire
@@ -51,6 +55,7 @@ const (
 	metaFormat   = "format"
 	metaSequence = "sequence" // publications and first image observations
 	metaPing     = "ping"
+	metaCounted  = "counted" // by all beats
 )
 
 // Lockfile applies the rules on top of a store. Its methods may be called
@@ -58,6 +63,7 @@ const (
 type Lockfile struct {
 	store Store
 	now   func() time.Time
+	bug   bug // seeded by the test that must find it
 }
 
 // Open returns the lock file in s, which may be empty. A store written by a

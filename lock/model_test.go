@@ -220,7 +220,7 @@ func (m *machine) retire(t *rapid.T) {
 func (m *machine) drawPin(t *rapid.T, e string) (np lock.NewPin, ok bool) {
 	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.model.bindings))).Draw(t, "binding")
 	at := uint64(len(m.model.pins[e]))
-	np = lock.NewPin{Env: env(e), Base: at, Binding: must(ref.ParseBindingID(id))}
+	np = lock.NewPin{Env: env(e), Base: at, Binding: must(ref.ParseBindingID(id)), Downgrade: "any way"}
 	if rapid.IntRange(0, 4).Draw(t, "stale") == 0 {
 		np.Base++
 	}
@@ -230,7 +230,7 @@ func (m *machine) drawPin(t *rapid.T, e string) (np lock.NewPin, ok bool) {
 	if at > 0 && rapid.Bool().Draw(t, "rollback") {
 		rev := rapid.Uint64Range(1, at).Draw(t, "revision")
 		np.Kind, np.From = lock.Rollback, fmt.Sprint(rev)
-		return np, ok && m.model.pins[e][rev-1] == id && state != "purged"
+		return np, ok && m.model.pins[e][rev-1] == id && state == "" // nothing ever passed
 	}
 	return np, ok && state == ""
 }
@@ -257,7 +257,7 @@ func (m *machine) pinSet(t *rapid.T) {
 	if len(m.model.bindings) == 0 {
 		t.Skip("nothing to pin")
 	}
-	set, all := lock.NewPinSet{Kind: lock.Bump}, true
+	set, all := lock.NewPinSet{Kind: lock.Bump, Downgrade: "any way"}, true
 	for _, e := range someEnvs {
 		if m.missing(e) {
 			continue

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -25,16 +24,21 @@ type NewPin struct {
 	From    string // of a promote: hub/stage; of a rollback: the revision
 	Reason  string
 	Commit  string
+	// Downgrade says why a half may go back, where content proves the pair.
+	Downgrade string
+	// BreakGlass says why rules 2 to 5 are passed by. The caller has checked
+	// that the principal may.
+	BreakGlass string
 }
 
 // MakePin writes the next revision of an environment, if the gate lets it. The
 // commit of this transaction is the commit point of a pin.
 func (l *Lockfile) MakePin(ctx context.Context, op Op, np NewPin) (Pin, error) {
-	if err := checkReason(np.Reason + np.Commit); err != nil {
+	if err := checkReason(np.Reason + np.Commit + np.Downgrade + np.BreakGlass); err != nil {
 		return Pin{}, err
 	}
 	return run(ctx, l, op, func(c *change) (Pin, error) {
-		p, e, err := plan(c, np)
+		p, e, err := c.plan(np, l.bug)
 		if err != nil {
 			return Pin{}, c.refuse(verbPin, np.Env.String(), np, err)
 		}
@@ -45,13 +49,21 @@ func (l *Lockfile) MakePin(ctx context.Context, op Op, np NewPin) (Pin, error) {
 	})
 }
 
-// NewPinSet moves several environments, all or none. Kind, Reason and Commit
-// hold for all of them.
+// NewPinSet moves several environments, all or none. All but Pins holds for
+// all of them.
 type NewPinSet struct {
-	Pins   []NewPin
-	Kind   Kind
-	Reason string
-	Commit string
+	Pins       []NewPin
+	Kind       Kind
+	Reason     string
+	Commit     string
+	Downgrade  string
+	BreakGlass string
+}
+
+// pin is one of the set.
+func (ns NewPinSet) pin(np NewPin) NewPin {
+	np.Kind, np.Reason, np.Commit, np.Downgrade, np.BreakGlass = ns.Kind, ns.Reason, ns.Commit, ns.Downgrade, ns.BreakGlass
+	return np
 }
 
 // PinSet is a pin set that was made.
@@ -66,7 +78,7 @@ func (l *Lockfile) MakePinSet(ctx context.Context, op Op, ns NewPinSet) (PinSet,
 	if len(ns.Pins) == 0 || len(ns.Pins) > MaxPinSet {
 		return PinSet{}, fail(ErrInvalid, "a pin set moves 1 to %d environments, not %d", MaxPinSet, len(ns.Pins))
 	}
-	if err := checkReason(ns.Reason + ns.Commit); err != nil {
+	if err := checkReason(ns.Reason + ns.Commit + ns.Downgrade + ns.BreakGlass); err != nil {
 		return PinSet{}, err
 	}
 	return run(ctx, l, op, func(c *change) (PinSet, error) {
@@ -82,8 +94,7 @@ func (l *Lockfile) MakePinSet(ctx context.Context, op Op, ns NewPinSet) (PinSet,
 				return PinSet{}, fail(ErrInvalid, "environment %s stands twice in the pin set", np.Env)
 			}
 			seen[np.Env] = true
-			np.Kind, np.Reason, np.Commit = ns.Kind, ns.Reason, ns.Commit
-			p, e, err := plan(c, np)
+			p, e, err := c.plan(ns.pin(np), l.bug)
 			if err != nil {
 				return PinSet{}, c.refuse(verbPinSet, np.Env.String(), ns, err)
 			}
@@ -109,6 +120,8 @@ type NewAdoption struct {
 	Chart   string // of a new environment; "" for an existing one
 	Binding NewBinding
 	Reason  string
+	// AssumePassed counts what runs today as passed: a report says so.
+	AssumePassed bool
 }
 
 // adoption is the detail of its journal line.
@@ -116,6 +129,7 @@ type adoption struct {
 	Pin         Pin         `json:"pin"`
 	Binding     Binding     `json:"binding"`
 	Environment Environment `json:"environment"`
+	Report      *Report     `json:"report,omitempty"`
 }
 
 // AdoptPin records what runs today as revision 1. The binding is made with it,
@@ -159,16 +173,17 @@ func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, er
 		if err := c.writePin(&p, e); err != nil {
 			return Pin{}, err
 		}
-		return p, c.journal(verbAdopt, e.Env.String(), adoption{p, b, e})
+		done := adoption{Pin: p, Binding: b, Environment: e}
+		if na.AssumePassed {
+			e.pinned(p)
+			d, err := c.addReport(&e, p, NewReport{Env: e.Env, Revision: 1, State: ReportPassed, Note: "assumed when it was adopted"})
+			if err != nil {
+				return Pin{}, err
+			}
+			done.Report = &d.Report
+		}
+		return p, c.journal(verbAdopt, e.Env.String(), done)
 	})
-}
-
-// refuse turns the answer of the gate into a journal line; other errors pass.
-func (c *change) refuse(verb, object string, asked any, err error) error {
-	if errors.Is(err, ErrGate) || errors.Is(err, ErrStale) {
-		return errors.Join(c.journal(verb, object, map[string]any{"asked": asked, "why": err.Error()}), err)
-	}
-	return err
 }
 
 // writePin gives the pin its time and number and writes it with its
@@ -179,7 +194,7 @@ func (c *change) writePin(p *Pin, e Environment) error {
 		return err
 	}
 	p.Format, p.By, p.At, p.Seq, p.Key = FormatVersion, c.op.Actor.Name, c.now, seq, c.op.Key
-	e.Revision = p.Revision
+	e.pinned(*p)
 	return errors.Join(
 		put(c, bucketPins, pinKey(p.Env, p.Revision), p),
 		put(c, bucketEnvironments, e.Env.String(), e),
@@ -187,154 +202,22 @@ func (c *change) writePin(p *Pin, e Environment) error {
 }
 
 // plan asks the gate and returns the pin to write.
-func plan(t Tx, np NewPin) (Pin, Environment, error) {
-	if np.Binding.IsZero() {
-		return Pin{}, Environment{}, fail(ErrInvalid, "the pin of %s names no binding", np.Env)
-	}
-	if np.Commit != "" && !commit.MatchString(np.Commit) {
-		return Pin{}, Environment{}, fail(ErrInvalid, "%.80q is no commit: want 7 to 64 lower-case hexadecimal digits", np.Commit)
-	}
-	e, err := getEnvironment(t, np.Env)
+func (c *change) plan(np NewPin, b bug) (Pin, Environment, error) {
+	m, err := newMove(c, np)
 	if err != nil {
-		return Pin{}, e, err
+		return Pin{}, Environment{}, err
 	}
-	b, err := gate(t, e, &np)
+	m.now, m.actor, m.bug = c.now, c.op.Actor, b
+	v, err := m.verdict()
+	if no := v.refusal(); no != nil && (err == nil || errors.Is(no, ErrStale)) {
+		err = no // who lost the race is told so, whatever else is wrong
+	}
 	if err != nil {
-		return Pin{}, e, err
+		return Pin{}, m.e, err
 	}
 	return Pin{
-		Env: e.Env, Revision: e.Revision + 1, Binding: b.ID, Chart: b.Chart,
-		Kind: np.Kind, From: np.From, Reason: np.Reason, Commit: np.Commit,
-	}, e, nil
-}
-
-// gate decides whether the environment may move to the binding. Everything it
-// asks is in the transaction: no registry, no clock.
-func gate(t Tx, e Environment, np *NewPin) (Binding, error) {
-	if np.Base != e.Revision {
-		stale := &StaleError{Env: e.Env, Base: np.Base, Revision: e.Revision}
-		if e.Revision > 0 {
-			p, err := getPin(t, e.Env, e.Revision)
-			if err != nil {
-				return Binding{}, err
-			}
-			stale.Current = &p
-		}
-		return Binding{}, stale
-	}
-	b, err := getBinding(t, np.Binding)
-	if err != nil {
-		return b, err
-	}
-	v, err := getChart(t, b.Chart)
-	if err != nil {
-		return b, err
-	}
-	if err := checkKind(t, e, np); err != nil {
-		return b, err
-	}
-	if err := checkPair(e, b); err != nil {
-		return b, err
-	}
-	return b, checkChart(np.Kind, v)
-}
-
-// checkPair is the rule on the binding: it is of the environment's chart,
-// verified with evidence that the policy accepts, and not revoked.
-func checkPair(e Environment, b Binding) error {
-	show := fmt.Sprintf("see chartctl show %s", b.Chart)
-	switch {
-	case b.Chart.Name() != e.Chart:
-		return &Refusal{"chart", fmt.Sprintf("%s runs chart %q, and binding %s is of %s", e.Env, e.Chart, b.ID, b.Chart), fmt.Sprintf("pin a version of %s", e.Chart)}
-	case b.State == Revoked:
-		return &Refusal{"revoked", fmt.Sprintf("the binding of %s was revoked: %s", b.Chart, b.Why), "pin another binding; " + show}
-	case b.State != Verified:
-		return &Refusal{"unverified", fmt.Sprintf("the binding of %s is %s: %s", b.Chart, b.State, b.Why), "bind an image that is proven to belong to it; " + show}
-	}
-	for _, i := range b.Images { // a chart that names no image rests on its digest alone
-		if i.Required && !accepts(e.Policy, i.Evidence) {
-			return &Refusal{
-				"evidence",
-				fmt.Sprintf("%s accepts %v, and the %s image of %s rests on %q", e.Env, e.Policy.Accept, i.Role, b.Chart, i.Evidence),
-				"bind an image with accepted evidence; " + show,
-			}
-		}
-	}
-	return nil
-}
-
-func accepts(p Policy, e Evidence) bool {
-	for _, a := range p.Accept {
-		if a == e {
-			return true
-		}
-	}
-	return false
-}
-
-// checkChart is the rule on the chart version: not yanked (but for a
-// rollback), and its bytes are there.
-func checkChart(kind Kind, v ChartVersion) error {
-	switch {
-	case v.State == Purged:
-		return &Refusal{"purged", fmt.Sprintf("%s was purged: %s", v.Chart, v.Why), "pin another version"}
-	case v.State == Yanked && kind != Rollback:
-		return &Refusal{"yanked", fmt.Sprintf("%s was yanked: %s", v.Chart, v.Why), "pin another version; only a rollback may use a yanked one"}
-	}
-	return nil
-}
-
-// checkKind holds a promote to what its source is pinned to now, and a
-// rollback to what this environment was pinned to.
-func checkKind(t Tx, e Environment, np *NewPin) error {
-	switch np.Kind {
-	case "", Bump:
-		np.Kind = Bump
-		if np.From != "" {
-			return fail(ErrInvalid, "a bump comes from nowhere, and %q is given: choose promote or rollback", np.From)
-		}
-		return nil
-	case Promote:
-		return checkPromote(t, e, np)
-	case Rollback:
-		rev, err := strconv.ParseUint(np.From, 10, 64)
-		if err != nil {
-			return fail(ErrInvalid, "a rollback needs the revision to go back to, not %q", np.From)
-		}
-		p, err := getPin(t, e.Env, rev)
-		if err != nil {
-			return err
-		}
-		if p.Binding != np.Binding {
-			return &Refusal{"rollback", fmt.Sprintf("revision %d of %s is %s with binding %s, not %s", rev, e.Env, p.Chart, p.Binding, np.Binding), fmt.Sprintf("see chartctl history %s", e.Env)}
-		}
-		return nil
-	}
-	return fail(ErrInvalid, "a pin cannot be of kind %q: choose bump, promote or rollback", np.Kind)
-}
-
-func checkPromote(t Tx, e Environment, np *NewPin) error {
-	from, err := ref.ParseEnv(np.From)
-	if err != nil {
-		return fail(ErrInvalid, "a promote needs the environment that it comes from: %v", err)
-	}
-	if from == e.Env {
-		return fail(ErrInvalid, "%s cannot be promoted to itself", from)
-	}
-	source, err := getEnvironment(t, from)
-	if err != nil {
-		return err
-	}
-	if source.Revision == 0 {
-		return &Refusal{"promote", fmt.Sprintf("%s has no pin to promote", from), fmt.Sprintf("pin it first: chartctl bump %s --latest", from)}
-	}
-	p, err := getPin(t, from, source.Revision)
-	if err != nil {
-		return err
-	}
-	if p.Binding != np.Binding {
-		return &Refusal{"promote", fmt.Sprintf("%s is at revision %d with %s and binding %s, not %s", from, p.Revision, p.Chart, p.Binding, np.Binding), "read it again and promote what it runs now"}
-	}
-	np.From = fmt.Sprintf("%s#%d", from, p.Revision)
-	return nil
+		Env: m.e.Env, Revision: m.e.Revision + 1, Binding: m.b.ID, Chart: m.b.Chart,
+		Kind: m.np.Kind, From: m.np.From, Reason: np.Reason, Commit: np.Commit,
+		Downgrade: np.Downgrade, BreakGlass: np.BreakGlass, Direction: v.Direction,
+	}, m.e, nil
 }

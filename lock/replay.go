@@ -15,13 +15,16 @@ type history struct {
 	pins     map[string]Pin
 	envs     map[ref.Env]Environment
 	reports  map[string]Report
-	current  map[ref.Env]uint64 // revision at this place of the journal
+	halts    map[string]Halt
+	approved map[string]approvals
+	verdicts map[string]Summary
 }
 
 func newHistory() history {
 	return history{
 		charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
-		envs: map[ref.Env]Environment{}, reports: map[string]Report{}, current: map[ref.Env]uint64{},
+		envs: map[ref.Env]Environment{}, reports: map[string]Report{}, halts: map[string]Halt{},
+		approved: map[string]approvals{}, verdicts: map[string]Summary{},
 	}
 }
 
@@ -50,15 +53,17 @@ func (c *checker) checkJournal() error {
 	for chart, v := range c.charts {
 		c.charts[chart] = recorded(v)
 	}
-	for env, e := range c.envs {
-		e.Revision = 0
-		c.envs[env] = e
+	for key, s := range c.summaries {
+		c.summaries[key] = s.recorded()
 	}
 	compare(c, "chart version", said.charts, c.charts)
 	compare(c, "binding", said.bindings, c.bindings)
 	compare(c, "pin", said.pins, c.pins)
 	compare(c, "environment", said.envs, c.envs)
 	compare(c, "report", said.reports, c.reports)
+	compare(c, "halt", said.halts, c.halts)
+	compare(c, "list of approvals", said.approved, c.approvals)
+	compare(c, "summary", said.verdicts, c.summaries)
 	return nil
 }
 
@@ -93,13 +98,8 @@ func (h history) apply(line Line) error {
 		return err
 	case verbPin, verbPinSet, verbAdopt, verbEnvironment:
 		return h.applyPins(line)
-	case verbReport:
-		var d reported
-		err := json.Unmarshal(line.Detail, &d)
-		r := d.Report
-		r.Superseded = r.Revision != h.current[r.Env]
-		h.reports[r.label()] = r
-		return err
+	case verbReport, verbPolicy, verbHalt, verbResolve, verbApprove:
+		return h.applyGate(line)
 	case verbRevoke:
 		var id ref.BindingID
 		if err := id.UnmarshalText([]byte(line.Object)); err != nil {
@@ -148,6 +148,9 @@ func (h history) applyPins(line Line) error {
 		pins = []Pin{a.Pin}
 		h.bindings[a.Binding.ID] = a.Binding
 		h.envs[a.Environment.Env] = a.Environment
+		if a.Report != nil {
+			defer h.applyReport(reported{Report: *a.Report})
+		}
 	case verbEnvironment:
 		var e Environment
 		err = json.Unmarshal(line.Detail, &e)
@@ -155,7 +158,9 @@ func (h history) applyPins(line Line) error {
 	}
 	for _, p := range pins {
 		h.pins[p.Env.String()+"#"+fmt.Sprint(p.Revision)] = p
-		h.current[p.Env] = p.Revision
+		e := h.envs[p.Env]
+		e.pinned(p)
+		h.envs[p.Env] = e
 	}
 	return err
 }

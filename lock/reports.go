@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,8 @@ type Report struct {
 	// Superseded says that the revision was not the current one any more: the
 	// report is kept and satisfies nothing.
 	Superseded bool      `json:"superseded,omitempty"`
+	Halt       string    `json:"halt,omitempty"`  // that it raised
+	Ended      []string  `json:"ended,omitempty"` // halts that it ended
 	By         string    `json:"by"`
 	At         time.Time `json:"at"`
 	Seq        uint64    `json:"seq"` // journal sequence
@@ -127,27 +130,135 @@ func (l *Lockfile) AddReport(ctx context.Context, op Op, nr NewReport) (Report, 
 		if err != nil {
 			return Report{}, err
 		}
-		r, err := c.newReport(e, nr)
+		p, err := getPin(c, e.Env, nr.Revision)
 		if err != nil {
 			return Report{}, err
 		}
-		return r, errors.Join(
-			put(c, bucketReports, reportKey(r), r),
-			c.journal(verbReport, r.Env.String(), reported{Report: r}),
-		)
+		d, err := c.addReport(&e, p, nr)
+		if err != nil {
+			return Report{}, err
+		}
+		err = c.journal(verbReport, e.Env.String(), d)
+		if d.Halt != nil || len(d.Ended) > 0 {
+			err = errors.Join(err, put(c, bucketEnvironments, e.Env.String(), e))
+		}
+		return d.Report, err
 	})
 }
 
 // reported is the detail of a report's journal line.
 type reported struct {
 	Report Report `json:"report"`
+	Halt   *Halt  `json:"halt,omitempty"`
+	Ended  []Halt `json:"ended,omitempty"`
 }
 
-func (c *change) newReport(e Environment, nr NewReport) (Report, error) {
-	p, err := getPin(c, e.Env, nr.Revision)
+// addReport writes the report with all that follows from it, but for e, which
+// the caller writes.
+func (c *change) addReport(e *Environment, p Pin, nr NewReport) (reported, error) {
+	r, err := c.newReport(*e, p, nr)
 	if err != nil {
-		return Report{}, err
+		return reported{}, err
 	}
+	d := reported{Report: r}
+	switch {
+	case r.State == ReportFailed:
+		d.Halt, err = c.haltFor(e, r)
+	case r.State == ReportPassed && !r.Superseded:
+		d.Ended, err = c.endFor(e, p)
+	}
+	if err != nil {
+		return d, err
+	}
+	if d.Halt != nil {
+		d.Report.Halt = d.Halt.ID
+	}
+	for _, h := range d.Ended {
+		d.Report.Ended = append(d.Report.Ended, h.ID)
+	}
+	if err := put(c, bucketReports, reportKey(d.Report), d.Report); err != nil || r.State == ReportStarted {
+		return d, err
+	}
+	return d, c.summarise(d.Report)
+}
+
+func (c *change) summarise(r Report) error {
+	s, err := getSummary(c, r.Env, r.Binding)
+	if err != nil {
+		return err
+	}
+	sum, err := counted(c)
+	if err != nil {
+		return err
+	}
+	after := s.after(r, sum)
+	if after == s {
+		return nil
+	}
+	return putSummary(c, after)
+}
+
+// haltFor raises the halt of a failed report. A late failure halts only if its
+// binding is still pinned in scope.
+func (c *change) haltFor(e *Environment, r Report) (*Halt, error) {
+	scope := e.Policy.HaltScope()
+	if r.Superseded {
+		if still, err := pinnedIn(c, scope, e.Env, r.Binding); err != nil || !still {
+			return nil, err
+		}
+	}
+	h, err := c.raise(e, Halt{
+		Scope: scope, Revision: r.Revision, Binding: r.Binding, Report: r.N, Cause: CauseReport, Reason: r.Note,
+	})
+	return &h, err
+}
+
+// pinnedIn reports whether any environment in the scope is pinned to the
+// binding now.
+func pinnedIn(t Tx, scope Scope, env ref.Env, id ref.BindingID) (bool, error) {
+	o := ScanOptions{Prefix: env.Hub() + "/"}
+	switch scope {
+	case ScopeEverything:
+		o.Prefix = ""
+	case ScopeEnvironment:
+		o.Prefix = env.String()
+	}
+	all, err := list[Environment](t, bucketEnvironments, o)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range all {
+		if e.Revision == 0 || scope == ScopeEnvironment && e.Env != env {
+			continue
+		}
+		p, err := getPin(t, e.Env, e.Revision)
+		if err != nil || p.Binding == id {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// endFor ends the halts that a passed report about the current pin ends.
+func (c *change) endFor(e *Environment, p Pin) ([]Halt, error) {
+	var ended []Halt
+	for _, seq := range slices.Clone(e.Halts) {
+		h, err := getHalt(c, seq)
+		if err != nil {
+			return nil, err
+		}
+		if !h.endsBy(p) {
+			continue
+		}
+		if h, err = c.end(e, h, HaltEnd{Revision: p.Revision}); err != nil {
+			return nil, err
+		}
+		ended = append(ended, h)
+	}
+	return ended, nil
+}
+
+func (c *change) newReport(e Environment, p Pin, nr NewReport) (Report, error) {
 	n, err := lastReport(c, e.Env, nr.Revision)
 	if err != nil {
 		return Report{}, err

@@ -95,7 +95,9 @@ type Image struct {
 	Labels    map[string]string `json:"labels,omitempty"` // of the first platform, "org.opencontainers.image." only
 	Seq       uint64            `json:"seq"`              // of the first chart that names it, else of its first observation
 	Named     bool              `json:"named,omitempty"`  // a chart names it
-	At        time.Time         `json:"at"`
+	// OrderUnknown says that only charts name it whose own order is unknown.
+	OrderUnknown bool      `json:"order_unknown,omitempty"`
+	At           time.Time `json:"at"`
 }
 
 // Platform is one platform of an image: "os/arch[/variant]".
@@ -145,12 +147,6 @@ type Binding struct {
 	Moved    []string         `json:"moved,omitempty"` // tags that point elsewhere today
 }
 
-// Policy of an environment.
-type Policy struct {
-	Accept   []Evidence `json:"accept"`
-	Upstream []ref.Env  `json:"upstream,omitempty"`
-}
-
 // Environment is a hub's stage. Revision is 0 until its first pin.
 type Environment struct {
 	Format   int       `json:"format"`
@@ -160,6 +156,12 @@ type Environment struct {
 	Revision uint64    `json:"revision"`
 	Created  time.Time `json:"created"`
 	By       string    `json:"by"`
+
+	// What a pin changes beside the revision stands here too, so that a pin
+	// set of 60 environments fits one transaction.
+	Halts    []uint64        `json:"halts,omitempty"`    // open ones raised here, oldest first
+	Fixed    uint64          `json:"fixed,omitzero"`     // the fix let through since the last failure
+	Approved []ref.BindingID `json:"approved,omitempty"` // approved and not pinned since
 }
 
 // EnvironmentState is an environment with its current pin and binding.
@@ -211,6 +213,10 @@ type Pin struct {
 	By       string           `json:"by"`
 	At       time.Time        `json:"at"`
 	Seq      uint64           `json:"seq"` // journal sequence
+
+	Downgrade  string    `json:"downgrade,omitempty"`   // why a half may go back
+	BreakGlass string    `json:"break_glass,omitempty"` // why rules 2 to 5 were passed by
+	Direction  Direction `json:"direction,omitzero"`    // from the pin before it
 }
 
 // Line is one line of the journal: one for each transaction that changed

@@ -1,0 +1,114 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// Heading is where one half of a pair goes, by the sequence that numbers
+// publications and first image observations alike.
+type Heading string
+
+const (
+	Same    Heading = "same"
+	Forward Heading = "forward"
+	Back    Heading = "back"
+	Unknown Heading = "unknown"
+)
+
+// Direction is where a pin takes an environment from the pin before it; zero
+// for the first one.
+type Direction struct {
+	Chart Heading `json:"chart,omitempty"`
+	Image Heading `json:"image,omitempty"` // of the hub image, or of the main one
+}
+
+// back reports whether any half goes back.
+func (d Direction) back() bool { return d.Chart == Back || d.Image == Back }
+
+func (d Direction) unknown() bool { return d.Chart == Unknown || d.Image == Unknown }
+
+// mixed reports whether one half goes back and the other forward.
+func (d Direction) mixed() bool {
+	return d.Chart == Back && d.Image == Forward || d.Chart == Forward && d.Image == Back
+}
+
+// String writes the direction as a fact.
+func (d Direction) String() string {
+	return fmt.Sprintf("the chart goes %s and the image %s", d.Chart, d.Image)
+}
+
+// directionOf compares a pair with the one that is pinned now.
+func directionOf(t Tx, from, to Binding) (Direction, error) {
+	chart, err := chartHeading(t, from, to)
+	if err != nil {
+		return Direction{}, err
+	}
+	image, err := imageHeading(t, from, to)
+	return Direction{chart, image}, err
+}
+
+func chartHeading(t Tx, from, to Binding) (Heading, error) {
+	if from.Chart == to.Chart {
+		return Same, nil
+	}
+	v, err := getChart(t, from.Chart)
+	if err != nil {
+		return "", err
+	}
+	w, err := getChart(t, to.Chart)
+	if err != nil {
+		return "", err
+	}
+	return heading(v.Seq, w.Seq, v.OrderUnknown || w.OrderUnknown), nil
+}
+
+// mainImage is the image whose direction counts: that of the hub, else the
+// main one.
+func (b Binding) mainImage() (BoundImage, bool) {
+	for _, role := range []ref.Role{"hub", "main"} {
+		for _, i := range b.Images {
+			if i.Role == role {
+				return i, true
+			}
+		}
+	}
+	return BoundImage{}, false
+}
+
+func imageHeading(t Tx, from, to Binding) (Heading, error) {
+	a, ok := from.mainImage()
+	b, too := to.mainImage()
+	if !ok && !too || ok && too && a.Image.Digest == b.Image.Digest {
+		return Same, nil
+	}
+	if !ok || !too {
+		return Unknown, nil
+	}
+	i, err := get[Image](t, bucketImages, a.Image.String())
+	if errors.Is(err, ErrNoKey) {
+		return Unknown, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	j, err := get[Image](t, bucketImages, b.Image.String())
+	if errors.Is(err, ErrNoKey) {
+		return Unknown, nil
+	}
+	return heading(i.Seq, j.Seq, i.OrderUnknown || j.OrderUnknown), err
+}
+
+func heading(from, to uint64, unknown bool) Heading {
+	switch {
+	case unknown:
+		return Unknown
+	case to > from:
+		return Forward
+	case to < from:
+		return Back
+	}
+	return Same
+}

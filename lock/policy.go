@@ -1,0 +1,256 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"time"
+	_ "time/tzdata" // a freeze window must not depend on what the host has installed
+
+	"chartd.dev/chartd/internal/ref"
+	"github.com/robfig/cron/v3"
+)
+
+// Limits of a policy. A pin set of 60 environments, each with the largest
+// policy, still fits one transaction.
+const (
+	MaxUpstream  = 8
+	MaxApprovals = 10
+	MaxFreezes   = 8
+	MaxSoak      = Duration(90 * 24 * time.Hour)
+	MaxDeadline  = Duration(7 * 24 * time.Hour)
+	MaxFreeze    = Duration(31 * 24 * time.Hour)
+)
+
+// Policy of an environment: what the gate asks for. The rule of direction has
+// no setting: it always holds.
+type Policy struct {
+	Accept   []Evidence `json:"accept"`
+	Upstream []ref.Env  `json:"upstream,omitempty"`
+	// Soak is how long each upstream stage must have held a binding after it
+	// passed there. It is counted by beats, not computed from dates.
+	Soak      Duration `json:"soak,omitzero"`
+	Approvals int      `json:"approvals,omitzero"` // by others than the one who pins
+	Freeze    []Freeze `json:"freeze,omitempty"`
+	Halt      Scope    `json:"halt,omitempty"` // of a failure here; empty is the hub
+	// Deadline is how long a new revision may go without a verdict, counted
+	// by beats; zero is for ever.
+	Deadline Duration `json:"deadline,omitzero"`
+	Overdue  Overdue  `json:"overdue,omitempty"` // what a missed deadline is; empty is unknown
+}
+
+// Scope of a halt.
+type Scope string
+
+const (
+	ScopeEnvironment Scope = "environment"
+	ScopeHub         Scope = "hub" // every stage of it
+	ScopeEverything  Scope = "everything"
+)
+
+// Overdue says what it is when no verdict came by the deadline.
+type Overdue string
+
+const (
+	OverdueUnknown Overdue = "unknown" // shown, and satisfies nothing
+	OverdueHalt    Overdue = "halt"
+)
+
+// Freeze is a window in which nothing is pinned: it opens by a cron schedule
+// in a time zone and lasts as long as it says.
+type Freeze struct {
+	Cron   string   `json:"cron"` // minute, hour, day of the month, month, day of the week
+	Zone   string   `json:"zone"` // such as America/Los_Angeles
+	For    Duration `json:"for"`
+	Reason string   `json:"reason,omitempty"`
+}
+
+// HaltScope is the scope of a halt that a failure here raises.
+func (p Policy) HaltScope() Scope {
+	if p.Halt == "" {
+		return ScopeHub
+	}
+	return p.Halt
+}
+
+// five fields, so that none of the extensions of the parser are let in.
+var fiveFields = regexp.MustCompile(`^[0-9A-Za-z*,/?-]+( [0-9A-Za-z*,/?-]+){4}$`)
+
+// schedule reads the window's opening times.
+func (f Freeze) schedule() (cron.Schedule, error) {
+	if !fiveFields.MatchString(f.Cron) || len(f.Cron) > 100 {
+		return nil, fail(ErrInvalid, "%.120q is no cron schedule: want five fields, minute, hour, day, month, weekday, such as \"0 17 * * 5\"", f.Cron)
+	}
+	s, err := cron.ParseStandard(f.Cron)
+	if err != nil {
+		return nil, fail(ErrInvalid, "%q is no cron schedule: %v", f.Cron, err)
+	}
+	zone, err := time.LoadLocation(f.Zone)
+	if err != nil || f.Zone == "" || f.Zone == "Local" || len(f.Zone) > 64 {
+		return nil, fail(ErrInvalid, "the freeze window %q has the time zone %.80q: want a name such as America/Los_Angeles or UTC", f.Cron, f.Zone)
+	}
+	if spec, ok := s.(*cron.SpecSchedule); ok {
+		spec.Location = zone
+	}
+	return s, nil
+}
+
+// open reports whether the window is open at now, and until when at least: the
+// end of its oldest opening that still lasts.
+func (f Freeze) open(now time.Time) (until time.Time, open bool, err error) {
+	s, err := f.schedule()
+	if err != nil {
+		return until, false, fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	at := s.Next(now.Add(-time.Duration(f.For)))
+	return at.Add(time.Duration(f.For)), !at.IsZero() && !at.After(now), nil
+}
+
+func (f Freeze) check(now time.Time) error {
+	s, err := f.schedule()
+	if err != nil {
+		return err
+	}
+	if f.For < Duration(time.Minute) || f.For > MaxFreeze {
+		return fail(ErrInvalid, "the freeze window %q lasts %s: want 1m to %s", f.Cron, f.For, MaxFreeze)
+	}
+	if s.Next(now).IsZero() {
+		return fail(ErrInvalid, "the freeze window %q never opens", f.Cron)
+	}
+	if len(f.Reason) > 200 {
+		return fail(ErrInvalid, "the reason %.40q… of a freeze window is %d bytes long: at most 200", f.Reason, len(f.Reason))
+	}
+	return nil
+}
+
+// SetPolicy replaces the policy of an environment. The same policy again
+// changes nothing.
+func (l *Lockfile) SetPolicy(ctx context.Context, op Op, env ref.Env, p Policy) (Environment, error) {
+	return run(ctx, l, op, func(c *change) (Environment, error) {
+		e, err := getEnvironment(c, env)
+		if err != nil {
+			return e, err
+		}
+		if p, err = checkPolicy(c, e, p); err != nil || reflect.DeepEqual(p, e.Policy) {
+			return e, err
+		}
+		old := e.Policy
+		e.Policy = p
+		return e, errors.Join(
+			put(c, bucketEnvironments, env.String(), e),
+			c.journal(verbPolicy, env.String(), policyChange{Old: old, New: p}),
+		)
+	})
+}
+
+// policyChange is the detail of its journal line.
+type policyChange struct {
+	Old Policy `json:"old"`
+	New Policy `json:"new"`
+}
+
+// checkPolicy holds the policy of e against what there is and fills its
+// defaults in.
+func checkPolicy(c *change, e Environment, p Policy) (Policy, error) {
+	p.Accept = slices.Clone(p.Accept)
+	if len(p.Upstream) == 0 {
+		p.Upstream = nil
+	}
+	if len(p.Freeze) == 0 {
+		p.Freeze = nil
+	}
+	for i, a := range p.Accept {
+		if _, err := ParseEvidence(string(a)); err != nil {
+			return p, err
+		}
+		if slices.Contains(p.Accept[:i], a) {
+			return p, fail(ErrInvalid, "evidence %q is accepted twice", a)
+		}
+	}
+	if len(p.Accept) == 0 {
+		p.Accept = []Evidence{ChartValues, BaseLayers}
+	}
+	if err := p.checkNumbers(); err != nil {
+		return p, err
+	}
+	for _, f := range p.Freeze {
+		if err := f.check(c.now); err != nil {
+			return p, err
+		}
+	}
+	if len(p.Upstream) == 0 && p.Soak > 0 {
+		return p, fail(ErrInvalid, "%s soaks for %s in no upstream stage: name one", e.Env, p.Soak)
+	}
+	return p, checkUpstream(c, e, p.Upstream)
+}
+
+func (p Policy) checkNumbers() error {
+	switch {
+	case p.Soak < 0 || p.Soak > MaxSoak:
+		return fail(ErrInvalid, "a soak of %s makes no sense: want 0s to %s", p.Soak, MaxSoak)
+	case p.Deadline < 0 || p.Deadline > MaxDeadline:
+		return fail(ErrInvalid, "a report deadline of %s makes no sense: want 0s to %s", p.Deadline, MaxDeadline)
+	case p.Approvals < 0 || p.Approvals > MaxApprovals:
+		return fail(ErrInvalid, "%d approvals make no sense: want 0 to %d", p.Approvals, MaxApprovals)
+	case len(p.Freeze) > MaxFreezes:
+		return fail(ErrInvalid, "a policy has at most %d freeze windows, this one has %d", MaxFreezes, len(p.Freeze))
+	case !slices.Contains([]Scope{"", ScopeEnvironment, ScopeHub, ScopeEverything}, p.Halt):
+		return fail(ErrInvalid, "a halt cannot have the scope %q: choose environment, hub or everything", p.Halt)
+	case !slices.Contains([]Overdue{"", OverdueUnknown, OverdueHalt}, p.Overdue):
+		return fail(ErrInvalid, "a missed deadline cannot be %q: choose unknown or halt", p.Overdue)
+	case p.Overdue == OverdueHalt && p.Deadline == 0:
+		return fail(ErrInvalid, "a missed deadline is to halt, and there is no deadline: set one")
+	}
+	return nil
+}
+
+// checkUpstream refuses stages that are not there, and a circle, in which
+// nothing could ever be pinned.
+func checkUpstream(t Tx, e Environment, up []ref.Env) error {
+	if len(up) > MaxUpstream {
+		return fail(ErrInvalid, "an environment has at most %d upstream stages, %s has %d", MaxUpstream, e.Env, len(up))
+	}
+	for i, u := range up {
+		if slices.Contains(up[:i], u) {
+			return fail(ErrInvalid, "upstream environment %s is named twice", u)
+		}
+		if u == e.Env {
+			return fail(ErrInvalid, "environment %s cannot be its own upstream", u)
+		}
+		have, err := get[Environment](t, bucketEnvironments, u.String())
+		if errors.Is(err, ErrNoKey) {
+			return fail(ErrNotFound, "upstream environment %s does not exist: create it first", u)
+		}
+		if err != nil {
+			return err
+		}
+		if have.Chart != e.Chart {
+			return fail(ErrInvalid, "upstream environment %s runs chart %q, and %s runs %q: no binding could ever pass in both", u, have.Chart, e.Env, e.Chart)
+		}
+	}
+	return checkCircle(t, e.Env, up)
+}
+
+func checkCircle(t Tx, env ref.Env, up []ref.Env) error {
+	seen := map[ref.Env]bool{}
+	for todo := slices.Clone(up); len(todo) > 0; {
+		u := todo[0]
+		todo = todo[1:]
+		if u == env {
+			return fail(ErrInvalid, "the upstream stages of %s lead back to it: nothing could ever be pinned there", env)
+		}
+		if seen[u] {
+			continue
+		}
+		seen[u] = true
+		e, err := getEnvironment(t, u)
+		if err != nil {
+			return err
+		}
+		todo = append(todo, e.Policy.Upstream...)
+	}
+	return nil
+}

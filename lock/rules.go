@@ -1,0 +1,342 @@
+package lock
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// checkKind refuses what makes no sense as a request.
+func (m *move) checkKind() error {
+	if m.np.Kind == "" {
+		m.np.Kind = Bump
+	}
+	switch m.np.Kind {
+	case Bump, Fix:
+		if m.np.From != "" {
+			return fail(ErrInvalid, "a %s comes from nowhere, and %q is given: choose promote or rollback", m.np.Kind, m.np.From)
+		}
+	case Promote, Rollback:
+	default:
+		return fail(ErrInvalid, "a pin cannot be of kind %q: choose bump, promote, rollback or fix", m.np.Kind)
+	}
+	return nil
+}
+
+// source holds a promote to what its source is pinned to now, and a rollback
+// to what this environment was pinned to.
+func (m *move) source() (RuleVerdict, error) {
+	r := RuleVerdict{Number: 1, Rule: "source", OK: true}
+	switch m.np.Kind {
+	case Promote:
+		return m.promoted()
+	case Rollback:
+		r.Rule = string(Rollback)
+		rev, err := strconv.ParseUint(m.np.From, 10, 64)
+		if err != nil {
+			return r, fail(ErrInvalid, "a rollback needs the revision to go back to, not %q", m.np.From)
+		}
+		p, err := getPin(m, m.e.Env, rev)
+		if err != nil {
+			return r, err
+		}
+		r.OK = p.Binding == m.b.ID
+		r.Want, r.Command = "go back to the pair that the revision had", fmt.Sprintf("chartctl history %s", m.e.Env)
+		if !r.OK {
+			r.fact("revision %d of %s is %s with binding %s, not %s", rev, m.e.Env, p.Chart, p.Binding, m.b.ID)
+			return r, nil
+		}
+		r.fact("revision %d of %s had this pair", rev, m.e.Env)
+		r.fact("%s", m.sum.said())
+	}
+	return r, nil
+}
+
+func (m *move) promoted() (RuleVerdict, error) {
+	r := RuleVerdict{Number: 1, Rule: string(Promote)}
+	from, err := ref.ParseEnv(m.np.From)
+	if err != nil {
+		return r, fail(ErrInvalid, "a promote needs the environment that it comes from: %v", err)
+	}
+	if from == m.e.Env {
+		return r, fail(ErrInvalid, "%s cannot be promoted to itself", from)
+	}
+	source, err := getEnvironment(m, from)
+	if err != nil {
+		return r, err
+	}
+	if source.Revision == 0 {
+		r.fact("%s has no pin to promote", from)
+		r.Want, r.Command = fmt.Sprintf("pin it first: chartctl bump %s --latest", from), fmt.Sprintf("chartctl bump %s --latest", from)
+		return r, nil
+	}
+	p, err := getPin(m, from, source.Revision)
+	if err != nil {
+		return r, err
+	}
+	if p.Binding != m.b.ID {
+		r.fact("%s is at revision %d with %s and binding %s, not %s", from, p.Revision, p.Chart, p.Binding, m.b.ID)
+		r.Want, r.Command = "read it again and promote what it runs now", fmt.Sprintf("chartctl promote %s %s", from, m.e.Env)
+		return r, nil
+	}
+	r.OK = true
+	m.np.From = fmt.Sprintf("%s#%d", from, p.Revision)
+	r.fact("%s runs this pair at revision %d", from, p.Revision)
+	return r, nil
+}
+
+// said writes the last verdict as a fact.
+func (s Summary) said() string {
+	if s.Verdict == "" {
+		return fmt.Sprintf("%s has no verdict on this pair", s.Env)
+	}
+	return fmt.Sprintf("the last verdict of %s on this pair is %s (revision %d)", s.Env, s.Verdict, s.Revision)
+}
+
+// halt is rule 2: no halt is open in scope; but one fix is let through where
+// the failure was.
+func (m *move) halt() (RuleVerdict, error) {
+	r := RuleVerdict{Number: 2, Rule: "halt"}
+	open, err := haltsOn(m, m.e.Env)
+	if err != nil {
+		return r, err
+	}
+	for _, h := range open {
+		r.fact("%s", h.said())
+	}
+	here := slices.ContainsFunc(open, func(h Halt) bool { return h.Env == m.e.Env })
+	switch {
+	case m.np.Kind == Fix && len(open) == 0:
+		r.Rule = "fix"
+		r.fact("nothing halts %s", m.e.Env)
+		r.Want, r.Command = "bump it: a fix is for what a halt stops", fmt.Sprintf("chartctl bump %s --binding %s", m.e.Env, m.b.ID)
+	case len(open) == 0 || m.bug == noHalts:
+		r.OK = true
+		r.fact("nothing halts %s", m.e.Env)
+	case m.np.Kind == Fix && here && m.e.Fixed == 0:
+		r.OK = true
+		r.fact("this is the one fix that is let through where the failure was")
+	default:
+		if m.np.Kind == Fix && here {
+			r.fact("revision %d is the fix that was let through", m.e.Fixed)
+		}
+		h := open[0]
+		r.Want = fmt.Sprintf("roll %s back to a pair that passed there, or fix it there, and report it passed; or end the halt: chartctl resolve %s --reason \"…\"", h.Env, h.ID)
+		r.Command = fmt.Sprintf("chartctl rollback %s", h.Env)
+	}
+	return r, nil
+}
+
+// said writes an open halt as a fact.
+func (h Halt) said() string {
+	s := fmt.Sprintf("%s halts the environment %s", h.ID, h.Env)
+	switch h.Scope {
+	case ScopeHub:
+		s = fmt.Sprintf("%s halts every stage of %s", h.ID, h.Env.Hub())
+	case ScopeEverything:
+		s = fmt.Sprintf("%s halts everything", h.ID)
+	}
+	switch h.Cause {
+	case CauseReport:
+		s += fmt.Sprintf(": revision %d of %s failed, %s said", h.Revision, h.Env, h.By)
+	case CauseDeadline:
+		s += fmt.Sprintf(": revision %d of %s missed its report deadline", h.Revision, h.Env)
+	default:
+		s += fmt.Sprintf(": raised by %s for %s", h.By, h.Env)
+	}
+	if h.Reason != "" {
+		s += fmt.Sprintf(" (%s)", h.Reason)
+	}
+	return s
+}
+
+// upstream is rule 3: every upstream stage passed this very binding and held
+// it for the soak time after that.
+func (m *move) upstream() (RuleVerdict, error) {
+	r := RuleVerdict{Number: 3, Rule: "upstream", OK: true}
+	if len(m.e.Policy.Upstream) == 0 {
+		r.fact("%s has no upstream stage", m.e.Env)
+	}
+	for _, up := range m.e.Policy.Upstream {
+		u, err := upstreamOf(m, m.e, up, m.b.ID)
+		if err != nil {
+			return r, err
+		}
+		if m.bug == datedSoak && u.Passed && m.now.Sub(u.At) >= time.Duration(u.Need) {
+			u.OK = true
+		}
+		r.fact("%s", u.said())
+		if u.OK || !r.OK {
+			r.OK = r.OK && u.OK
+			continue
+		}
+		r.OK, r.Unknown = false, u.Verdict == ""
+		r.Want, r.Command = u.wants(m.b)
+	}
+	return r, nil
+}
+
+// UpstreamStatus is what one upstream stage says of a binding.
+type UpstreamStatus struct {
+	Env     ref.Env     `json:"environment"`
+	Current bool        `json:"current"` // it is pinned to the binding now
+	Pinned  uint64      `json:"pinned,omitzero"`
+	Verdict ReportState `json:"verdict,omitempty"` // the last one; empty is none
+	Passed  bool        `json:"passed"`
+	Report  uint64      `json:"report,omitzero"`   // number of the report
+	About   uint64      `json:"revision,omitzero"` // revision that the verdict is about
+	At      time.Time   `json:"at,omitzero"`
+	Held    Duration    `json:"held"`
+	Need    Duration    `json:"need"`
+	Overdue bool        `json:"overdue,omitempty"` // no verdict came by its deadline
+	OK      bool        `json:"ok"`
+}
+
+func upstreamOf(t Tx, e Environment, up ref.Env, id ref.BindingID) (UpstreamStatus, error) {
+	u := UpstreamStatus{Env: up, Need: e.Policy.Soak}
+	s, err := getSummary(t, up, id)
+	if err != nil {
+		return u, err
+	}
+	u.Verdict, u.Passed, u.Report, u.About, u.At, u.Held = s.Verdict, s.Passed(), s.Report, s.Revision, s.At, s.Soaked()
+	u.OK = u.Passed && u.Held >= u.Need
+	there, err := getEnvironment(t, up)
+	if err != nil || there.Revision == 0 {
+		return u, err
+	}
+	p, err := getPin(t, up, there.Revision)
+	if err != nil {
+		return u, err
+	}
+	u.Pinned, u.Current = p.Revision, p.Binding == id
+	u.Overdue = u.Current && s.overdue(there)
+	return u, nil
+}
+
+// overdue reports whether the current revision of e, of this binding, has no
+// verdict and missed its deadline.
+func (s Summary) overdue(e Environment) bool {
+	return s.Revision != e.Revision && e.Policy.Deadline > 0 && s.Waiting == e.Revision && s.Waited >= e.Policy.Deadline
+}
+
+func (u UpstreamStatus) said() string {
+	switch {
+	case u.Verdict == "" && !u.Current:
+		return fmt.Sprintf("%s never passed this pair, and is not pinned to it", u.Env)
+	case u.Verdict == "" && u.Overdue:
+		return fmt.Sprintf("%s is pinned to this pair at revision %d, and no verdict came by its deadline", u.Env, u.Pinned)
+	case u.Verdict == "":
+		return fmt.Sprintf("%s is pinned to this pair at revision %d, and no verdict came yet", u.Env, u.Pinned)
+	case !u.Passed:
+		return fmt.Sprintf("%s failed this pair at revision %d", u.Env, u.About)
+	}
+	return fmt.Sprintf("%s passed this pair at revision %d and held it for %s of %s", u.Env, u.About, u.Held, u.Need)
+}
+
+func (u UpstreamStatus) wants(b Binding) (want, command string) {
+	switch {
+	case !u.Current:
+		return fmt.Sprintf("pin %s to it and report it passed there", u.Env), fmt.Sprintf("chartctl bump %s --binding %s", u.Env, b.ID)
+	case u.Passed:
+		return fmt.Sprintf("let %s hold it for %s more, un-halted", u.Env, u.Need-u.Held), fmt.Sprintf("chartctl why %s", u.Env)
+	}
+	return fmt.Sprintf("report that %s passed it at revision %d", u.Env, u.Pinned), fmt.Sprintf("chartctl report %s --revision %d --passed", u.Env, u.Pinned)
+}
+
+// approvals is the first half of rule 4: enough others agree.
+func (m *move) approvals() (RuleVerdict, error) {
+	r := RuleVerdict{Number: 4, Rule: "approvals"}
+	have, err := getApprovals(m, m.e, m.b.ID)
+	if err != nil {
+		return r, err
+	}
+	n := 0
+	for _, a := range have {
+		own := a.By.same(m.actor)
+		if !own || m.bug == selfApprovals {
+			n++
+		}
+		if own && m.e.Policy.Approvals > 0 {
+			r.fact("the approval of %s does not count for their own pin", a.By.Name)
+		} else if !own {
+			r.fact("%s approved", a.By.Name)
+		}
+	}
+	r.OK = n >= m.e.Policy.Approvals
+	r.fact("%d of %d approvals are there", n, m.e.Policy.Approvals)
+	r.Want = fmt.Sprintf("let %d more approve it, who are not %s", m.e.Policy.Approvals-n, m.actor.Name)
+	r.Command = fmt.Sprintf("chartctl approve %s --binding %s", m.e.Env, m.b.ID)
+	return r, nil
+}
+
+// freeze is the other half of rule 4: no freeze window is open.
+func (m *move) freeze() (RuleVerdict, error) {
+	r := RuleVerdict{Number: 4, Rule: "freeze", OK: true}
+	for _, f := range m.e.Policy.Freeze {
+		until, open, err := f.open(m.now)
+		if err != nil {
+			return r, err
+		}
+		if !open {
+			continue
+		}
+		zone, err := time.LoadLocation(f.Zone)
+		if err != nil {
+			return r, fmt.Errorf("read the zone of a freeze window: %w", err)
+		}
+		end := until.In(zone).Format("2006-01-02 15:04 MST")
+		r.OK = false
+		r.fact("the freeze window %q (%s) is open until %s", f.Cron, f.Zone, end)
+		if f.Reason != "" {
+			r.fact("it is for: %s", f.Reason)
+		}
+		r.Want = "wait until " + end
+		r.Command = fmt.Sprintf("chartctl gate %s --binding %s", m.e.Env, m.b.ID)
+	}
+	if r.OK {
+		r.fact("no freeze window is open")
+	}
+	return r, nil
+}
+
+// direction is rule 5: no half goes back but by proof and on purpose.
+func (m *move) direction() (Direction, RuleVerdict, error) {
+	r := RuleVerdict{Number: 5, Rule: "direction", OK: true}
+	if m.from == nil {
+		r.fact("the first pin has no direction")
+		return Direction{}, r, nil
+	}
+	d, err := directionOf(m, *m.from, m.b)
+	if err != nil {
+		return d, r, err
+	}
+	proof := m.b.Evidence.Proof()
+	r.fact("from %s, %s", m.from.Chart, d)
+	r.Command = fmt.Sprintf("chartctl bump %s --binding %s --downgrade \"…\"", m.e.Env, m.b.ID)
+	if m.np.Kind == Rollback {
+		r.Command = fmt.Sprintf("chartctl rollback %s --to %s --downgrade \"…\"", m.e.Env, m.np.From)
+	}
+	switch {
+	case d.back() && proof:
+		r.OK = m.np.Downgrade != ""
+		r.fact("content proves this pair (%s)", m.b.Evidence)
+		r.Want = "say why it goes back: --downgrade \"…\"; or roll back to a pair that passed here"
+	case d.back():
+		r.OK = false
+		r.fact("nothing but %q says that this pair belongs together", m.b.Evidence)
+		r.Want = "bind an image that content proves to belong to it, or use --break-glass"
+		r.Command = fmt.Sprintf("chartctl show %s", m.b.Chart)
+		if d.mixed() {
+			r.fact("one half goes back and the other forward")
+		}
+	case d.unknown():
+		r.OK, r.Unknown = proof, true
+		r.fact("the order is unknown, and the evidence is %q", m.b.Evidence)
+		r.Want = "bind an image that content proves to belong to it, or use --break-glass"
+		r.Command = fmt.Sprintf("chartctl show %s", m.b.Chart)
+	}
+	return d, r, nil
+}

@@ -1,0 +1,104 @@
+package lock
+
+import (
+	"context"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// EnvironmentStatus is what an on-call person asks of an environment.
+type EnvironmentStatus struct {
+	EnvironmentState
+	Report    *Report          `json:"report,omitempty"`  // the last one about the current revision
+	Verdict   ReportState      `json:"verdict,omitempty"` // on the current revision; empty is none yet
+	Overdue   bool             `json:"overdue,omitempty"` // none came by the deadline: unknown
+	Waited    Duration         `json:"waited,omitzero"`   // for a verdict, counted where there is a deadline
+	Held      Duration         `json:"held"`              // by the current revision since it passed
+	Upstream  []UpstreamStatus `json:"upstream"`          // on the current binding
+	Halts     []Halt           `json:"open_halts"`        // that stop it
+	Approvals []Approval       `json:"approvals"`         // that no pin has used yet, of all bindings
+}
+
+// Status returns all about one environment, from one snapshot.
+func (l *Lockfile) Status(ctx context.Context, env ref.Env) (EnvironmentStatus, error) {
+	return view(ctx, l, func(t Tx) (EnvironmentStatus, error) {
+		e, err := getEnvironment(t, env)
+		if err != nil {
+			return EnvironmentStatus{}, err
+		}
+		return status(t, e)
+	})
+}
+
+// Statuses returns all about all environments in order of name, from one
+// snapshot.
+func (l *Lockfile) Statuses(ctx context.Context) ([]EnvironmentStatus, error) {
+	return view(ctx, l, func(t Tx) ([]EnvironmentStatus, error) {
+		all, err := list[Environment](t, bucketEnvironments, ScanOptions{})
+		if err != nil {
+			return nil, err
+		}
+		out := make([]EnvironmentStatus, 0, len(all))
+		for _, e := range all {
+			s, err := status(t, e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
+		}
+		return out, nil
+	})
+}
+
+func status(t Tx, e Environment) (EnvironmentStatus, error) {
+	var out EnvironmentStatus
+	var err error
+	if out.EnvironmentState, err = environmentState(t, e); err != nil {
+		return out, err
+	}
+	if out.Halts, err = haltsOn(t, e.Env); err != nil {
+		return out, err
+	}
+	for _, id := range e.Approved {
+		have, err := getApprovals(t, e, id)
+		if err != nil {
+			return out, err
+		}
+		out.Approvals = append(out.Approvals, have...)
+	}
+	if out.Pin == nil {
+		return out, nil
+	}
+	for _, up := range e.Policy.Upstream {
+		u, err := upstreamOf(t, e, up, out.Pin.Binding)
+		if err != nil {
+			return out, err
+		}
+		out.Upstream = append(out.Upstream, u)
+	}
+	return out, out.judge(t)
+}
+
+// judge adds what the reports say of the current revision.
+func (out *EnvironmentStatus) judge(t Tx) error {
+	last, err := lastReport(t, out.Env, out.Revision)
+	if err != nil {
+		return err
+	}
+	if last.N > 0 {
+		out.Report = &last
+	}
+	s, err := getSummary(t, out.Env, out.Pin.Binding)
+	if err != nil {
+		return err
+	}
+	if s.Revision == out.Revision {
+		out.Verdict, out.Held = s.Verdict, s.Held
+		return nil
+	}
+	out.Overdue = s.overdue(out.Environment)
+	if s.Waiting == out.Revision {
+		out.Waited = s.Waited
+	}
+	return nil
+}
