@@ -2,7 +2,10 @@
 // codes. It is shared by the server and the client and imports neither.
 package api
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Code says what kind of error an answer is; programs decide by it. The exit
 // code of chartctl follows the code, not the HTTP status.
@@ -82,18 +85,26 @@ type Error struct {
 	RequestID string `json:"request_id,omitempty"`
 
 	// Gate facts, where Code is CodeGate, CodeHalted or CodeStale.
-	Rule     string `json:"rule,omitempty"`     // the rule that refused
-	Want     string `json:"want,omitempty"`     // what would satisfy it, with the command
-	Revision uint64 `json:"revision,omitempty"` // the environment's revision now, for CodeStale
-	Current  *Pin   `json:"current,omitempty"`  // the pin that won, for CodeStale
+	Rule     string   `json:"rule,omitempty"`     // the rule that refused
+	Facts    []string `json:"facts,omitempty"`    // that it saw, one by one
+	Want     string   `json:"want,omitempty"`     // what would satisfy it
+	Command  string   `json:"command,omitempty"`  // the command for that
+	Revision uint64   `json:"revision,omitempty"` // the environment's revision now, for CodeStale
+	Current  *Pin     `json:"current,omitempty"`  // the pin that won, for CodeStale
 
 	Status int `json:"-"`
 }
 
 func (e *Error) Error() string {
 	s := e.Message
+	if e.Rule != "" && (e.Code == CodeGate || e.Code == CodeHalted) {
+		s = fmt.Sprintf("refused by the rule %q: %s", e.Rule, s)
+	}
 	if e.Want != "" {
 		s += "; " + e.Want
+	}
+	if e.Command != "" && !strings.Contains(s, e.Command) {
+		s += ": " + e.Command
 	}
 	if e.RequestID != "" && e.Code == CodeInternal {
 		s = fmt.Sprintf("%s (request %s)", s, e.RequestID)

@@ -35,9 +35,12 @@ type Report struct {
 	Exit     *int          `json:"exit,omitempty"`
 	// Superseded says that another revision was pinned by then: the report is
 	// kept and satisfies nothing.
-	Superseded bool      `json:"superseded,omitempty"`
-	By         string    `json:"by"`
-	At         time.Time `json:"at"`
+	Superseded bool `json:"superseded,omitempty"`
+	// Halt is the one that the report raised, Ended those that it ended.
+	Halt  string    `json:"halt,omitempty"`
+	Ended []string  `json:"ended,omitempty"`
+	By    string    `json:"by"`
+	At    time.Time `json:"at"`
 }
 
 // Reports of one revision, oldest first.
@@ -53,24 +56,50 @@ type Fence struct {
 
 // GateVerdict answers a dry run: what the gate would say to this pin now.
 type GateVerdict struct {
-	Env      ref.Env       `json:"environment"`
-	Revision uint64        `json:"revision"` // that the pin would build on
-	Binding  ref.BindingID `json:"binding"`
-	Name     string        `json:"name"`
-	Version  string        `json:"version"`
-	Kind     string        `json:"kind"`
-	Pass     bool          `json:"pass"`
-	Refusal  *Error        `json:"refusal,omitempty"` // as the pin would be refused
-	Rules    []GateRule    `json:"rules"`             // all of them, in the order in which they are asked
+	Env       ref.Env       `json:"environment"`
+	Revision  uint64        `json:"revision"` // that the environment is at
+	Binding   ref.BindingID `json:"binding"`
+	Name      string        `json:"name"`
+	Version   string        `json:"version"`
+	Kind      string        `json:"kind"`
+	Pass      bool          `json:"pass"`
+	Refusal   *Error        `json:"refusal,omitempty"` // as the pin would be refused
+	Direction *Direction    `json:"direction,omitempty"`
+	Rules     []GateRule    `json:"rules"` // all of them, in the order in which they are asked
 }
 
-// GateRule is one rule's answer. Of a rule that refuses, Facts says what it
-// saw, and Want what would satisfy it, with the command.
+// GateRule is one rule's answer: the facts that it saw and, where it refuses,
+// what would satisfy it, with the command.
 type GateRule struct {
-	Rule  string `json:"rule"`
-	State string `json:"state"` // "passed", "refused", "waived", "unknown"
-	Facts string `json:"facts"`
-	Want  string `json:"want,omitempty"`
+	Number  int      `json:"number"` // 1 to 5
+	Rule    string   `json:"rule"`
+	State   string   `json:"state"`            // "passed", "refused", "unknown", "waived"
+	Waived  string   `json:"waived,omitempty"` // why this pin passes it by
+	Facts   []string `json:"facts"`
+	Want    string   `json:"want,omitempty"`
+	Command string   `json:"command,omitempty"`
+}
+
+// Direction is where a pin takes each half: same, forward, back or unknown.
+type Direction struct {
+	Chart string `json:"chart"`
+	Image string `json:"image"`
+}
+
+// ApprovalRequest approves a binding for an environment.
+type ApprovalRequest struct {
+	Binding ref.BindingID `json:"binding"`
+	Reason  string        `json:"reason,omitempty"`
+}
+
+// Approval is one principal's word for a binding. It holds until the binding
+// is pinned there.
+type Approval struct {
+	Env     ref.Env       `json:"environment"`
+	Binding ref.BindingID `json:"binding"`
+	Reason  string        `json:"reason,omitempty"`
+	By      string        `json:"by"`
+	At      time.Time     `json:"at"`
 }
 
 // Policy of an environment: what the gate asks for. Durations are written as

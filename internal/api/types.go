@@ -78,6 +78,7 @@ type Environment struct {
 	Chart    string    `json:"chart"`
 	Accept   []string  `json:"accept"`
 	Upstream []string  `json:"upstream,omitempty"` // stage names of the same hub, or hub/stage
+	Policy   Policy    `json:"policy"`
 	Revision uint64    `json:"revision"`
 	Created  time.Time `json:"created"`
 	By       string    `json:"by"`
@@ -101,8 +102,12 @@ type Pin struct {
 	Reason   string        `json:"reason,omitempty"`
 	Commit   string        `json:"commit,omitempty"`
 	Set      string        `json:"set,omitempty"`
-	By       string        `json:"by"`
-	At       time.Time     `json:"at"`
+	// Downgrade is why a half went back, BreakGlass why the gate was passed by.
+	Downgrade  string     `json:"downgrade,omitempty"`
+	BreakGlass string     `json:"break_glass,omitempty"`
+	Direction  *Direction `json:"direction,omitempty"` // from the pin before it
+	By         string     `json:"by"`
+	At         time.Time  `json:"at"`
 }
 
 // Line is a line of the journal.

@@ -87,3 +87,11 @@ func (c *Client) ResolveHalt(ctx context.Context, id, reason string) (api.Halt, 
 	_, err := c.call(ctx, post(api.ReasonRequest{Reason: reason}, "/api/v1/halts/%s/resolve", id), &out)
 	return out, err
 }
+
+// Approve says that a binding may be pinned in an environment, by somebody
+// else.
+func (c *Client) Approve(ctx context.Context, e ref.Env, a api.ApprovalRequest) (api.Approval, error) {
+	var out api.Approval
+	_, err := c.call(ctx, post(a, "/api/v1/environments/%s/%s/approvals", e.Hub(), e.Stage()), &out)
+	return out, err
+}

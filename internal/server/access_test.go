@@ -35,7 +35,10 @@ var policy = map[string]string{
 	"GET /api/v1/environments/{hub}/{stage}/pins": "read", "POST /api/v1/environments/{hub}/{stage}/pins": "pin",
 	"GET /api/v1/environments/{hub}/{stage}/pins/{revision}":   "read",
 	"GET /api/v1/environments/{hub}/{stage}/pins/by-key/{key}": "read",
-	"POST /api/v1/pinsets": "pin",
+	"POST /api/v1/pinsets":                          "pin",
+	"PUT /api/v1/environments/{hub}/{stage}/policy": "env", "POST /api/v1/environments/{hub}/{stage}/gate": "read",
+	"POST /api/v1/environments/{hub}/{stage}/approvals": "approve", "POST /api/v1/environments/{hub}/{stage}/halts": "override",
+	"GET /api/v1/halts": "read", "POST /api/v1/halts/{id}/resolve": "override",
 	"GET /api/v1/environments/{hub}/{stage}/pins/{revision}/reports":  "read",
 	"POST /api/v1/environments/{hub}/{stage}/pins/{revision}/reports": "report",
 	"POST /api/v1/environments/{hub}/{stage}/pins/by-key/{key}/fence": "pin",
@@ -81,6 +84,7 @@ func TestAccessMatrix(t *testing.T) {
 	for _, c := range []string{ownChart, otherChart} {
 		g.publish(c, "1.0.0", "first")
 	}
+	g.haltBoth()
 	tokens := map[string]string{"all": g.admin}
 	for name, scopes := range principals {
 		if scopes != nil {
@@ -196,10 +200,14 @@ func (g *rig) fill(c cell) request {
 		chart, env = otherChart, otherEnv
 	}
 	hub, stage, _ := strings.Cut(env, "/")
+	id := g.binding(chart)
+	if strings.HasPrefix(c.route, "/api/v1/halts/") {
+		id = g.haltID(env)
+	}
 	path := strings.NewReplacer("{name}", chart, "{version}", "9.9.9", "{hub}", hub, "{stage}", stage,
-		"{revision}", "7", "{key}", "k", "{id}", g.binding(chart), "{file}", chart+"-9.9.9.tgz").Replace(c.route)
+		"{revision}", "7", "{key}", "k", "{id}", id, "{file}", chart+"-9.9.9.tgz").Replace(c.route)
 	r := request{method: c.method, path: path, header: map[string]string{}}
-	if c.method != http.MethodPost {
+	if c.method != http.MethodPost && c.method != http.MethodPut {
 		return r
 	}
 	r.header["Idempotency-Key"], r.header["If-Match"] = "matrix", `"0"`
@@ -215,7 +223,7 @@ func (g *rig) fill(c cell) request {
 			g.t.Fatal(err)
 		}
 		r.json = api.PinSetRequest{Pins: []api.SetPin{{Env: e}}}
-	case "/api/v1/bindings/{id}/revoke":
+	case "/api/v1/bindings/{id}/revoke", "/api/v1/halts/{id}/resolve":
 		r.json = map[string]any{"reason": 7} // decoded after the check, and refused
 	case "/api/v1/tokens":
 		r.json = api.TokenRequest{Name: "ci", Scopes: []string{"none"}}
@@ -223,6 +231,32 @@ func (g *rig) fill(c cell) request {
 		r.json = map[string]any{}
 	}
 	return r
+}
+
+// haltBoth makes both environments, and a halt in each.
+func (g *rig) haltBoth() {
+	g.t.Helper()
+	for _, env := range []string{ownEnv, otherEnv} {
+		g.want(201, request{method: "POST", path: "/api/v1/environments", token: g.admin, json: map[string]any{"environment": env, "chart": ownChart}})
+		g.want(201, request{method: "POST", path: "/api/v1/environments/" + env + "/halts", token: g.admin,
+			json: map[string]any{"scope": "environment", "reason": "matrix"}})
+	}
+}
+
+// haltID is the open halt of an environment.
+func (g *rig) haltID(env string) string {
+	g.t.Helper()
+	list, err := g.lock.OpenHalts(g.t.Context())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, h := range list {
+		if h.Env.String() == env {
+			return h.ID
+		}
+	}
+	g.t.Fatalf("%s has no open halt", env)
+	return ""
 }
 
 // binding is the id of a chart's binding.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
-	"strings"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
@@ -48,15 +47,8 @@ func (s *Server) createEnvironment(c *call) error {
 	for _, a := range in.Accept {
 		n.Accept = append(n.Accept, lock.Evidence(a))
 	}
-	for _, u := range in.Upstream {
-		if !strings.Contains(u, "/") {
-			u = in.Env.Hub() + "/" + u
-		}
-		up, err := ref.ParseEnv(u)
-		if err != nil {
-			return err
-		}
-		n.Upstream = append(n.Upstream, up)
+	if n.Upstream, err = upstreamFrom(in.Env, in.Upstream); err != nil {
+		return err
 	}
 	op, err := c.op("env create "+in.Env.String(), body)
 	if err != nil {
@@ -126,9 +118,11 @@ func (s *Server) pin(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Lock.MakePin(c.ctx(), op, lock.NewPin{
-		Env: env, Base: base, Binding: in.Binding, Kind: kindOf(in.Kind), From: in.From, Reason: in.Reason, Commit: in.Commit,
-	})
+	np, err := c.newPin(env, base, in)
+	if err != nil {
+		return err
+	}
+	p, err := s.Lock.MakePin(c.ctx(), op, np)
 	if err != nil {
 		return err
 	}
@@ -152,7 +146,7 @@ func (s *Server) pinSet(c *call) error {
 	if err != nil {
 		return err
 	}
-	n := lock.NewPinSet{Kind: kindOf(in.Kind), Reason: in.Reason, Commit: in.Commit}
+	n := lock.NewPinSet{Kind: kindOf(in.Kind), Reason: in.Reason, Commit: in.Commit, Downgrade: in.Downgrade, BreakGlass: in.BreakGlass}
 	for _, p := range in.Pins {
 		if err := checkRequired(reflect.ValueOf(p), []string{"environment"}); err != nil {
 			return err
@@ -163,7 +157,12 @@ func (s *Server) pinSet(c *call) error {
 		if err := checkRequired(reflect.ValueOf(p), []string{"binding"}); err != nil {
 			return err
 		}
-		n.Pins = append(n.Pins, lock.NewPin{Env: p.Env, Base: p.Revision, Binding: p.Binding, Kind: n.Kind, From: p.From, Reason: in.Reason, Commit: in.Commit})
+		if in.BreakGlass != "" {
+			if err := c.who.Require(auth.BreakGlass, p.Env.String()); err != nil {
+				return err
+			}
+		}
+		n.Pins = append(n.Pins, lock.NewPin{Env: p.Env, Base: p.Revision, Binding: p.Binding, From: p.From})
 	}
 	op, err := c.op("pinset", body)
 	if err != nil {

@@ -79,6 +79,7 @@ var table = []mapping{
 	{lock.ErrNotFound, 404, api.CodeNotFound, ""},
 	{lock.ErrExists, 409, api.CodeExists, ""},
 	{lock.ErrStale, 412, api.CodeStale, ""},
+	{lock.ErrHalted, 423, api.CodeHalted, ""},
 	{lock.ErrGate, 422, api.CodeGate, ""},
 	{lock.ErrRefused, 422, api.CodeRefused, ""},
 	{lock.ErrTooLarge, 413, api.CodeTooLarge, "the request changes too much in one transaction; send it in parts"},
@@ -154,7 +155,7 @@ func writeError(w http.ResponseWriter, r *http.Request, p problem) {
 	}
 	var gate *lock.Refusal
 	if errors.As(p.err, &gate) {
-		body.Rule, body.Want = gate.Rule, gate.Want
+		body.Rule, body.Facts, body.Want, body.Command = gate.Rule, gate.List, gate.Want, gate.Command
 	}
 	h := w.Header()
 	for _, name := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Content-Length", "Accept-Ranges", "Cache-Control", "Last-Modified"} {

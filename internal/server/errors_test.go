@@ -48,6 +48,7 @@ var sentinels = map[string]outcome{
 	"lock.ErrNotFound": {lock.ErrNotFound, 404, api.CodeNotFound, 3},
 	"lock.ErrExists":   {lock.ErrExists, 409, api.CodeExists, 6},
 	"lock.ErrStale":    {lock.ErrStale, 412, api.CodeStale, 6},
+	"lock.ErrHalted":   {lock.ErrHalted, 423, api.CodeHalted, 5},
 	"lock.ErrGate":     {lock.ErrGate, 422, api.CodeGate, 4},
 	"lock.ErrInvalid":  {lock.ErrInvalid, 400, api.CodeInvalid, 8},
 	"lock.ErrRefused":  {lock.ErrRefused, 422, api.CodeRefused, 8},

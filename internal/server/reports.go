@@ -52,7 +52,7 @@ func (s *Server) reports(c *call) error {
 func reportOf(r lock.Report) api.Report {
 	out := api.Report{
 		Env: r.Env, Revision: r.Revision, N: r.N, Binding: r.Binding, State: string(r.State),
-		URL: r.URL, Note: r.Note, Exit: r.Exit, Superseded: r.Superseded, By: r.By, At: r.At,
+		URL: r.URL, Note: r.Note, Exit: r.Exit, Superseded: r.Superseded, Halt: r.Halt, Ended: r.Ended, By: r.By, At: r.At,
 	}
 	for _, k := range r.Checks {
 		out.Checks = append(out.Checks, api.Check(k))

@@ -27,6 +27,7 @@ type route struct {
 const (
 	get  = http.MethodGet
 	post = http.MethodPost
+	put  = http.MethodPut
 	del  = http.MethodDelete
 )
 
@@ -120,6 +121,12 @@ func environmentRoutes() []route {
 // gateRoutes are about what the gate asks for.
 func gateRoutes() []route {
 	return []route{
+		{method: put, path: envPath + "/policy", access: needs(auth.Env), do: (*Server).setPolicy, name: "setPolicy", summary: "Replace an environment's policy.", in: api.Policy{}, out: api.Environment{}, status: []int{200}},
+		{method: post, path: envPath + "/gate", access: reads, do: (*Server).gate, name: "gate", summary: "What a pin would be answered now, by every rule; nothing is written.", in: api.PinRequest{}, out: api.GateVerdict{}, status: []int{200}, headers: pinHeaders[:1]},
+		{method: post, path: envPath + "/approvals", access: needsOnEnv(auth.Approve), do: (*Server).approve, name: "approve", summary: "Approve a binding, to be pinned by somebody else.", in: api.ApprovalRequest{}, out: api.Approval{}, status: []int{201}},
+		{method: post, path: envPath + "/halts", access: needsOnEnv(auth.Override), do: (*Server).halt, name: "halt", summary: "Halt by hand.", in: api.HaltRequest{}, out: api.Halt{}, status: []int{201}},
+		{method: get, path: "/api/v1/halts", access: reads, do: (*Server).halts, name: "halts", summary: "The halts that are open, oldest first; all=true: all of them, newest first.", out: api.Halts{}, status: []int{200}, query: []string{"all", "before", "limit"}},
+		{method: post, path: "/api/v1/halts/{id}/resolve", access: needsOnParsed(auth.Override), do: (*Server).resolveHalt, name: "resolveHalt", summary: "End a halt by an override.", in: api.ReasonRequest{}, out: api.Halt{}, status: []int{200}},
 		{method: get, path: reportPath, access: reads, do: (*Server).reports, name: "reports", summary: "The reports of a revision, oldest first.", out: api.Reports{}, status: []int{200}},
 		{method: post, path: reportPath, access: needsOnEnv(auth.Report), do: (*Server).report, name: "report", summary: "Say how the deployment of a revision went.", in: api.ReportRequest{}, out: api.Report{}, status: []int{201}},
 		{method: post, path: envPath + "/pins/by-key/{key}/fence", access: needsOnEnv(auth.Pin), do: (*Server).fence, name: "fence", summary: "Settle a pin whose answer was lost: the pin that the key made, or the promise that it never makes one.", out: api.Fence{}, status: []int{200}},

@@ -125,7 +125,8 @@ func bindingOf(b lock.Binding) api.Binding {
 func pinOf(p lock.Pin) api.Pin {
 	return api.Pin{
 		Env: p.Env, Revision: p.Revision, Binding: p.Binding, Name: p.Chart.Name(), Version: p.Chart.Version(),
-		Kind: string(p.Kind), From: p.From, Reason: p.Reason, Commit: p.Commit, Set: p.Set, By: p.By, At: p.At,
+		Kind: string(p.Kind), From: p.From, Reason: p.Reason, Commit: p.Commit, Set: p.Set,
+		Downgrade: p.Downgrade, BreakGlass: p.BreakGlass, Direction: directionOf(p.Direction), By: p.By, At: p.At,
 	}
 }
 
@@ -143,7 +144,7 @@ func (s *Server) fullPin(ctx context.Context, p lock.Pin) (api.Pin, error) {
 func environmentOf(st lock.EnvironmentState) api.Environment {
 	out := api.Environment{
 		Env: st.Env, Chart: st.Chart, Accept: []string{}, Revision: st.Revision, Created: st.Created, By: st.By,
-		ChartState: string(st.ChartState),
+		ChartState: string(st.ChartState), Policy: policyOf(st.Policy),
 	}
 	for _, e := range st.Policy.Accept {
 		out.Accept = append(out.Accept, string(e))

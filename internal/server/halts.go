@@ -1,0 +1,114 @@
+package server
+
+import (
+	"net/http"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+)
+
+func (s *Server) halt(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	var in api.HaltRequest
+	body, err := decode(c, &in, "reason")
+	if err != nil {
+		return err
+	}
+	if err := c.mayHalt(env, lock.Scope(in.Scope)); err != nil {
+		return err
+	}
+	op, err := c.op("halt "+env.String(), body)
+	if err != nil {
+		return err
+	}
+	h, err := s.Lock.Halt(c.ctx(), op, lock.NewHalt{Env: env, Scope: lock.Scope(in.Scope), Reason: in.Reason})
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, haltOf(h))
+}
+
+// mayHalt checks the scope on all that a scope asked for would stop. The one
+// of the policy was somebody else's decision.
+func (c *call) mayHalt(env ref.Env, s lock.Scope) error {
+	switch s {
+	case lock.ScopeHub:
+		return c.who.Require(auth.Override, env.Hub()+"/*")
+	case lock.ScopeEverything:
+		return c.who.Require(auth.Override, "*")
+	}
+	return nil
+}
+
+// halts answers with those that are open, or with a page of all.
+func (s *Server) halts(c *call) error {
+	all, _, err := c.flag("all")
+	if err != nil {
+		return err
+	}
+	before, err := c.number("before", 0, 1<<62)
+	if err != nil {
+		return err
+	}
+	limit, err := c.limit()
+	if err != nil {
+		return err
+	}
+	var list []lock.Halt
+	var next uint64
+	if all {
+		list, next, err = s.Lock.Halts(c.ctx(), before, limit)
+	} else {
+		list, err = s.Lock.OpenHalts(c.ctx())
+	}
+	if err != nil {
+		return err
+	}
+	out := api.Halts{Halts: []api.Halt{}, Next: next}
+	for _, h := range list {
+		out.Halts = append(out.Halts, haltOf(h))
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+// resolveHalt checks the scope on the environment that failed, which only the
+// halt names.
+func (s *Server) resolveHalt(c *call) error {
+	id := c.arg("id")
+	h, err := s.Lock.HaltByID(c.ctx(), id)
+	if err != nil {
+		return err
+	}
+	if err := c.who.Require(auth.Override, h.Env.String()); err != nil {
+		return err
+	}
+	var in api.ReasonRequest
+	body, err := decode(c, &in, "reason")
+	if err != nil {
+		return err
+	}
+	op, err := c.op("resolve "+clip(id), body)
+	if err != nil {
+		return err
+	}
+	if h, err = s.Lock.ResolveHalt(c.ctx(), op, id, in.Reason); err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, haltOf(h))
+}
+
+func haltOf(h lock.Halt) api.Halt {
+	out := api.Halt{
+		ID: h.ID, Open: h.Open(), Scope: string(h.Scope), Env: h.Env, Revision: h.Revision, Binding: h.Binding,
+		Report: h.Report, Cause: string(h.Cause), Reason: h.Reason, By: h.By, At: h.At,
+	}
+	if !h.Open() {
+		out.Ended = &api.HaltEnd{Revision: h.Ended.Revision, Reason: h.Ended.Reason, By: h.Ended.By, At: h.Ended.At}
+	}
+	return out
+}
