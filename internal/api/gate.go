@@ -159,3 +159,39 @@ type HaltRequest struct {
 	Scope  string `json:"scope,omitempty"`
 	Reason string `json:"reason"`
 }
+
+// EnvironmentStatus is an environment with all that is asked in the night.
+type EnvironmentStatus struct {
+	Environment
+	Report   *Report  `json:"report,omitempty"`   // the last one about the current revision
+	Verdict  string   `json:"verdict,omitempty"`  // on the current revision: passed or failed; "" is none
+	Overdue  bool     `json:"overdue,omitempty"`  // no verdict came by the deadline
+	Waited   string   `json:"waited,omitempty"`   // for a verdict, where there is a deadline
+	Held     string   `json:"held"`               // by the current revision since it passed, un-halted
+	Stages   []Stage  `json:"upstream_stages"`    // what each upstream stage says of the current pair
+	Approved []string `json:"approved,omitempty"` // who approved the current pair before it was pinned
+	// Approvals are those that no pin has used yet, of other pairs.
+	Approvals []Approval `json:"approvals"`
+	Halts     []Halt     `json:"halts"` // that stop it
+}
+
+// Stage is what an upstream stage says of a pair.
+type Stage struct {
+	Env      ref.Env   `json:"environment"`
+	Current  bool      `json:"current"`          // it is pinned to the pair now
+	Pinned   uint64    `json:"pinned,omitempty"` // its revision now
+	Verdict  string    `json:"verdict,omitempty"`
+	Passed   bool      `json:"passed"`
+	Revision uint64    `json:"revision,omitempty"` // that the verdict is about
+	At       time.Time `json:"at,omitzero"`
+	Held     string    `json:"held"`
+	Need     string    `json:"need"`
+	Overdue  bool      `json:"overdue,omitempty"`
+	OK       bool      `json:"ok"`
+}
+
+// Status is that of all environments, and every halt that is open.
+type Status struct {
+	Environments []EnvironmentStatus `json:"environments"`
+	Halts        []Halt              `json:"halts"`
+}

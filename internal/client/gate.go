@@ -95,3 +95,17 @@ func (c *Client) Approve(ctx context.Context, e ref.Env, a api.ApprovalRequest) 
 	_, err := c.call(ctx, post(a, "/api/v1/environments/%s/%s/approvals", e.Hub(), e.Stage()), &out)
 	return out, err
 }
+
+// Status returns all environments with their verdicts and halts.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	var out api.Status
+	_, err := c.call(ctx, get("/api/v1/status"), &out)
+	return out, err
+}
+
+// Why returns one environment with all that explains its state.
+func (c *Client) Why(ctx context.Context, e ref.Env) (api.EnvironmentStatus, error) {
+	var out api.EnvironmentStatus
+	_, err := c.call(ctx, get("/api/v1/environments/%s/%s/status", e.Hub(), e.Stage()), &out)
+	return out, err
+}

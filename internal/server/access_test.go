@@ -38,6 +38,7 @@ var policy = map[string]string{
 	"POST /api/v1/pinsets":                          "pin",
 	"PUT /api/v1/environments/{hub}/{stage}/policy": "env", "POST /api/v1/environments/{hub}/{stage}/gate": "read",
 	"POST /api/v1/environments/{hub}/{stage}/approvals": "approve", "POST /api/v1/environments/{hub}/{stage}/halts": "override",
+	"GET /api/v1/status": "read", "GET /api/v1/environments/{hub}/{stage}/status": "read",
 	"GET /api/v1/halts": "read", "POST /api/v1/halts/{id}/resolve": "override",
 	"GET /api/v1/environments/{hub}/{stage}/pins/{revision}/reports":  "read",
 	"POST /api/v1/environments/{hub}/{stage}/pins/{revision}/reports": "report",

@@ -121,6 +121,8 @@ func environmentRoutes() []route {
 // gateRoutes are about what the gate asks for.
 func gateRoutes() []route {
 	return []route{
+		{method: get, path: "/api/v1/status", access: reads, do: (*Server).status, name: "status", summary: "All environments with their verdicts, soak and halts.", out: api.Status{}, status: []int{200}},
+		{method: get, path: envPath + "/status", access: reads, do: (*Server).environmentStatus, name: "environmentStatus", summary: "One environment with all that explains its state.", out: api.EnvironmentStatus{}, status: []int{200}},
 		{method: put, path: envPath + "/policy", access: needs(auth.Env), do: (*Server).setPolicy, name: "setPolicy", summary: "Replace an environment's policy.", in: api.Policy{}, out: api.Environment{}, status: []int{200}},
 		{method: post, path: envPath + "/gate", access: reads, do: (*Server).gate, name: "gate", summary: "What a pin would be answered now, by every rule; nothing is written.", in: api.PinRequest{}, out: api.GateVerdict{}, status: []int{200}, headers: pinHeaders[:1]},
 		{method: post, path: envPath + "/approvals", access: needsOnEnv(auth.Approve), do: (*Server).approve, name: "approve", summary: "Approve a binding, to be pinned by somebody else.", in: api.ApprovalRequest{}, out: api.Approval{}, status: []int{201}},

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"net/http"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/lock"
+)
+
+func (s *Server) status(c *call) error {
+	list, err := s.Lock.Statuses(c.ctx())
+	if err != nil {
+		return err
+	}
+	open, err := s.Lock.OpenHalts(c.ctx())
+	if err != nil {
+		return err
+	}
+	out := api.Status{Environments: []api.EnvironmentStatus{}, Halts: []api.Halt{}}
+	for _, st := range list {
+		out.Environments = append(out.Environments, statusOf(st))
+	}
+	for _, h := range open {
+		out.Halts = append(out.Halts, haltOf(h))
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func (s *Server) environmentStatus(c *call) error {
+	env, err := c.env()
+	if err != nil {
+		return err
+	}
+	st, err := s.Lock.Status(c.ctx(), env)
+	if err != nil {
+		return err
+	}
+	out := statusOf(st)
+	if st.Pin != nil {
+		said, err := s.Lock.ApprovedBefore(c.ctx(), *st.Pin)
+		if err != nil {
+			return err
+		}
+		for _, a := range said {
+			out.Approved = append(out.Approved, a.By.Name)
+		}
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func statusOf(st lock.EnvironmentStatus) api.EnvironmentStatus {
+	out := api.EnvironmentStatus{
+		Environment: environmentOf(st.EnvironmentState), Verdict: string(st.Verdict), Overdue: st.Overdue, Held: st.Held.String(),
+		Stages: []api.Stage{}, Approvals: []api.Approval{}, Halts: []api.Halt{},
+	}
+	if st.Report != nil {
+		r := reportOf(*st.Report)
+		out.Report = &r
+	}
+	if st.Waited > 0 {
+		out.Waited = st.Waited.String()
+	}
+	for _, u := range st.Upstream {
+		out.Stages = append(out.Stages, api.Stage{
+			Env: u.Env, Current: u.Current, Pinned: u.Pinned, Verdict: string(u.Verdict), Passed: u.Passed, Revision: u.About,
+			At: u.At, Held: u.Held.String(), Need: u.Need.String(), Overdue: u.Overdue, OK: u.OK,
+		})
+	}
+	for _, a := range st.Approvals {
+		out.Approvals = append(out.Approvals, approvalOf(a))
+	}
+	for _, h := range st.Halts {
+		out.Halts = append(out.Halts, haltOf(h))
+	}
+	return out
+}
