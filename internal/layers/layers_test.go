@@ -54,7 +54,7 @@ var rooms = map[string][]string{
 // may import them.
 var support = []string{
 	"storage/storagetest", "lock/locktest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools",
-	"internal/layers", "internal/e2e", "internal/demo",
+	"internal/layers", "internal/e2e", "internal/demo", "internal/bench",
 }
 
 // owners says which rooms may import a library. A library that is in no line
