@@ -236,3 +236,9 @@ func barePath(name string) string {
 	}
 	return strings.TrimPrefix(name, "library/")
 }
+
+// SamePath reports whether two repositories have one path, at any registry.
+func SamePath(a, b string) bool { return barePath(a) == barePath(b) }
+
+// Path is a repository's name without its registry.
+func Path(repository string) string { return barePath(repository) }

@@ -276,3 +276,23 @@ func (s Site) writeMark(one *file, p place, w Want) ([]byte, error) {
 	}
 	return splice(one.now, span{p.value.Start, p.value.End}, text), nil
 }
+
+// MarkLine is a marker that was found in a file.
+type MarkLine struct {
+	Key, Label string
+	Line       int
+}
+
+// Marks lists the markers of a text file.
+func Marks(doc []byte) []MarkLine {
+	var out []MarkLine
+	number := 0
+	for raw := range bytes.Lines(doc) {
+		number++
+		if key, _, _, ok := readMark(string(bytes.TrimRight(raw, "\r\n"))); ok && key != "" {
+			key, label, _ := strings.Cut(key, " @")
+			out = append(out, MarkLine{key, label, number})
+		}
+	}
+	return out
+}

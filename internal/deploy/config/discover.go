@@ -1,0 +1,358 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// Search says what to look at, and what is known before.
+type Search struct {
+	Name  string   // of the checkout's directory, for a hub that nothing names
+	Files []string // every regular file, with slashes
+	// Read returns a file of at most max bytes.
+	Read     func(name string, max int64) ([]byte, error)
+	Branches []string // of git; nil without git
+
+	Server string
+	Flow   Flow
+	Chart  string // "" takes the chart that the repo depends on
+	// Known are the charts that the server has, each with its own images by
+	// role, as far as a pair needs them.
+	Known map[string]map[ref.Role]string
+}
+
+// Evidence is one thing that was found, and what it is taken for.
+type Evidence struct {
+	File string
+	Line int
+	Text string // what stands there
+	Why  string
+}
+
+// Proposal is a config that a person can say yes to.
+type Proposal struct {
+	Config   Config
+	Evidence []Evidence
+	Notes    []string // what was passed over, and what is missing
+}
+
+// ErrNothing: the repo names no chart to deploy, or no place to write it.
+var ErrNothing = errors.New("nothing to propose")
+
+// What a search costs at most. A file over its limit is passed over with a
+// note; after the bytes are used up, so is every other.
+const (
+	maxYAML  = 4 << 20
+	maxText  = 256 << 10
+	maxBytes = 256 << 20
+)
+
+// charts that a repo is searched for where the server knows none of its
+// dependencies, and where they keep the image that others build on.
+var wellKnown = map[string]map[ref.Role]string{
+	"jupyterhub": {"hub": "quay.io/jupyterhub/k8s-hub"},
+	"binderhub":  {"hub": "quay.io/jupyterhub/k8s-hub"},
+}
+
+// finder is one search.
+type finder struct {
+	Search
+	out  Proposal
+	read int64
+	full bool
+
+	layout   layout
+	wrappers []wrapper
+	chart    string
+	images   map[ref.Role]string
+	places   []placed
+}
+
+// wrapper is a chart in the repo that depends on another one.
+type wrapper struct {
+	dir, prefix, chart string
+	dependency         site.Site
+	evidence           Evidence
+}
+
+// placed is a site with the environments that it is for.
+type placed struct {
+	site  site.Site
+	scope scope
+}
+
+// Discover proposes what to write into .chartctl.yaml.
+func Discover(s Search) (Proposal, error) {
+	if s.Flow == "" {
+		s.Flow = Pin
+	}
+	f := &finder{Search: s}
+	slices.Sort(f.Files)
+	f.layout = layoutOf(f)
+	f.findWrappers()
+	if err := f.chooseChart(); err != nil {
+		return f.out, err
+	}
+	f.findBranches()
+	// hubploy's list says which image of several is the first.
+	for _, first := range []bool{true, false} {
+		for _, name := range f.Files {
+			if first == (path.Base(name) == "hubploy.yaml") && !f.passedOver(name) {
+				f.lookAt(name)
+			}
+		}
+	}
+	if err := f.compose(); err != nil {
+		return f.out, err
+	}
+	// What is proposed has to be what the file then says.
+	parsed, err := Parse(f.out.Config.Bytes())
+	if err != nil {
+		return f.out, fmt.Errorf("propose %s: %w", Name, err)
+	}
+	f.out.Config = parsed
+	return f.out, nil
+}
+
+func (f *finder) note(format string, a ...any) {
+	f.out.Notes = append(f.out.Notes, fmt.Sprintf(format, a...))
+}
+
+func (f *finder) evidence(file string, line int, text, why string) {
+	f.out.Evidence = append(f.out.Evidence, Evidence{file, line, text, why})
+}
+
+// get reads a file within the bounds; nil is one that is passed over.
+func (f *finder) get(name string, most int64) []byte {
+	if f.full {
+		return nil
+	}
+	b, err := f.Read(name, most)
+	if err != nil {
+		f.note("passed over %q: %v", name, err)
+		return nil
+	}
+	if f.read += int64(len(b)); f.read > maxBytes {
+		f.full = true
+		f.note("stopped reading at %q: the files so far hold more than %d MiB", name, maxBytes>>20)
+	}
+	return b
+}
+
+// passedOver: packed or rendered parts of charts, and what is no part of a
+// deployment.
+func (f *finder) passedOver(name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		base := path.Base(dir)
+		if base == "node_modules" || base == ".venv" || base == "vendor" {
+			return true
+		}
+		if (base == "templates" || base == "charts") && f.has(path.Join(path.Dir(dir), "Chart.yaml")) {
+			return true
+		}
+	}
+	return name == Name || name == "chartd.lock"
+}
+
+func (f *finder) has(name string) bool {
+	_, ok := slices.BinarySearch(f.Files, name)
+	return ok
+}
+
+// chooseChart decides which chart the repo deploys.
+func (f *finder) chooseChart() error {
+	all := map[string]bool{}
+	var names []string
+	for _, w := range f.wrappers {
+		if !all[w.chart] {
+			names = append(names, w.chart)
+		}
+		all[w.chart] = true
+	}
+	pick := func(good func(string) bool) []string {
+		return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !good(n) })
+	}
+	found := pick(func(n string) bool { return f.Known[n] != nil })
+	if len(found) == 0 {
+		found = pick(func(n string) bool { return wellKnown[n] != nil })
+	}
+	switch {
+	case f.Chart != "":
+		f.chart = f.Chart
+	case len(found) == 1:
+		f.chart = found[0]
+	case len(found) > 1:
+		return fmt.Errorf("%w: the charts here depend on %s; say with --chart NAME which of them is to be pinned", ErrNothing, strings.Join(found, ", "))
+	case len(f.Known) == 1:
+		for n := range f.Known {
+			f.chart = n
+		}
+	case len(names) == 0 && len(f.Known) == 0 || f.Known["jupyterhub"] != nil:
+		f.chart = "jupyterhub"
+	default:
+		return fmt.Errorf("%w: no chart here depends on one that the server has; name the chart with --chart NAME", ErrNothing)
+	}
+	f.images = f.Known[f.chart]
+	if len(f.images) == 0 {
+		f.images = wellKnown[f.chart]
+	}
+	if len(f.images) == 0 && f.Known[f.chart] == nil {
+		f.images = map[ref.Role]string{"hub": ""}
+	}
+	f.wrappers = slices.DeleteFunc(f.wrappers, func(w wrapper) bool { return w.chart != f.chart })
+	return nil
+}
+
+// compose makes the config of what was found.
+func (f *finder) compose() error {
+	c := &f.out.Config
+	c.Server, c.Flow = f.Server, f.Flow
+	c.Sites, c.Environments = map[string][]site.Site{}, map[string]Environment{}
+	c.Branches = f.layout.branches
+	f.dropSecondWrappers()
+	if len(f.places) == 0 {
+		return fmt.Errorf("%w: no file here names chart %q or its image; mark the lines that do, such as with the comment \"# chartctl: chart.version\"", ErrNothing, f.chart)
+	}
+	byKey := map[string][]scope{}
+	for _, at := range f.layout.scopes() {
+		key := at.hub
+		if !c.ByBranch() {
+			key += "/" + at.stage
+		}
+		byKey[key] = append(byKey[key], at)
+	}
+	names := f.setNames()
+	for key, at := range byKey {
+		e := Environment{Chart: f.chart}
+		for _, p := range f.places {
+			if slices.ContainsFunc(at, p.scope.covers) && !slices.Contains(e.Sites, names[p.scope]) {
+				e.Sites = append(e.Sites, names[p.scope])
+			}
+		}
+		for _, w := range f.wrappers {
+			if own := f.layout.scopeOf(w.dir + "/Chart.yaml"); slices.ContainsFunc(at, own.covers) {
+				e.Wrapper, e.Prefix = w.dir, w.prefix
+			}
+		}
+		if len(e.Sites) == 0 {
+			f.note("left out %s: no file of it names chart %q or its image", key, f.chart)
+			continue
+		}
+		slices.SortFunc(e.Sites, func(a, b string) int { return strings.Compare(f.rank(names, a)+a, f.rank(names, b)+b) })
+		c.Environments[key] = e
+	}
+	if len(c.Environments) == 0 {
+		return fmt.Errorf("%w: no environment of the repo names chart %q or its image", ErrNothing, f.chart)
+	}
+	for _, p := range f.places {
+		if name := names[p.scope]; c.uses(name) && !slices.ContainsFunc(c.Sites[name], p.site.Same) {
+			c.Sites[name] = append(c.Sites[name], p.site)
+		}
+	}
+	f.missing()
+	return nil
+}
+
+func (c Config) uses(set string) bool {
+	for _, e := range c.Environments {
+		if slices.Contains(e.Sites, set) {
+			return true
+		}
+	}
+	return false
+}
+
+// rank puts the shared set first.
+func (f *finder) rank(names map[scope]string, set string) string {
+	if set == names[scope{}] {
+		return "0"
+	}
+	return "1"
+}
+
+// setNames names a set for every scope.
+func (f *finder) setNames() map[scope]string {
+	out := map[scope]string{}
+	taken := map[string]bool{}
+	slices.SortStableFunc(f.places, func(a, b placed) int {
+		return strings.Compare(a.scope.hub+"/"+a.scope.stage, b.scope.hub+"/"+b.scope.stage)
+	})
+	for _, p := range f.places {
+		if _, ok := out[p.scope]; ok {
+			continue
+		}
+		name := p.scope.hub + "-" + p.scope.stage
+		switch {
+		case p.scope == scope{}:
+			name = f.chart
+			if len(f.wrappers) > 0 && f.wrappers[0].dir != "." {
+				name = path.Base(f.wrappers[0].dir)
+			}
+		case p.scope.stage == "":
+			name = p.scope.hub + "-images"
+		case p.scope.hub == "":
+			name = "stage-" + p.scope.stage
+		}
+		for name = setName(name); taken[name]; {
+			name += "-sites"
+		}
+		taken[name], out[p.scope] = true, name
+	}
+	return out
+}
+
+func setName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if goodName(string(r)) {
+			return r
+		}
+		return '-'
+	}, s)
+}
+
+// dropSecondWrappers keeps one wrapper for each environment.
+func (f *finder) dropSecondWrappers() {
+	first := map[scope]wrapper{}
+	var kept []wrapper
+	for _, w := range f.wrappers {
+		at := f.layout.scopeOf(w.dir + "/Chart.yaml")
+		if one, ok := first[at]; ok {
+			f.note("left out %q: it depends on %q too, and %q comes first; an environment deploys one of them", w.dependency.File, f.chart, one.dependency.File)
+			continue
+		}
+		first[at] = w
+		kept = append(kept, w)
+		f.places = append([]placed{{w.dependency, at}}, f.places...)
+		f.out.Evidence = append(f.out.Evidence, w.evidence)
+	}
+	f.wrappers = kept
+}
+
+// missing says which half no site holds.
+func (f *finder) missing() {
+	version := false
+	roles := map[ref.Role]bool{}
+	for _, p := range f.places {
+		version = version || p.site.Kind == site.Dependency || p.site.Kind == site.Marker && p.site.Path == "chart.version"
+		if p.site.Kind != site.From {
+			roles[p.site.Role] = true
+		}
+		if rest, ok := strings.CutPrefix(p.site.Path, "image."); ok && p.site.Kind == site.Marker {
+			roles[ref.Role(strings.TrimSuffix(rest, ".tag"))] = true
+		}
+	}
+	if !version {
+		f.note("no file names the version of chart %q; mark the line that does with the comment \"# chartctl: chart.version\" and run chartctl init again", f.chart)
+	}
+	for role := range f.images {
+		if !roles[role] {
+			f.note("no file names an image for %q: the chart's own one is taken", role)
+		}
+	}
+}

@@ -1,0 +1,366 @@
+package config_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/testtools"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// tree is a checkout in memory.
+type tree map[string]string
+
+func (r tree) search() config.Search {
+	return config.Search{
+		Name: "my-hub", Files: slices.Collect(maps.Keys(r)), Server: "https://charts.example.edu",
+		Read: func(name string, max int64) ([]byte, error) {
+			b, ok := r[name]
+			if !ok {
+				return nil, fs.ErrNotExist
+			}
+			if int64(len(b)) > max {
+				return nil, fmt.Errorf("the file has %d bytes, and %d are the most", len(b), max)
+			}
+			return []byte(b), nil
+		},
+		Known: map[string]map[ref.Role]string{"jupyterhub": {"hub": "quay.io/jupyterhub/k8s-hub"}},
+	}
+}
+
+func treeOf(t *testing.T, dir string) tree {
+	out := tree{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(dir, path)
+		out[filepath.ToSlash(rel)] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// The proposal for the real repo is complete and right as it is:
+//
+//   - branches: its workflow runs on pushes to staging and prod, and every hub
+//     has config/staging.yaml and config/prod.yaml, so a branch is a stage and
+//     the ten directories of deployments/ are the ten hubs;
+//   - the set "hub" is what all of them share: the dependency of hub/ on the
+//     chart, the custom hub image in hub/values.yaml, and the FROM of the
+//     Dockerfile that builds it. Its comment "REMEMBER TO CHANGE BASE IMAGE"
+//     names exactly these;
+//   - a set for each hub holds its user images in hubploy.yaml; dev has two,
+//     and names the second once more in a kubespawner_override;
+//   - proxy.chp's tag is no site: no pair names that image, and it has no
+//     repository; init containers (alpine/git) have no tag; comments are none.
+func TestRealRepo(t *testing.T) {
+	repo := treeOf(t, testtools.Shared(t, "data", "deploy-repo"))
+	p, err := config.Discover(repo.search())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "deploy-repo.yaml", string(p.Config.Bytes()))
+	var b strings.Builder
+	for _, e := range p.Evidence {
+		fmt.Fprintln(&b, e)
+	}
+	for _, n := range p.Notes {
+		fmt.Fprintln(&b, "note:", n)
+	}
+	golden(t, "deploy-repo.txt", b.String())
+	for _, s := range p.Config.SitesOf(env(t, "dev/prod")) {
+		v, err := s.Read([]byte(repo[s.File]))
+		if err != nil || v.Text == "" {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+	if g := p.Config.Group(env(t, "data8/prod")); len(g) != 10 || g[0] != env(t, "a11y/prod") {
+		t.Errorf("group of data8/prod: %v", g)
+	}
+	if all := p.Config.Envs(); len(all) != 20 || p.Config.Key(all[0]) != "a11y" {
+		t.Errorf("environments: %v", all)
+	}
+}
+
+func env(t testing.TB, s string) ref.Env {
+	t.Helper()
+	e, err := ref.ParseEnv(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", name, d)
+	}
+}
+
+const (
+	wrapperYAML = "apiVersion: v2\nname: hub\nversion: 0.1.0\ndependencies:\n- name: jupyterhub\n  version: 3.3.7\n  repository: https://jupyterhub.github.io/helm-chart/\n"
+	hubImage    = "jupyterhub:\n  hub:\n    image:\n      name: quay.io/me/hub\n      tag: \"1\"\n"
+	bareImage   = "hub:\n  image:\n    name: quay.io/me/hub\n    tag: \"1\"\n"
+)
+
+func TestLayouts(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		repo   tree
+		change func(*config.Search)
+		want   string // of .chartctl.yaml, without its head
+		notes  []string
+	}{
+		{
+			name: "one hub with values and a marked script",
+			repo: tree{"values.yaml": bareImage, "deploy.sh": "helm upgrade hub jupyterhub/jupyterhub --version 3.3.7 # chartctl: chart.version\n"},
+			want: `
+sites: # places that move together
+  jupyterhub:
+    - {kind: marker, file: deploy.sh, path: chart.version}
+    - {kind: image, file: values.yaml, path: hub.image, role: hub}
+
+environments:
+  my-hub/prod:
+    chart: jupyterhub
+    sites: [jupyterhub]
+`,
+			notes: []string{"no file names an environment: this one is called my-hub/prod after the directory"},
+		},
+		{
+			name: "one hub with values alone",
+			repo: tree{"config.yaml": bareImage},
+			want: `
+sites: # places that move together
+  jupyterhub:
+    - {kind: image, file: config.yaml, path: hub.image, role: hub}
+
+environments:
+  my-hub/prod:
+    chart: jupyterhub
+    sites: [jupyterhub]
+`,
+			notes: []string{
+				"no file names an environment: this one is called my-hub/prod after the directory",
+				`no file names the version of chart "jupyterhub"; mark the line that does with the comment "# chartctl: chart.version" and run chartctl init again`,
+			},
+		},
+		{
+			name: "Chart.yaml v2 with a lock file, values for each stage, and an alias",
+			repo: tree{
+				"hub/Chart.yaml": wrapperYAML + "  alias: jh\n", "hub/Chart.lock": "x", "hub/values.yaml": strings.Replace(hubImage, "jupyterhub", "jh", 1),
+				"hub/values-staging.yaml": "jh: {}\n", "hub/values-prod.yaml": "jh: {}\n", "hub/charts/jupyterhub/Chart.yaml": wrapperYAML,
+				"hub/templates/x.yaml": "image: {{ x }}",
+			},
+			want: `
+sites: # places that move together
+  hub:
+    - {kind: dependency, file: hub/Chart.yaml, name: jupyterhub}
+    - {kind: image, file: hub/values.yaml, path: jh.hub.image, role: hub}
+
+environments:
+  hub/prod:
+    chart: jupyterhub
+    sites: [hub]
+    wrapper: hub
+    prefix: jh
+  hub/staging:
+    chart: jupyterhub
+    sites: [hub]
+    wrapper: hub
+    prefix: jh
+`,
+		},
+		{
+			name: "a directory for each environment",
+			repo: tree{
+				"environments/staging/Chart.yaml": wrapperYAML, "environments/staging/values.yaml": hubImage,
+				"environments/prod/Chart.yaml": wrapperYAML, "environments/prod/values.yaml": hubImage,
+				"image/Dockerfile": "FROM jupyterhub/k8s-hub:3.3.7\n", "other/Dockerfile": "FROM alpine:3\n",
+			},
+			want: `
+sites: # places that move together
+  my-hub-prod:
+    - {kind: dependency, file: environments/prod/Chart.yaml, name: jupyterhub}
+    - {kind: image, file: environments/prod/values.yaml, path: jupyterhub.hub.image, role: hub}
+  my-hub-staging:
+    - {kind: dependency, file: environments/staging/Chart.yaml, name: jupyterhub}
+    - {kind: image, file: environments/staging/values.yaml, path: jupyterhub.hub.image, role: hub}
+  prod:
+    - {kind: from, file: image/Dockerfile, repository: jupyterhub/k8s-hub, role: hub}
+
+environments:
+  my-hub/prod:
+    chart: jupyterhub
+    sites: [prod, my-hub-prod]
+    wrapper: environments/prod
+    prefix: jupyterhub
+  my-hub/staging:
+    chart: jupyterhub
+    sites: [prod, my-hub-staging]
+    wrapper: environments/staging
+    prefix: jupyterhub
+`,
+		},
+		{
+			name: "branches of GitLab, images by stage",
+			repo: tree{
+				"chart/requirements.yaml": "dependencies: [{name: jupyterhub, version: 3.3.7, repository: https://x}]", "chart/Chart.yaml": "name: chart\nversion: 1.0.0\n",
+				"hubs/a/config/staging.yaml": hubImage, "hubs/a/config/prod.yaml": hubImage, "hubs/b/hubploy.yaml": "images: {image_name: quay.io/me/user:1}\n",
+				".gitlab-ci.yml": "deploy-staging:\n  only: [staging]\ndeploy-prod:\n  rules:\n    - if: $CI_COMMIT_BRANCH == \"prod\"\n",
+			},
+			want: `
+branches: # branch: stage
+  prod: prod
+  staging: staging
+
+sites: # places that move together
+  a-images:
+    - {kind: image, file: hubs/a/config/prod.yaml, path: jupyterhub.hub.image, role: hub}
+    - {kind: image, file: hubs/a/config/staging.yaml, path: jupyterhub.hub.image, role: hub}
+  b-images:
+    - {kind: image-ref, file: hubs/b/hubploy.yaml, path: images.image_name, repository: quay.io/me/user, role: singleuser}
+  chart:
+    - {kind: dependency, file: chart/requirements.yaml, name: jupyterhub}
+
+environments:
+  a:
+    chart: jupyterhub
+    sites: [chart, a-images]
+    wrapper: chart
+    prefix: jupyterhub
+  b:
+    chart: jupyterhub
+    sites: [chart, b-images]
+    wrapper: chart
+    prefix: jupyterhub
+`,
+		},
+		{
+			name:   "branches of git alone, one more place of an image",
+			change: func(s *config.Search) { s.Branches = []string{"main", "staging", "prod"} },
+			repo: tree{
+				"hub/Chart.yaml": wrapperYAML, "hub/values.yaml": hubImage,
+				"d/x/config/staging.yaml": "jupyterhub: {singleuser: {profileList: [{kubespawner_override: {image: a/b:1}}, {kubespawner_override: {image: a/b:1}}]}}\n",
+				"d/x/config/prod.yaml":    "{}", "d/x/config/common.yaml": "jupyterhub: {singleuser: {image: {name: a/c, tag: x}}}\n",
+			},
+			want: `
+branches: # branch: stage
+  prod: prod
+  staging: staging
+
+sites: # places that move together
+  hub:
+    - {kind: dependency, file: hub/Chart.yaml, name: jupyterhub}
+    - {kind: image, file: hub/values.yaml, path: jupyterhub.hub.image, role: hub}
+  x-images:
+    - {kind: image, file: d/x/config/common.yaml, path: jupyterhub.singleuser.image, repository: a/c, role: singleuser}
+    - {kind: image-ref, file: d/x/config/staging.yaml, path: jupyterhub.singleuser.profileList.*.kubespawner_override.image, repository: a/b, role: singleuser.b, count: 2}
+
+environments:
+  x:
+    chart: jupyterhub
+    sites: [hub, x-images]
+    wrapper: hub
+    prefix: jupyterhub
+`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := c.repo.search()
+			if c.change != nil {
+				c.change(&s)
+			}
+			p, err := config.Discover(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, got, _ := strings.Cut(string(p.Config.Bytes()), "flow: pin\n")
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(c.notes, p.Notes); d != "" {
+				t.Errorf("notes (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestNothing(t *testing.T) {
+	two := tree{"a/Chart.yaml": wrapperYAML, "b/Chart.yaml": strings.Replace(wrapperYAML, "name: jupyterhub", "name: binderhub", 1)}
+	for name, c := range map[string]struct {
+		repo   tree
+		change func(*config.Search)
+		want   string
+	}{
+		"no file":          {tree{}, nil, "no file here names chart"},
+		"two charts":       {two, func(s *config.Search) { s.Known["binderhub"] = nil }, "depend on"},
+		"an unknown chart": {tree{"Chart.yaml": strings.ReplaceAll(wrapperYAML, "jupyterhub", "other")}, func(s *config.Search) { s.Known = map[string]map[ref.Role]string{"x": {}, "y": {}} }, "--chart NAME"},
+	} {
+		s := c.repo.search()
+		if c.change != nil {
+			s.Known = maps.Clone(s.Known)
+			c.change(&s)
+		}
+		if name == "two charts" {
+			s.Known["binderhub"] = map[ref.Role]string{}
+		}
+		if p, err := config.Discover(s); !errors.Is(err, config.ErrNothing) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v\n%s", name, err, p.Config.Bytes())
+		}
+	}
+	s := two.search()
+	s.Chart = "binderhub"
+	if p, err := config.Discover(s); err != nil || p.Config.Environments["my-hub/prod"].Wrapper != "b" {
+		t.Errorf("--chart: %v %s", err, p.Config.Bytes())
+	}
+}
+
+// A file over its limit, or one that cannot be read, is passed over with a note.
+func TestBounded(t *testing.T) {
+	repo := tree{"Chart.yaml": wrapperYAML, "values.yaml": hubImage, "big.yaml": "image: x\n#" + strings.Repeat("x", 5<<20), "bad.yaml": "image: [", "a\nb.yaml": hubImage}
+	p, err := config.Discover(repo.search())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`passed over "big.yaml": the file has`, `passed over "bad.yaml": `, `passed over "a\nb.yaml": `} {
+		if !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.HasPrefix(n, want) }) {
+			t.Errorf("no note %q in %q", want, p.Notes)
+		}
+	}
+	if got := p.Config.Environments["my-hub/prod"]; got.Wrapper != "." || got.Prefix != "jupyterhub" {
+		t.Errorf("%+v", got)
+	}
+}
