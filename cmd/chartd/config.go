@@ -43,6 +43,8 @@ type Config struct {
 	Mirrors       []string      `name:"registry-mirror" help:"HOST=MIRROR[:PORT]: read images of HOST at MIRROR (repeatable)"`
 	DockerConfig  string        `name:"docker-config" help:"directory of the Docker config.json with registry credentials (default: the usual place)"`
 	Keyring       []string      `name:"keyring" help:"public keyring that provenance signatures are checked against (repeatable)"`
+	Webhooks      []string      `name:"allow-webhook" help:"HOST[:PORT] that webhooks may be sent to although it has a private address or speaks plain HTTP (repeatable)"`
+	TagCheck      time.Duration `name:"tag-check" default:"6h" help:"how often to look whether the tags of what is pinned have moved; 0 never"`
 	Shutdown      time.Duration `name:"shutdown-timeout" default:"30s" help:"how long a stop waits for requests in flight"`
 	LogFormat     string        `name:"log-format" default:"auto" help:"text, json, or auto (text on a terminal)"`
 	LogLevel      string        `name:"log-level" default:"info" help:"debug, info, warn or error"`

@@ -85,7 +85,11 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	tokens := auth.NewAuthenticator(d.lock, time.Now)
 	defer tokens.Close()
 	p := process{Config: c, data: d, repo: r, tokens: tokens, log: log, stop: stop}
-	h, err := p.server(listener.Addr())
+	b, err := p.background()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	h, err := b.server(listener.Addr())
 	if err != nil {
 		return err
 	}
@@ -95,13 +99,14 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}
 	defer metrics.Close()
 	srv := newHTTPServer(h, log)
+	srv.RegisterOnShutdown(b.feed.Close) // else it would wait for those who wait for events
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
 	if err := p.announce(h, listener.Addr()); err != nil {
 		return errors.Join(err, srv.Close())
 	}
-	housekept := make(chan struct{})
-	go func() { defer close(housekept); p.housekeep(ctx) }()
+	done := make(chan struct{})
+	go func() { defer close(done); b.run(ctx) }()
 	go p.keepIndex(ctx)
 
 	select {
@@ -110,7 +115,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 		err = finish(context.Cause(ctx), srv, c.Shutdown, log)
 	}
 	stop(nil)
-	<-housekept
+	<-done
 	if !errors.Is(err, errBroken) {
 		p.saveIndex(context.WithoutCancel(ctx))
 	}
@@ -127,11 +132,12 @@ type process struct {
 	stop   context.CancelCauseFunc
 }
 
-func (p process) server(addr net.Addr) (*server.Server, error) {
+func (p background) server(addr net.Addr) (*server.Server, error) {
 	sc := server.Config{
 		Repo: p.repo, Lock: p.data.lock, Auth: p.tokens, Log: p.log, Now: time.Now,
 		Version: buildVersion(), BasePath: p.BasePath, AnonymousRead: p.anonymous(addr),
 		MaxUpload: int64(p.MaxUpload), UploadSlots: p.UploadSlots, UploadWait: p.UploadWait,
+		Feed: p.feed, WebhookURL: p.outward.Check,
 		Backup: func(ctx context.Context, w io.Writer) error {
 			return p.repo.Backup(ctx, w, p.data.temp(), p.data.db.Snapshot)
 		},

@@ -103,7 +103,7 @@ func (d *Deliverer) match(ctx context.Context, running map[string]context.Cancel
 func (d *Deliverer) serve(ctx context.Context, h lock.WebhookState) {
 	hc := &http.Client{Transport: d.Transport, Timeout: answer, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	at := h.Cursor
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !d.Feed.closed() {
 		list, last, err := d.Feed.Wait(ctx, at.Seq, page, time.Hour)
 		if err != nil {
 			d.Log.Warn("reading events failed", "webhook", h.ID, "error", err.Error())

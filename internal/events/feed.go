@@ -24,10 +24,27 @@ type Feed struct {
 
 	mu   sync.Mutex
 	news chan struct{}
+	end  chan struct{}
+	once sync.Once
 }
 
 // NewFeed returns the feed of a lock file.
-func NewFeed(l *lock.Lockfile) *Feed { return &Feed{lock: l, news: make(chan struct{})} }
+func NewFeed(l *lock.Lockfile) *Feed {
+	return &Feed{lock: l, news: make(chan struct{}), end: make(chan struct{})}
+}
+
+// Close ends all waiting, now and later; a server that stops must not wait for
+// those who wait.
+func (f *Feed) Close() { f.once.Do(func() { close(f.end) }) }
+
+func (f *Feed) closed() bool {
+	select {
+	case <-f.end:
+		return true
+	default:
+		return false
+	}
+}
 
 // Changed wakes those who wait for events. It never blocks.
 func (f *Feed) Changed() {
@@ -86,6 +103,8 @@ func (f *Feed) Wait(ctx context.Context, after uint64, limit int, wait time.Dura
 		case <-news:
 		case <-look.C:
 		case <-over.C:
+			return list, after, nil
+		case <-f.end:
 			return list, after, nil
 		case <-ctx.Done():
 			return list, after, nil
