@@ -136,7 +136,7 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	group("charts", a.publish(), a.importing(), a.charts(), a.show(), a.bind(), a.revoke(), a.yank(), a.purge())
-	group("envs", a.env(), a.bump(), a.promote(), a.rollback(), a.apply(), a.recover(), a.lock(), a.history(), a.status())
+	group("envs", a.env(), a.bump(), a.promote(), a.rollback(), a.apply(), a.recover(), a.lock(), a.verify(), a.history(), a.status())
 	group("gate", a.report(), a.diff())
 	group("access", a.login(), a.whoami(), a.token(), a.journal(), a.versionCommand())
 	return root

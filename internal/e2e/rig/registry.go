@@ -17,10 +17,10 @@ type Registry struct {
 // Stop ends the registry.
 func (r *Registry) Stop() { r.stop() }
 
-// Flags are those that let chartd read images named quay.io/… or docker.io/…
-// at r.
+// Flags are those that let chartd read images named quay.io/…, docker.io/… or
+// gcr.io/… at r.
 func (r *Registry) Flags() []string {
-	return []string{"--registry-mirror", "quay.io=" + r.Addr, "--registry-mirror", "docker.io=" + r.Addr,
+	return []string{"--registry-mirror", "quay.io=" + r.Addr, "--registry-mirror", "docker.io=" + r.Addr, "--registry-mirror", "gcr.io=" + r.Addr,
 		"--allow-registry", r.Addr, "--insecure-registry", r.Addr}
 }
 

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// readInput reads a file, or standard input for "-", and never more than max
+// bytes.
+func (a *app) readInput(name string, max int64) ([]byte, error) {
+	if name != "-" {
+		return readFile(name, max)
+	}
+	b, err := io.ReadAll(io.LimitReader(a.in, max+1))
+	if err == nil && int64(len(b)) > max {
+		err = &os.PathError{Op: "read", Path: "standard input", Err: fmt.Errorf("more than %d bytes", max)}
+	}
+	return b, err
+}
+
+// askServer adds what the server knows. After an error nothing of it counts:
+// half an answer would read as differences.
+func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *deploy.VerifyOptions, out *verified) error {
+	if o.AnyStage {
+		return usage("this branch is none of a stage's, so it is not known which pins to compare with: name HUB/STAGE, or give --branch or --offline")
+	}
+	c, err := a.clientAt(co.repo.Config().Server)
+	if err != nil {
+		return err
+	}
+	co.client = c
+	list, err := c.Environments(ctx)
+	if err != nil {
+		return err
+	}
+	envs := map[ref.Env]api.Environment{}
+	for _, e := range list.Environments {
+		envs[e.Env] = e
+	}
+	entries, err := lockedEntries(co, o.Envs)
+	if err != nil {
+		return nil // Verify says it
+	}
+	charts, err := knownCharts(ctx, c, entries)
+	if err != nil {
+		return err
+	}
+	if f.registry {
+		if o.Tags, err = tagsToday(ctx, c, entries, out); err != nil {
+			return err
+		}
+		out.Checked = append(out.Checked, "registry")
+	}
+	o.Environments, o.Charts = envs, charts
+	out.Checked = append(out.Checked, "pin")
+	return nil
+}
+
+// lockedEntries are the lock's entries of the environments, each pair once.
+func lockedEntries(co *checkout, envs []ref.Env) ([]lockfile.Entry, error) {
+	lock, err := co.repo.Lock()
+	if err != nil {
+		return nil, err
+	}
+	var out []lockfile.Entry
+	seen := map[ref.BindingID]bool{}
+	for _, env := range envs {
+		if e, ok := lock.Get(co.repo.Key(env)); ok && e.Pinned() && !seen[e.Binding] {
+			seen[e.Binding] = true
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// knownCharts reads all versions of the locked charts: their order, and the
+// content of those that are locked.
+func knownCharts(ctx context.Context, c *client.Client, entries []lockfile.Entry) (map[string]api.Chart, error) {
+	out := map[string]api.Chart{}
+	seen := map[string]bool{}
+	for _, e := range entries {
+		if seen[e.Chart.Name] {
+			continue
+		}
+		seen[e.Chart.Name] = true
+		list, err := c.Versions(ctx, e.Chart.Name)
+		var missing *api.Error
+		if errors.As(err, &missing) && missing.Code == api.CodeNotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range list.Charts {
+			out[v.Name+"@"+v.Version] = v
+		}
+	}
+	return out, nil
+}
+
+// tagsToday asks what the registries have behind the tags of the locked pairs.
+func tagsToday(ctx context.Context, c *client.Client, entries []lockfile.Entry, out *verified) (map[string]ref.Digest, error) {
+	tags := map[string]ref.Digest{}
+	for _, e := range entries {
+		now, err := c.TagsNow(ctx, e.Binding)
+		var unknown *api.Error
+		if errors.As(err, &unknown) && unknown.Code == api.CodeNotFound {
+			continue // a binding that the server does not have: the pin check says it
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range now.Tags {
+			name := t.Repository + ":" + t.Tag
+			if t.Gone {
+				out.Notes = append(out.Notes, fmt.Sprintf("the registry has no tag %s any more; the pair is locked by digest", name))
+				tags[name] = t.Bound
+				continue
+			}
+			tags[name] = t.Now
+		}
+	}
+	return tags, nil
+}
+
+// askGate asks what the gate would say to the pins that the lock waits for.
+// The first refusal is the exit code.
+func (a *app) askGate(ctx context.Context, co *checkout, o deploy.VerifyOptions, out *verified) error {
+	lock, err := co.repo.Lock()
+	if err != nil {
+		return repoError(err)
+	}
+	var refused error
+	for _, env := range o.Envs {
+		e, ok := lock.Get(co.repo.Key(env))
+		have, known := o.Environments[env]
+		if !ok || !e.Pinned() || !known || have.Pin != nil && have.Pin.Binding == e.Binding {
+			continue
+		}
+		v, err := co.client.CheckPin(ctx, client.PinCall{Env: env, Base: have.Revision, Pin: api.PinRequest{Binding: e.Binding, Kind: "bump"}})
+		if err != nil {
+			return err
+		}
+		out.Gate = append(out.Gate, v)
+		if !v.Pass && refused == nil {
+			refused = refusal(v)
+		}
+	}
+	if len(out.Gate) > 0 {
+		out.Checked = append(out.Checked, "gate")
+	}
+	return refused
+}
+
+func refusal(v api.GateVerdict) error {
+	if v.Refusal != nil {
+		return v.Refusal
+	}
+	return &api.Error{Code: api.CodeGate, Message: fmt.Sprintf("the gate refuses %s %s in %s", v.Name, v.Version, v.Env)}
+}

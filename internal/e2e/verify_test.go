@@ -1,0 +1,225 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/registrytest"
+	"chartd.dev/chartd/internal/testtools"
+)
+
+var realHubs = []string{"a11y", "astro", "data100", "data8", "datahub", "dev", "eecs", "julia", "r", "stat20"}
+
+const (
+	realHub  = "ucb-datahub-2018/jupyterhub-hub" // at gcr.io
+	oldTag   = "20240712-101500.git.8033.h1c0ffee1"
+	realTag  = "20240731-224556.git.8057.h9643afd4"
+	newerTag = "20240815-083000.git.8101.h2badcafe"
+)
+
+// realCheckout is a git checkout of a real deploy repo, pinned and locked at
+// the real pair under its real names.
+type realCheckout struct {
+	*rig.Bench
+	dir string
+}
+
+func newRealCheckout(t testing.TB) *realCheckout {
+	t.Helper()
+	source, charts := testtools.Shared(t, "data", "deploy-repo"), testtools.Shared(t, "data", "charts")
+	b := rig.New(t)
+	r := &realCheckout{b, filepath.Join(t.TempDir(), "deploy")}
+	own := map[string]registrytest.Image{}
+	for _, v := range []string{"3.3.7", "3.3.8"} {
+		own[v] = registrytest.Make("system", "hub "+v)
+		b.Image("jupyterhub/k8s-hub", v, own[v])
+	}
+	for tag, on := range map[string]string{oldTag: "3.3.7", realTag: "3.3.8", newerTag: "3.3.8"} {
+		b.Image(realHub, tag, registrytest.From(own[on], "berkeley "+tag))
+	}
+	for v := range own {
+		pkg, err := os.ReadFile(filepath.Join(charts, "jupyterhub-"+v+".tgz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Client.Publish(t.Context(), client.PublishRequest{Package: pkg}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, hub := range realHubs {
+		for _, stage := range []string{"staging", "prod"} {
+			env, _ := ref.ParseEnv(hub + "/" + stage)
+			if _, err := b.Client.CreateEnvironment(t.Context(), api.CreateEnvironment{Env: env, Chart: "jupyterhub"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.CopyFS(r.dir, os.DirFS(source)); err != nil {
+		t.Fatal(err)
+	}
+	r.run(0, "sh", "-c", "chmod -R u+w . && git init -q -b staging && git add -A && git commit -q -m 'as it was'")
+	r.write(".chartctl.yaml", r.config())
+	r.replace("hub/requirements.yaml", "https://jupyterhub.github.io/helm-chart/", b.Server.URL)
+	r.commit("chartctl")
+	r.ctl(0, "bump", "data8/staging", "--group", "--version", "3.3.8", "--image", "hub=gcr.io/"+realHub+":"+realTag, "--commit")
+	return r
+}
+
+// config names the ten hubs, whose user images are sites of their own.
+func (r *realCheckout) config() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "version: 1\nserver: %s\nflow: pin\nbranches:\n  prod: prod\n  staging: staging\nsites:\n  hub:\n", r.Server.URL)
+	b.WriteString("    - {kind: dependency, file: hub/requirements.yaml, name: jupyterhub}\n" +
+		"    - {kind: image, file: hub/values.yaml, path: jupyterhub.hub.image, role: hub}\n" +
+		"    - {kind: from, file: images/hub/Dockerfile, repository: jupyterhub/k8s-hub, role: hub}\nenvironments:\n")
+	for _, hub := range realHubs {
+		fmt.Fprintf(&b, "  %s:\n    chart: jupyterhub\n    sites: [hub]\n    wrapper: hub\n    prefix: jupyterhub\n", hub)
+	}
+	return b.String()
+}
+
+func (r *realCheckout) env() []string {
+	return []string{"CHARTCTL_SERVER=" + r.Server.URL, "CHARTCTL_TOKEN=" + r.Server.Token, "HOME=" + r.dir + ".home", "XDG_CONFIG_HOME=",
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.edu", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.edu", "GIT_CONFIG_NOSYSTEM=1"}
+}
+
+func (r *realCheckout) run(want int, name string, args ...string) rig.Result {
+	r.Helper()
+	if err := os.MkdirAll(r.dir+".home", 0o755); err != nil {
+		r.Fatal(err)
+	}
+	out, err := rig.Run(r.Context(), r.dir, r.env(), name, args...)
+	if err != nil || out.Code != want {
+		r.Fatalf("%s %s: %v, exit %d, want %d\n%s", filepath.Base(name), strings.Join(args, " "), err, out.Code, want, out.Text())
+	}
+	return out
+}
+
+func (r *realCheckout) ctl(want int, args ...string) rig.Result {
+	r.Helper()
+	return r.run(want, testtools.Chartctl(r), args...)
+}
+
+func (r *realCheckout) write(file, text string) {
+	r.Helper()
+	if err := os.WriteFile(filepath.Join(r.dir, file), []byte(text), 0o644); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// replace changes one place of a file, which has to be there.
+func (r *realCheckout) replace(file, old, new string) {
+	r.Helper()
+	b, err := os.ReadFile(filepath.Join(r.dir, file))
+	if err != nil || strings.Count(string(b), old) != 1 {
+		r.Fatalf("%s: %v, %q stands in it %d times", file, err, old, strings.Count(string(b), old))
+	}
+	r.write(file, strings.Replace(string(b), old, new, 1))
+}
+
+func (r *realCheckout) commit(message string) {
+	r.Helper()
+	r.run(0, "git", "commit", "-q", "-a", "-m", message)
+}
+
+// The pair, as it is and as it was broken: what verify says, in one line, and
+// that it says it with the server and without.
+func TestVerifyOfARealRepo(t *testing.T) {
+	r := newRealCheckout(t)
+	for _, mode := range [][]string{{"verify", "--offline"}, {"verify"}, {"verify", "--registry"}, {"verify", "data8/staging", "astro/staging"}} {
+		wants(t, strings.Join(mode, " "), r.ctl(0, mode...).Out, "no difference")
+	}
+	binding := r.binding()
+	image := r.sealedTag()
+	stay := "to stay at 3.3.8: chartctl bump a11y/staging --group --binding " + binding
+	all := " (a11y/staging, astro/staging, data100/staging and 7 more)"
+	still := "; the hub image in hub/values.yaml:244 is still " + realTag + ", the one built for 3.3.8. Mend: "
+	build := " --image hub=gcr.io/" + realHub + ":TAG, with an image built for it"
+	for name, tt := range map[string]struct {
+		change func()
+		want   string
+	}{
+		"2017, the submodule: chart back, image forward in one commit": {func() {
+			r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")
+			r.replace("hub/values.yaml", image, newerTag)
+		}, "hub/requirements.yaml:7: jupyterhub is 3.3.7, locked is 3.3.8: the chart moved back while the hub image in hub/values.yaml:244 moved forward, from " +
+			realTag + " to " + newerTag + ": the halves went opposite ways and do not belong together. Mend: " + stay +
+			"; to move both: chartctl bump a11y/staging --group --version 3.3.7 --image hub=gcr.io/" + realHub + ":" + newerTag + all},
+		"2021: chart and FROM forward, image not": {func() {
+			r.replace("hub/requirements.yaml", "3.3.8", "4.0.0")
+			r.replace("images/hub/Dockerfile", "k8s-hub:3.3.8", "k8s-hub:4.0.0")
+		}, "hub/requirements.yaml:7: jupyterhub is 4.0.0, locked is 3.3.8: the chart and FROM in images/hub/Dockerfile:3 moved forward alone" + still + stay +
+			"; to move both: chartctl bump a11y/staging --group --version 4.0.0" + build + all},
+		"2024, the debump: chart and Dockerfile back, image stays": {func() {
+			r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")
+			r.replace("images/hub/Dockerfile", "k8s-hub:3.3.8", "k8s-hub:3.3.7")
+		}, "hub/requirements.yaml:7: jupyterhub is 3.3.7, locked is 3.3.8: the chart and FROM in images/hub/Dockerfile:3 moved back alone" + still + stay +
+			"; to move both: chartctl bump a11y/staging --group --version 3.3.7" + build + all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer r.run(0, "git", "checkout", "-q", ".")
+			tt.change()
+			for _, args := range [][]string{{"verify", "--offline"}, {"verify"}} {
+				out := r.ctl(api.ExitDrift, args...)
+				if out.Out != tt.want+"\n" || out.Err != "chartctl: 1 difference found\n" {
+					t.Errorf("chartctl %s prints\n%s%s\nwant\n%s", strings.Join(args, " "), out.Out, out.Err, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// binding is the one in the lock file.
+func (r *realCheckout) binding() string {
+	_, rest, _ := strings.Cut(r.read("chartd.lock"), " binding: ")
+	id, _, _ := strings.Cut(rest, "\n")
+	return id
+}
+
+// sealedTag is the tag with its digest in the values.
+func (r *realCheckout) sealedTag() string {
+	_, rest, _ := strings.Cut(r.read("hub/values.yaml"), realTag)
+	digest, _, _ := strings.Cut(rest, "'")
+	return realTag + digest
+}
+
+func (r *realCheckout) read(file string) string {
+	r.Helper()
+	b, err := os.ReadFile(filepath.Join(r.dir, file))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(b)
+}
+
+// Offline, verify starts no other program: it is the step of every commit.
+func TestVerifyOfflineStartsNothing(t *testing.T) {
+	r := newRealCheckout(t)
+	bin := t.TempDir()
+	started := filepath.Join(bin, "started")
+	if err := os.WriteFile(filepath.Join(bin, "git"), []byte("#!/bin/sh\necho \"$@\" >> "+started+"\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := r.run(0, "env", "PATH="+bin, testtools.Chartctl(t), "verify", "--offline")
+	wants(t, "verify", out.Out, "10 environments: no difference (compared: sites)")
+	if b, err := os.ReadFile(started); err == nil {
+		t.Errorf("it ran git %s", b)
+	}
+}
+
+// BenchmarkVerifyOffline is the whole process on the real repo, as a
+// pre-commit hook runs it.
+func BenchmarkVerifyOffline(b *testing.B) {
+	r := newRealCheckout(b)
+	binary := testtools.Chartctl(b)
+	for b.Loop() {
+		r.run(0, binary, "verify", "--offline")
+	}
+}
