@@ -94,6 +94,13 @@ func Discover(s Search) (Proposal, error) {
 	}
 	f := &finder{Search: s}
 	slices.Sort(f.Files)
+	f.Files = slices.DeleteFunc(f.Files, func(name string) bool {
+		why := badPath(name)
+		if why != "" {
+			f.note("passed over %q: it %s", name, why)
+		}
+		return why != ""
+	})
 	f.layout = layoutOf(f)
 	f.findWrappers()
 	if err := f.chooseChart(); err != nil {
@@ -291,8 +298,10 @@ func (f *finder) setNames() map[scope]string {
 		switch {
 		case p.scope == scope{}:
 			name = f.chart
-			if len(f.wrappers) > 0 && f.wrappers[0].dir != "." {
-				name = path.Base(f.wrappers[0].dir)
+			for _, w := range f.wrappers {
+				if w.dir != "." && f.layout.scopeOf(w.dir+"/Chart.yaml") == (scope{}) {
+					name = path.Base(w.dir)
+				}
 			}
 		case p.scope.stage == "":
 			name = p.scope.hub + "-images"

@@ -212,24 +212,24 @@ environments:
 			},
 			want: `
 sites: # places that move together
+  jupyterhub:
+    - {kind: from, file: image/Dockerfile, repository: jupyterhub/k8s-hub, role: hub}
   my-hub-prod:
     - {kind: dependency, file: environments/prod/Chart.yaml, name: jupyterhub}
     - {kind: image, file: environments/prod/values.yaml, path: jupyterhub.hub.image, role: hub}
   my-hub-staging:
     - {kind: dependency, file: environments/staging/Chart.yaml, name: jupyterhub}
     - {kind: image, file: environments/staging/values.yaml, path: jupyterhub.hub.image, role: hub}
-  prod:
-    - {kind: from, file: image/Dockerfile, repository: jupyterhub/k8s-hub, role: hub}
 
 environments:
   my-hub/prod:
     chart: jupyterhub
-    sites: [prod, my-hub-prod]
+    sites: [jupyterhub, my-hub-prod]
     wrapper: environments/prod
     prefix: jupyterhub
   my-hub/staging:
     chart: jupyterhub
-    sites: [prod, my-hub-staging]
+    sites: [jupyterhub, my-hub-staging]
     wrapper: environments/staging
     prefix: jupyterhub
 `,
