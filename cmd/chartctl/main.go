@@ -52,7 +52,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return api.ExitOK
 	}
 	var e *api.Error
+	var ran *exitError
 	switch {
+	case errors.As(err, &ran):
+		fmt.Fprintf(a.err, "chartctl: %s\n", clean(ran.message))
+		return ran.code
 	case errors.As(err, &e):
 	case errors.Is(err, context.Canceled):
 		e = &api.Error{Code: api.CodeInternal, Message: "interrupted"}
@@ -136,9 +140,9 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	group("charts", a.publish(), a.importing(), a.charts(), a.show(), a.bind(), a.revoke(), a.yank(), a.purge())
-	group("envs", a.env(), a.bump(), a.promote(), a.rollback(), a.apply(), a.recover(), a.lock(), a.verify(), a.history(), a.status())
-	group("gate", a.report(), a.diff())
-	group("access", a.login(), a.whoami(), a.token(), a.journal(), a.versionCommand())
+	group("envs", a.env(), a.bump(), a.promote(), a.rollback(), a.apply(), a.recover(), a.lock(), a.deploy(), a.verify(), a.history(), a.status())
+	group("gate", a.report(), a.halt(), a.halts(), a.resolve(), a.diff(), a.events())
+	group("access", a.login(), a.whoami(), a.token(), a.webhook(), a.journal(), a.versionCommand())
 	return root
 }
 

@@ -123,6 +123,7 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\([0-9A-Za-z]{12}\), scopes`), "(IG4lkzyEp6RZ), scopes"},
 	{regexp.MustCompile(`/tmp/[\w./-]*`), "/tmp/…"},
 	{regexp.MustCompile(`\b(just now|\d+[smh](\d+s)? ago)\b`), "just now"},
+	{regexp.MustCompile(`\bafter (\d+m)?\d+s\b`), "after 2s"},
 }
 
 // Steady replaces what differs from run to run: times, tokens and addresses.

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// handed is what a deploying command gets: the pair of one revision in its
+// environment, and two files.
+type handed struct {
+	pin     api.Pin
+	binding api.Binding
+	server  string
+	dir     string // temporary; holds what follows
+	// Package is the sealed package, or the original where there is no sealed
+	// one. Values puts the images over the original; "" where the chart has no
+	// place for that.
+	Package, Values string
+}
+
+// hand downloads what the command gets. Everything in it belongs to one
+// revision, so that it can't be mixed with what is pinned meanwhile.
+func (a *app) hand(ctx context.Context, c *client.Client, e api.Environment, prefix, values string) (handed, error) {
+	h := handed{pin: *e.Pin, binding: *e.Binding, server: c.Server()}
+	var err error
+	if h.dir, err = os.MkdirTemp("", "chartctl-deploy-"); err != nil {
+		return h, localIO("make a place for the package: %v", err)
+	}
+	if err = errors.Join(h.fetchPackage(ctx, c), a.fetchValues(ctx, c, &h, prefix, values)); err != nil {
+		h.drop()
+		return h, err
+	}
+	return h, nil
+}
+
+func (h *handed) drop() { os.RemoveAll(h.dir) }
+
+func (h *handed) fetchPackage(ctx context.Context, c *client.Client) error {
+	b := h.binding
+	name := fmt.Sprintf("%s-%s.tgz", b.Name, b.Version)
+	get := func() ([]byte, error) {
+		return c.Package(ctx, api.Chart{Name: b.Name, Version: b.Version, Package: b.Package})
+	}
+	if !b.Sealed.IsZero() {
+		name = sealedName(b)
+		get = func() ([]byte, error) { return c.Sealed(ctx, b) }
+	}
+	body, err := get()
+	if err != nil {
+		return err
+	}
+	h.Package = filepath.Join(h.dir, name)
+	return writeNew(h.Package, body)
+}
+
+func (a *app) fetchValues(ctx context.Context, c *client.Client, h *handed, prefix, path string) error {
+	body, err := c.Overlay(ctx, h.pin.Env, h.pin.Revision, prefix)
+	var e *api.Error
+	switch {
+	case errors.As(err, &e) && e.Code.Exit() == api.ExitInvalid && path == "" && prefix == "" && !h.binding.Sealed.IsZero():
+		a.note("note: %s@%s has no values file for its images (%s); the sealed package holds them", h.binding.Name, h.binding.Version, e.Message)
+		return nil
+	case err != nil:
+		return err
+	}
+	if path == "" {
+		path = filepath.Join(h.dir, "values.yaml")
+	} else if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return localIO("replace the values file: %v", err)
+	}
+	h.Values = path
+	return writeNew(path, body)
+}
+
+func writeNew(path string, body []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.Write(body)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return localIO("write what the command gets: %v", err)
+	}
+	return nil
+}
+
+// sealedName is the file name under which the server has a sealed package.
+func sealedName(b api.Binding) string {
+	return fmt.Sprintf("%s-%s.sealed-%s.tgz", b.Name, b.Version, b.Sealed.Hex()[:16])
+}
+
+// environ is inherited with the pair added. What an outer chartctl deploy has
+// left there is dropped: half of it could stay. Our token is in it only if it
+// was there before.
+func (h *handed) environ(inherited []string) []string {
+	out := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return ours(name)
+	})
+	env, repository := h.pin.Env, fmt.Sprintf("%s/environments/%s", h.server, h.pin.Env)
+	set := func(name, value string) {
+		if value != "" {
+			out = append(out, "CHARTCTL_"+name+"="+value)
+		}
+	}
+	set("ENVIRONMENT", env.String())
+	set("HUB", env.Hub())
+	set("STAGE", env.Stage())
+	set("REVISION", fmt.Sprint(h.pin.Revision))
+	set("BINDING", h.binding.ID.String())
+	set("CHART", h.binding.Name)
+	set("VERSION", h.binding.Version)
+	set("CHART_DIGEST", h.binding.Package.String())
+	set("PACKAGE", h.Package)
+	set("VALUES", h.Values)
+	set("REPOSITORY", repository)
+	set("REVISION_REPOSITORY", fmt.Sprintf("%s/revisions/%d", repository, h.pin.Revision))
+	if !h.binding.Sealed.IsZero() {
+		set("SEALED_URL", repository+"/sealed/"+sealedName(h.binding))
+		set("SEALED_DIGEST", h.binding.Sealed.String())
+	}
+	for name, value := range images(h.binding) {
+		set(name, value)
+	}
+	return out
+}
+
+// images are the variables of the bound images. A name that two of them would
+// have is left out: a wrong image is worse than none.
+func images(b api.Binding) map[string]string {
+	out, count := map[string]string{}, map[string]int{}
+	for _, i := range b.Images {
+		name := "IMAGE_" + variable(i.Role)
+		r := ref.Reference{Repository: i.Image.Repository, Tag: i.Tag, Digest: i.Image.Digest}
+		out[name], out[name+"_DIGEST"] = r.String(), i.Image.Digest.String()
+		count[name]++
+		count[name+"_DIGEST"]++
+	}
+	maps.DeleteFunc(out, func(name, _ string) bool { return count[name] > 1 })
+	return out
+}
+
+// handedNames are the variables that a command gets, without CHARTCTL_.
+var handedNames = []string{"ENVIRONMENT", "HUB", "STAGE", "REVISION", "BINDING", "CHART", "VERSION", "CHART_DIGEST",
+	"PACKAGE", "VALUES", "REPOSITORY", "REVISION_REPOSITORY", "SEALED_URL", "SEALED_DIGEST"}
+
+func ours(name string) bool {
+	name, ok := strings.CutPrefix(name, "CHARTCTL_")
+	return ok && (strings.HasPrefix(name, "IMAGE_") || slices.Contains(handedNames, name))
+}
+
+// variable makes a role fit for the name of a variable: proxy.chp is PROXY_CHP.
+func variable(r ref.Role) string {
+	return strings.Map(func(c rune) rune {
+		if c == '.' || c == '-' {
+			return '_'
+		}
+		return c
+	}, strings.ToUpper(string(r)))
+}

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+func ownGroup(*exec.Cmd) {}
+
+func signalGroup(cmd *exec.Cmd, _ os.Signal) {
+	_ = cmd.Process.Kill() // nothing gentler exists; it may have ended already
+}
+
+func exitCode(p *os.ProcessState) int { return p.ExitCode() }
