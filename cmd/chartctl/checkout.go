@@ -270,6 +270,7 @@ func (co *checkout) clean(ctx context.Context, envs []ref.Env) error {
 	for _, d := range dirty {
 		names = append(names, d.Path)
 	}
+	slices.Sort(names)
 	return refuse("uncommitted changes in %s: commit them first", strings.Join(names, ", "))
 }
 

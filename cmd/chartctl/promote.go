@@ -97,6 +97,7 @@ func ownSource(ctx context.Context, s scope, e ref.Env, from api.Environment) (a
 func (a *app) rollback() *cobra.Command {
 	var to, reason string
 	var f fileFlags
+	var g gateFlags
 	c := &cobra.Command{
 		Use:   "rollback HUB/STAGE",
 		Short: "Pin an environment to a pair that it had before",
@@ -113,8 +114,10 @@ of theirs that has the same pair.`,
 	c.Flags().StringVar(&to, "to", "", "revision whose pair to take")
 	c.Flags().StringVar(&reason, "reason", "", "why; kept with the pin")
 	f.add(c)
+	g.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.doRollback(cmd.Context(), f, job{kind: "rollback", reason: reason}, to, args)
+		j := job{kind: "rollback", reason: reason, downgrade: g.downgrade, breakGlass: g.breakGlass}
+		return a.doRollback(cmd.Context(), f, j, to, args)
 	}
 	c.ValidArgsFunction = a.completeEnvs
 	return c

@@ -76,7 +76,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ADMIN", filepath.Join(s.Data, "admin.token"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
-			return nil
+			return os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"), []byte("[user]\n\tname = A\n\temail = a@example.edu\n"), 0o644)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":      exits,
@@ -84,6 +84,7 @@ func TestScripts(t *testing.T) {
 			"stopserver": stopServer,
 			"mode":       mode,
 			"capture":    capture,
+			"subst":      subst,
 		},
 	})
 }
@@ -158,4 +159,12 @@ func capture(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no match for %q", args[1])
 	}
 	ts.Setenv(args[0], m[1])
+}
+
+// subst FILE… replaces $NAME in files by the script's variables.
+func subst(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
+	}
 }
