@@ -19,6 +19,9 @@ func (c *checker) checkReports() error {
 		if p, ok := c.pins[about]; !ok || p.Binding != r.Binding {
 			c.problem("report %s is about the binding %s, which was not pinned there", r.label(), r.Binding)
 		}
+		if r.State == ReportFailed && !r.Superseded && r.Halt == "" {
+			c.problem("report %s failed and halted nothing", r.label())
+		}
 		c.reports[r.label()] = r
 		return nil
 	})

@@ -2,7 +2,6 @@ package lock
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -107,7 +106,7 @@ func (m *move) halt() (RuleVerdict, error) {
 	for _, h := range open {
 		r.fact("%s", h.said())
 	}
-	here := slices.ContainsFunc(open, func(h Halt) bool { return h.Env == m.e.Env })
+	here := len(m.e.Halts) > 0
 	switch {
 	case m.np.Kind == Fix && len(open) == 0:
 		r.Rule = "fix"
