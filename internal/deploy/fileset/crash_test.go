@@ -29,7 +29,10 @@ func class(err error) string {
 // crashChild makes a transaction as a bump does: the file "pinned" beside the
 // checkout is the pin on the server.
 func crashChild(t *testing.T, base string) {
-	runtime.LockOSThread() // strace counts the calls of each thread
+	if os.Getenv("FILESET_RECOVER") != "" {
+		recoverChild(t, base)
+		return
+	}
 	r, err := fileset.Open(filepath.Join(base, "repo"))
 	if err != nil {
 		t.Fatal(err)
@@ -56,34 +59,62 @@ func crashChild(t *testing.T, base string) {
 	durabletest.Say("finish %s", class(tx.Finish()))
 }
 
-// recover does what the next chartctl does.
-func recoverRoot(t *testing.T, base string) {
-	t.Helper()
+func recoverChild(t *testing.T, base string) {
+	tx, unlock, err := pendingAt(t, base)
+	durabletest.Say("pending %s", class(err))
+	if err != nil {
+		return
+	}
+	defer unlock()
+	durabletest.Say("settle %s", class(settle(tx, base)))
+}
+
+// pendingAt takes the lock and looks for what is left, as chartctl does.
+func pendingAt(t *testing.T, base string) (*fileset.Tx, func(), error) {
 	r := open(t, filepath.Join(base, "repo"))
 	unlock, err := r.Lock(t.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	tx, err := r.Pending()
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return tx, unlock, nil
+}
+
+func pinned(base string) bool {
+	_, err := os.Lstat(filepath.Join(base, "pinned"))
+	return err == nil
+}
+
+func settle(tx *fileset.Tx, base string) error {
+	switch {
+	case tx == nil:
+		return nil
+	case pinned(base):
+		return tx.Finish()
+	}
+	return tx.Abort()
+}
+
+// recoverRoot does what the next chartctl does, and looks at what it left.
+func recoverRoot(t *testing.T, base string) {
+	t.Helper()
+	tx, unlock, err := pendingAt(t, base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
-	tx, err := r.Pending()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if tx != nil && string(tx.Note()) != `{"key":"k"}` {
 		t.Errorf("Note: %s", tx.Note())
 	}
-	_, pinErr := os.Lstat(filepath.Join(base, "pinned"))
-	switch {
-	case tx == nil:
-	case pinErr == nil:
-		err = tx.Finish()
-	default:
-		err = tx.Abort()
-	}
-	if err != nil {
+	if err := settle(tx, base); err != nil {
 		t.Errorf("recover: %v", err)
 	}
-	compare(t, "recovered", r.Dir(), want(three(), pinErr == nil))
+	r := open(t, filepath.Join(base, "repo"))
+	compare(t, "recovered", r.Dir(), want(three(), pinned(base)))
 	left, err := os.ReadDir(r.StateDir())
 	if err != nil || len(left) != 1 || left[0].Name() != "lock" {
 		t.Errorf("state directory: %v, %v", left, err)
@@ -100,6 +131,7 @@ var (
 // the pin was made, and nothing is left over.
 func TestCrash(t *testing.T) {
 	if base, ok := durabletest.Child(t); ok {
+		runtime.LockOSThread() // strace counts the calls of each thread
 		crashChild(t, base)
 		return
 	}
@@ -119,15 +151,69 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-func crashCase(t *testing.T, f durabletest.Fault, abort string) durabletest.Result {
+// TestCrashOfRecovery does the same to the recovery from a kill right after the
+// pin, after the first file was moved in, and before the pin.
+func TestCrashOfRecovery(t *testing.T) {
+	if base, ok := durabletest.Child(t); ok {
+		runtime.LockOSThread()
+		crashChild(t, base)
+		return
+	}
+	kills := map[string]durabletest.Fault{ // the first two renames are of the journal
+		"pinned":   {Syscall: "renameat", Action: "signal=SIGKILL", When: 3},
+		"moved":    {Syscall: "renameat", Action: "signal=SIGKILL", When: 4},
+		"unpinned": {Syscall: "symlinkat", Action: "signal=SIGKILL", When: 1},
+	}
+	for name, kill := range kills {
+		t.Run(name, func(t *testing.T) {
+			s := durabletest.Sweep{Calls: []string{"openat", "pwrite64", "fsync", "unlinkat", "ftruncate"}, Actions: []string{"signal=SIGKILL", "error=EIO"}}
+			if name != "unpinned" {
+				s.Calls = append(s.Calls, "renameat")
+			}
+			if testing.Short() {
+				s.Most = 2
+			}
+			s.Case = func(t *testing.T, f durabletest.Fault) durabletest.Result {
+				base, _ := crashBase(t)
+				durabletest.Run(t, base, kill)
+				if pinned(base) == (name == "unpinned") {
+					t.Fatalf("after %v: pinned %t", kill, pinned(base))
+				}
+				if f.Syscall == "openat" {
+					f.Paths = crashPaths(base)
+				}
+				r := durabletest.Run(t, base, f, "FILESET_RECOVER=1")
+				if !r.Injected && !slices.Equal(r.Lines, []string{"pending ok", "settle ok"}) {
+					t.Errorf("%v: without a fault: %q\n%s", f, r.Lines, r.Stderr)
+				}
+				recoverRoot(t, base)
+				return r
+			}
+			s.Run(t)
+		})
+	}
+}
+
+func crashBase(t *testing.T) (base, repo string) {
 	t.Helper()
-	base := t.TempDir()
-	repo := filepath.Join(base, "repo")
+	base = t.TempDir()
+	repo = filepath.Join(base, "repo")
 	if err := os.Rename(checkout(t, true, three()), repo); err != nil {
 		t.Fatal(err)
 	}
+	return base, repo
+}
+
+func crashPaths(base string) []string {
+	repo := filepath.Join(base, "repo")
+	return []string{repo, filepath.Join(repo, "hub"), filepath.Join(repo, ".git"), filepath.Join(repo, ".git/chartctl")}
+}
+
+func crashCase(t *testing.T, f durabletest.Fault, abort string) durabletest.Result {
+	t.Helper()
+	base, repo := crashBase(t)
 	if f.Syscall == "openat" {
-		f.Paths = []string{repo, filepath.Join(repo, "hub"), filepath.Join(repo, ".git"), filepath.Join(repo, ".git/chartctl")}
+		f.Paths = crashPaths(base)
 	}
 	r := durabletest.Run(t, base, f, "FILESET_ABORT="+abort)
 	for _, line := range r.Lines {
@@ -158,13 +244,11 @@ func crashCase(t *testing.T, f durabletest.Fault, abort string) durabletest.Resu
 // that: its writes survive it, synced or not.
 func TestOrder(t *testing.T) {
 	if base, ok := durabletest.Child(t); ok {
+		runtime.LockOSThread() // strace counts the calls of each thread
 		crashChild(t, base)
 		return
 	}
-	base := t.TempDir()
-	if err := os.Rename(checkout(t, true, three()), filepath.Join(base, "repo")); err != nil {
-		t.Fatal(err)
-	}
+	base, _ := crashBase(t)
 	r := durabletest.Run(t, base, durabletest.Fault{Syscall: "openat,pwrite64,fsync,renameat,unlinkat,symlinkat", Action: "error=EIO", When: 1 << 14})
 	var order strings.Builder
 	for line := range strings.Lines(r.Trace) {
