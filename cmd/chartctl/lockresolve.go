@@ -152,27 +152,21 @@ func (a *app) agree(p proposal, yes bool) error {
 	return usage("not agreed to, so %s stays as it is; --yes writes it without asking", lockfile.Name)
 }
 
-// sitesBehind says which files differ from the lock that was just written.
+// sitesBehind says where files differ from the lock that was just written.
 func (a *app) sitesBehind(co *checkout) error {
-	if err := co.repo.Reload(); err != nil {
+	if err := co.repo.Reload(); err != nil || co.repo.LockBytes() == nil {
 		return repoError(err)
 	}
-	lock, err := co.repo.Lock()
+	envs, err := co.repo.Environments(co.stage)
 	if err != nil {
 		return repoError(err)
 	}
-	var pinned []lockfile.Entry
-	for _, e := range lock.Entries {
-		if e.Pinned() && e.Prepare == nil {
-			pinned = append(pinned, e)
-		}
-	}
-	p, err := co.repo.Plan(pinned)
+	v, err := co.repo.Verify(deploy.VerifyOptions{Envs: envs})
 	if err != nil {
 		return repoError(err)
 	}
-	if len(p.Changes) > 0 {
-		a.note("these files differ from it: %s; chartctl verify says where, and chartctl bump to the pinned version writes them", strings.Join(p.Paths(), ", "))
+	for _, f := range v.Findings {
+		a.note("%s", f)
 	}
 	return nil
 }
