@@ -22,9 +22,9 @@ type Search struct {
 	Server string
 	Flow   Flow
 	Chart  string // "" takes the chart that the repo depends on
-	// Known are the charts that the server has, each with its own images by
-	// role, as far as a pair needs them.
-	Known map[string]map[ref.Role]string
+	// Known returns a chart's own images by role, as far as a pair needs them,
+	// and whether the server has the chart at all.
+	Known func(chart string) (images map[ref.Role]string, known bool, err error)
 }
 
 // Evidence is one thing that was found, and what it is taken for.
@@ -185,7 +185,18 @@ func (f *finder) chooseChart() error {
 	pick := func(good func(string) bool) []string {
 		return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !good(n) })
 	}
-	found := pick(func(n string) bool { return f.Known[n] != nil })
+	images := map[string]map[ref.Role]string{}
+	for _, n := range append(slices.Clone(names), first(f.Chart, "jupyterhub")) {
+		own, known, err := f.Known(n)
+		if err != nil {
+			return err
+		}
+		if known {
+			images[n] = own
+		}
+	}
+	isKnown := func(n string) bool { _, ok := images[n]; return ok }
+	found := pick(isKnown)
 	if len(found) == 0 {
 		found = pick(func(n string) bool { return wellKnown[n] != nil })
 	}
@@ -196,24 +207,28 @@ func (f *finder) chooseChart() error {
 		f.chart = found[0]
 	case len(found) > 1:
 		return fmt.Errorf("%w: the charts here depend on %s; say with --chart NAME which of them is to be pinned", ErrNothing, strings.Join(found, ", "))
-	case len(f.Known) == 1:
-		for n := range f.Known {
-			f.chart = n
-		}
-	case len(names) == 0 && len(f.Known) == 0 || f.Known["jupyterhub"] != nil:
+	case len(names) == 0 || isKnown("jupyterhub"):
 		f.chart = "jupyterhub"
 	default:
-		return fmt.Errorf("%w: no chart here depends on one that the server has; name the chart with --chart NAME", ErrNothing)
+		return fmt.Errorf("%w: the server has none of the charts that those here depend on (%s); publish or import it first, or name another with --chart NAME", ErrNothing, strings.Join(names, ", "))
 	}
-	f.images = f.Known[f.chart]
-	if len(f.images) == 0 {
+	switch {
+	case isKnown(f.chart):
+		f.images = images[f.chart]
+	case wellKnown[f.chart] != nil:
 		f.images = wellKnown[f.chart]
-	}
-	if len(f.images) == 0 && f.Known[f.chart] == nil {
+	default:
 		f.images = map[ref.Role]string{"hub": ""}
 	}
 	f.wrappers = slices.DeleteFunc(f.wrappers, func(w wrapper) bool { return w.chart != f.chart })
 	return nil
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // compose makes the config of what was found.

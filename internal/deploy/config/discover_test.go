@@ -37,7 +37,14 @@ func (r tree) search() config.Search {
 			}
 			return []byte(b), nil
 		},
-		Known: map[string]map[ref.Role]string{"jupyterhub": {"hub": "quay.io/jupyterhub/k8s-hub"}},
+		Known: known("jupyterhub"),
+	}
+}
+
+// known is a server that has these charts.
+func known(charts ...string) func(string) (map[ref.Role]string, bool, error) {
+	return func(chart string) (map[ref.Role]string, bool, error) {
+		return map[ref.Role]string{"hub": "quay.io/jupyterhub/k8s-hub"}, slices.Contains(charts, chart), nil
 	}
 }
 
@@ -326,16 +333,12 @@ func TestNothing(t *testing.T) {
 		want   string
 	}{
 		"no file":          {tree{}, nil, "no file here names chart"},
-		"two charts":       {two, func(s *config.Search) { s.Known["binderhub"] = nil }, "depend on"},
-		"an unknown chart": {tree{"Chart.yaml": strings.ReplaceAll(wrapperYAML, "jupyterhub", "other")}, func(s *config.Search) { s.Known = map[string]map[ref.Role]string{"x": {}, "y": {}} }, "--chart NAME"},
+		"two charts":       {two, func(s *config.Search) { s.Known = known("jupyterhub", "binderhub") }, "depend on"},
+		"an unknown chart": {tree{"Chart.yaml": strings.ReplaceAll(wrapperYAML, "jupyterhub", "other")}, func(s *config.Search) { s.Known = known() }, "--chart NAME"},
 	} {
 		s := c.repo.search()
 		if c.change != nil {
-			s.Known = maps.Clone(s.Known)
 			c.change(&s)
-		}
-		if name == "two charts" {
-			s.Known["binderhub"] = map[ref.Role]string{}
 		}
 		if p, err := config.Discover(s); !errors.Is(err, config.ErrNothing) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v\n%s", name, err, p.Config.Bytes())
