@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,12 +16,12 @@ import (
 func (a *app) env() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "env",
-		Short: "Create, list, show and adopt environments",
+		Short: "Create, list, show and adopt environments, and set their policies",
 		Long: `An environment is a hub's stage, such as data8/prod. It takes pins of one chart,
 under a policy: the evidence that it accepts and the stages before it.`,
 		Example: "  chartctl env create data8/staging --chart jupyterhub\n  chartctl env list",
 	}
-	return group(c, a.envCreate(), a.envList(), a.envShow(), a.envAdopt())
+	return group(c, a.envCreate(), a.envList(), a.envShow(), a.envSet(), a.envAdopt())
 }
 
 func (a *app) envCreate() *cobra.Command {
@@ -118,8 +117,7 @@ func (a *app) envShow() *cobra.Command {
 func envSheet(w *writer, c *client.Client, e api.Environment) {
 	w.field("environment", e.Env.String())
 	w.field("chart", e.Chart)
-	w.field("accepts", strings.Join(e.Accept, ", "))
-	w.field("upstream", strings.Join(e.Upstream, ", "))
+	policyLines(w, e.Policy)
 	w.field("created", when(e.Created)+" by "+e.By)
 	w.field("repository", c.Server()+"/environments/"+e.Env.String())
 	if e.Pin == nil {
@@ -134,20 +132,29 @@ func envSheet(w *writer, c *client.Client, e api.Environment) {
 	w.field("version", version)
 	w.field("pinned", when(e.Pin.At)+" by "+e.Pin.By)
 	w.field("reason", e.Pin.Reason)
+	w.field("break-glass", e.Pin.BreakGlass)
+	w.field("downgrade", e.Pin.Downgrade)
 	w.field("binding", e.Pin.Binding.String())
 	if e.Binding != nil {
 		bindingBody(w, *e.Binding)
 	}
 }
 
+// pinKind is how a pin came about. What passed the gate by is marked in every
+// view.
 func pinKind(p api.Pin) string {
+	s := p.Kind
 	switch {
 	case p.From == "":
-		return p.Kind
 	case p.Kind == "rollback":
-		return "rollback to " + p.From
+		s += " to " + p.From
+	default:
+		s += " from " + p.From
 	}
-	return p.Kind + " from " + p.From
+	if p.BreakGlass != "" {
+		s = "BREAK-GLASS " + s
+	}
+	return s
 }
 
 func (a *app) envAdopt() *cobra.Command {
@@ -201,48 +208,6 @@ func pinLines(w *writer, pins ...api.Pin) {
 			w.line("  %-12s %s", "", i.Image.Digest)
 		}
 	}
-}
-
-func (a *app) status() *cobra.Command {
-	var hub string
-	c := &cobra.Command{
-		Use: "status", Short: "Show what every environment is pinned to",
-		Example: "  chartctl status\n  chartctl status --hub data8 -o json",
-		Args:    args(0, 0),
-	}
-	c.Flags().StringVar(&hub, "hub", "", "only this hub's stages")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, _ []string) error {
-		list, err := c.Environments(ctx)
-		if err != nil {
-			return err
-		}
-		if hub != "" {
-			list.Environments = slices.DeleteFunc(list.Environments, func(e api.Environment) bool { return e.Env.Hub() != hub })
-			if len(list.Environments) == 0 {
-				return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("hub %q has no environment", hub)}
-			}
-		}
-		return a.print(list, func(w *writer) { statusTable(w, list.Environments) })
-	})
-	return c
-}
-
-func statusTable(w *writer, list []api.Environment) {
-	rows := [][]string{}
-	for _, e := range list {
-		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", "-"}
-		if p := e.Pin; p != nil {
-			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", "-", p.Kind, p.By, when(p.At)}
-			if len(p.Images) > 0 {
-				row[3] = mainImage(p.Images)
-			}
-			if e.Binding != nil {
-				row[4] = pinState(e)
-			}
-		}
-		rows = append(rows, row)
-	}
-	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "STATE", "KIND", "BY", "WHEN"}, rows)
 }
 
 // pinState is the state of the pinned binding or, where it was withdrawn, of

@@ -103,7 +103,11 @@ func TestListsFit(t *testing.T) {
 		Images: []api.BoundImage{image}, Kind: "promote", From: env.String(), By: strings.Repeat("b", 200), Reason: strings.Repeat("r", 500)}
 	binding := api.Binding{State: "verified", Evidence: "chart-values"}
 	w := &writer{}
-	statusTable(w, []api.Environment{{Env: env, Pin: &pin, Binding: &binding}, {Env: env, Chart: "jupyterhub"}})
+	up := api.Stage{Env: env, Held: "2160h", Need: "2160h"}
+	statusTable(w, []api.EnvironmentStatus{
+		{Environment: api.Environment{Env: env, Pin: &pin, Binding: &binding}, Verdict: "passed", Held: "2160h", Stages: []api.Stage{up}},
+		{Environment: api.Environment{Env: env, Chart: "jupyterhub"}},
+	}, map[string]api.EnvironmentStatus{env.String(): {Environment: api.Environment{Pin: &pin}}})
 	pinTable(w, []api.Pin{pin})
 	chartTable(w, []api.Chart{{Name: pin.Name, Version: pin.Version, Binding: &binding}}, nil, false)
 	for line := range strings.Lines(w.buf.String()) {

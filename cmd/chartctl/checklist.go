@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+)
+
+// checklist is what is to be true before the next pin of an environment.
+type checklist struct {
+	Env     string          `json:"environment"`
+	Pair    string          `json:"pair"` // NAME@VERSION
+	Binding string          `json:"binding"`
+	Open    int             `json:"open"` // lines of the server's that are not true yet
+	Lines   []checklistLine `json:"lines"`
+}
+
+// checklistLine is ticked from the live state, or is a person's job.
+type checklistLine struct {
+	Text    string `json:"text"`
+	State   string `json:"state"` // "done", "open", "person"
+	Facts   string `json:"facts,omitempty"`
+	Want    string `json:"want,omitempty"`
+	Command string `json:"command,omitempty"`
+}
+
+func (a *app) checklist() *cobra.Command {
+	var t target
+	c := &cobra.Command{
+		Use:   "checklist HUB/STAGE",
+		Short: "Print the checklist for the next bump, ticked from the live state",
+		Long: `The list is that of the how-to on deploying. Each line is ticked by what the
+server knows now, or marked as a person's job. It exits with 4 while a line of
+the server's is open, with 5 while it is a halt. The pair is the one of
+--version, --binding or --from; without them it is the pair of the first upstream
+stage, or of the newest version where there is none.`,
+		Example: "  chartctl checklist data8/prod\n  chartctl checklist data8/staging --version 3.3.7",
+		Args:    args(1, 1),
+	}
+	t.add(c)
+	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		env, err := parseEnv(args[0])
+		if err != nil {
+			return err
+		}
+		e, err := c.Why(ctx, env)
+		if err != nil {
+			return err
+		}
+		if err := a.guess(ctx, c, e, &t); err != nil {
+			return err
+		}
+		v, err := t.ask(ctx, c, e.Environment)
+		if err != nil {
+			return err
+		}
+		list := checklistOf(e, v)
+		if err := a.print(list, func(w *writer) { list.lines(w) }); err != nil {
+			return err
+		}
+		return list.err(v)
+	})
+	c.ValidArgsFunction = a.completeEnvs
+	return c
+}
+
+// guess fills in the pair that the next pin is most likely about.
+func (a *app) guess(ctx context.Context, c *client.Client, e api.EnvironmentStatus, t *target) error {
+	switch {
+	case t.version != "" || t.binding != "" || t.from != "":
+	case len(t.images) > 0:
+		return usage("checklist %s: --image is for --version", e.Env)
+	case len(e.Upstream) > 0:
+		t.from = e.Upstream[0]
+	default:
+		_, b, err := a.latest(ctx, c, e.Environment, bumpFlags{})
+		if err != nil {
+			return err
+		}
+		t.binding = b.ID.String()
+	}
+	return nil
+}
+
+// ruleTexts are the lines of the list that the gate's rules tick.
+var ruleTexts = map[string]string{
+	"pair":      "chart and images are bound, and proven to belong together",
+	"halt":      "nothing is halted here",
+	"upstream":  "the stages before passed this very pair and held it",
+	"approvals": "others approved this pair",
+	"freeze":    "no freeze window is open",
+	"direction": "neither half goes back",
+}
+
+// otherRules are names that a rule has where it refuses.
+var otherRules = map[string]string{
+	"chart": "pair", "revoked": "pair", "unverified": "pair", "evidence": "pair", "purged": "pair", "yanked": "pair", "fix": "halt",
+}
+
+func checklistOf(e api.EnvironmentStatus, v api.GateVerdict) checklist {
+	out := checklist{Env: e.Env.String(), Pair: v.Name + "@" + v.Version, Binding: v.Binding.String()}
+	add := func(l checklistLine) {
+		if l.State == "open" {
+			out.Open++
+		}
+		out.Lines = append(out.Lines, l)
+	}
+	for _, r := range v.Rules {
+		text, ok := ruleTexts[first(otherRules[r.Rule], r.Rule)]
+		if !ok && r.State == "passed" {
+			continue // about the request itself: there is nothing to tick
+		}
+		l := checklistLine{Text: first(text, r.Rule), State: "done", Facts: strings.Join(r.Facts, "; ")}
+		if r.State == "refused" || r.State == "unknown" {
+			l.State, l.Want, l.Command = "open", r.Want, r.Command
+		}
+		add(l)
+	}
+	for _, l := range liveLines(e, v) {
+		add(l)
+	}
+	return out
+}
+
+// liveLines are those that no rule asks for, and those that only people can
+// tick.
+func liveLines(e api.EnvironmentStatus, v api.GateVerdict) []checklistLine {
+	last := checklistLine{Text: "the revision that runs now has a verdict", State: "done", Facts: "nothing is pinned yet"}
+	back := checklistLine{Text: "there is a way back", State: "person", Facts: "it is the first pin: nothing to roll back to"}
+	now := e.Env.String()
+	if p := e.Pin; p != nil {
+		last.Facts = fmt.Sprintf("revision %d: %s", p.Revision, verdictOf(e))
+		back = checklistLine{Text: "there is a way back", State: "done", Facts: fmt.Sprintf("revision %d passed", p.Revision),
+			Command: fmt.Sprintf("chartctl rollback %s --to %d", e.Env, p.Revision)}
+		if e.Verdict == "" {
+			last.State, last.Want = "open", "say how it went"
+			last.Command = fmt.Sprintf("chartctl report %s --revision %d --passed", e.Env, p.Revision)
+		}
+		if e.Verdict != "passed" {
+			back.State, back.Facts, back.Command = "person", "what runs now has not passed: choose the revision to go back to", "chartctl history "+now
+		}
+	}
+	return []checklistLine{
+		last, back,
+		{Text: "somebody read what changes", State: "person", Command: fmt.Sprintf("chartctl diff %s %s@%s", now, v.Name, v.Version)},
+		{Text: "the hub's people know, and somebody watches it afterwards", State: "person"},
+		{Text: "it is deployed by chartctl deploy, which reports", State: "person", Command: fmt.Sprintf("chartctl deploy %s -- COMMAND", now)},
+	}
+}
+
+var ticks = map[string]string{"done": "[x]", "open": "[ ]", "person": "[ ] (a person)"}
+
+func (l checklist) lines(w *writer) {
+	w.line("Before %s is pinned to %s:", l.Env, l.Pair)
+	w.line("  binding %s", l.Binding)
+	for _, c := range l.Lines {
+		w.line("%s %s", ticks[c.State], c.Text)
+		if c.Facts != "" {
+			w.line("      %s", c.Facts)
+		}
+		if c.Want != "" {
+			w.line("      want: %s", c.Want)
+		}
+		if c.Command != "" && !strings.Contains(c.Want, c.Command) {
+			w.line("      %s", c.Command)
+		}
+	}
+}
+
+// err is the exit while something is open.
+func (l checklist) err(v api.GateVerdict) error {
+	if l.Open == 0 {
+		return nil
+	}
+	e := &api.Error{Code: api.CodeGate, Message: fmt.Sprintf("%s open on the checklist of %s", are(l.Open), l.Env)}
+	if v.Refusal != nil && v.Refusal.Code == api.CodeHalted {
+		e.Code = api.CodeHalted
+	}
+	return e
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "1 line is"
+	}
+	return fmt.Sprintf("%d lines are", n)
+}
