@@ -44,13 +44,16 @@ func fail(kind error, format string, args ...any) error {
 // has them: a pin set writes both three times for each of its environments.
 const maxReason = 1000
 
-func checkReason(s string) error {
+func checkReason(s string) error { return checkText(s, maxReason) }
+
+// checkText holds a text to the length that it has as JSON.
+func checkText(s string, limit int) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encode reason: %w", err)
 	}
-	if n := len(raw) - len(`""`); n > maxReason {
-		return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, maxReason)
+	if n := len(raw) - len(`""`); n > limit {
+		return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, limit)
 	}
 	return nil
 }

@@ -120,10 +120,7 @@ func (f Freeze) check(now time.Time) error {
 	if s.Next(now).IsZero() {
 		return fail(ErrInvalid, "the freeze window %q never opens", f.Cron)
 	}
-	if len(f.Reason) > 200 {
-		return fail(ErrInvalid, "the reason %.40q… of a freeze window is %d bytes long: at most 200", f.Reason, len(f.Reason))
-	}
-	return nil
+	return checkText(f.Reason, 200)
 }
 
 // SetPolicy replaces the policy of an environment. The same policy again
