@@ -56,8 +56,8 @@ func (v *verification) environment(r *Repo, lock lockfile.File, env ref.Env) err
 	key := r.Key(env)
 	conf, ok := r.conf.Environment(env)
 	if !ok {
-		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s names no environment %q", config.Name, key),
-			Want: "it names " + someOf(r.conf.Envs())}
+		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s names no environment %q", config.Name, v.name(env, key)),
+			Want: "it names " + someOf(r.conf, env.Stage())}
 	}
 	s := subject{env: v.name(env, key), full: env, chart: conf.Chart, group: len(r.Group(env))}
 	if s.entry, ok = lock.Get(key); !ok {
@@ -123,14 +123,17 @@ func (v *verification) name(env ref.Env, key string) string {
 	return env.String()
 }
 
-func someOf(envs []ref.Env) string {
+// someOf names environments to choose from; where branches are stages, those
+// of the stage.
+func someOf(c config.Config, stage string) string {
 	var names []string
-	for i, e := range envs {
-		if i == 12 {
-			names = append(names, fmt.Sprintf("and %d more", len(envs)-i))
-			break
+	for _, e := range c.Envs() {
+		if !c.ByBranch() || e.Stage() == stage {
+			names = append(names, e.String())
 		}
-		names = append(names, e.String())
+	}
+	if n := len(names); n > 12 {
+		names = append(names[:12], fmt.Sprintf("and %d more", n-12))
 	}
 	return strings.Join(names, ", ")
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -126,7 +127,8 @@ func (r *realCheckout) replace(file, old, new string) {
 
 func (r *realCheckout) commit(message string) {
 	r.Helper()
-	r.run(0, "git", "commit", "-q", "-a", "-m", message)
+	r.run(0, "git", "add", "-A")
+	r.run(0, "git", "commit", "-q", "-m", message)
 }
 
 // The pair, as it is and as it was broken: what verify says, in one line, and
@@ -222,4 +224,99 @@ func BenchmarkVerifyOffline(b *testing.B) {
 	for b.Loop() {
 		r.run(0, binary, "verify", "--offline")
 	}
+}
+
+// What lies outside the files: the pin, the registry, what runs, the gate.
+func TestVerifyAgainstTheWorld(t *testing.T) {
+	r := newRealCheckout(t)
+	t.Run("a tag that was moved", func(t *testing.T) {
+		r.Image(realHub, realTag, registrytest.Make("system", "something else"))
+		wants(t, "verify", r.ctl(0, "verify").Out, "no difference")
+		out := r.ctl(api.ExitDrift, "verify", "--registry").Out
+		wants(t, "verify --registry", out, "chartd.lock:6: the tag gcr.io/"+realHub+":"+realTag+" was moved: it is sha256:", "which stays pinned", "(a11y/staging, astro/staging, data100/staging and 7 more)")
+		if n := strings.Count(out, "\n"); n != 1 {
+			t.Errorf("%d lines for ten environments that share the image:\n%s", n, out)
+		}
+	})
+	t.Run("what runs", func(t *testing.T) {
+		r.write("../list.json", `[{"name":"data8-staging","namespace":"data8-staging","revision":"9","status":"deployed","chart":"jupyterhub-3.3.7","app_version":"4.1.6"}]`)
+		wants(t, "verify --deployed", r.ctl(api.ExitDrift, "verify", "data8/staging", "--offline", "--deployed", "../list.json").Out,
+			"release data8-staging runs jupyterhub 3.3.7, locked is 3.3.8", "chartctl deploy data8/staging", "holds no image: only the chart was checked")
+		r.write("../list.json", `[{"name":"data8-staging","revision":"9","status":"deployed","chart":"hub-1.0.0"}]`)
+		wants(t, "a wrapper in helm list", r.ctl(api.ExitInvalid, "verify", "data8/staging", "--deployed", "../list.json").Err, "give the release secret")
+		wants(t, "no release", r.ctl(api.ExitInvalid, "verify", "data8/staging", "--deployed", "LICENSE").Err, "not a Helm release")
+		wants(t, "no file", r.ctl(api.ExitLocalIO, "verify", "data8/staging", "--deployed", "nowhere.json").Err, "nowhere.json")
+		wants(t, "which environment", r.ctl(api.ExitUsage, "verify", "--deployed", "LICENSE").Err, "exactly one HUB/STAGE")
+	})
+	t.Run("formats", func(t *testing.T) {
+		defer r.run(0, "git", "checkout", "-q", ".")
+		r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")
+		var got struct {
+			OK       bool `json:"ok"`
+			Findings []struct {
+				Kind, File, Found, Want, Message, Mend string
+				Line                                   int
+				Environments                           []string
+			}
+		}
+		if err := json.Unmarshal([]byte(r.ctl(api.ExitDrift, "verify", "-o", "json").Out), &got); err != nil || got.OK || len(got.Findings) != 1 {
+			t.Fatalf("%v, %+v", err, got)
+		}
+		if f := got.Findings[0]; f.Kind != "pair" || f.File != "hub/requirements.yaml" || f.Line != 7 || f.Found != "3.3.7" || f.Want != "3.3.8" || len(f.Environments) != 10 {
+			t.Errorf("%+v", f)
+		}
+		wants(t, "-o yaml", r.ctl(api.ExitDrift, "verify", "-o", "yaml").Out, "ok: false", "file: hub/requirements.yaml")
+		out := r.run(api.ExitDrift, "env", "GITHUB_WORKSPACE="+filepath.Dir(r.dir), testtools.Chartctl(t), "verify", "-o", "github").Out
+		if !strings.HasPrefix(out, "::error file=deploy/hub/requirements.yaml,line=7,title=chartctl verify%3A pair::jupyterhub is 3.3.7") || strings.Count(out, "\n") != 1 {
+			t.Errorf("-o github prints\n%s", out)
+		}
+		wants(t, "elsewhere", r.ctl(api.ExitUsage, "status", "-o", "github").Err, "none of table, json, yaml")
+	})
+	t.Run("an environment of another stage", func(t *testing.T) {
+		wants(t, "prod", r.ctl(api.ExitUsage, "verify", "data8/prod").Err, `those of stage "staging"`)
+		wants(t, "unknown", r.ctl(api.ExitNotFound, "verify", "nosuch/staging").Err, `names no environment "nosuch/staging"; it names a11y/staging, astro/staging`)
+	})
+	t.Run("a branch of no stage", func(t *testing.T) {
+		r.run(0, "git", "checkout", "-q", "-b", "feature")
+		defer r.run(0, "git", "checkout", "-q", "staging")
+		wants(t, "offline", r.ctl(0, "verify", "--offline").Out, "10 environments: no difference")
+		wants(t, "which pins", r.ctl(api.ExitUsage, "verify").Err, "--branch or --offline")
+		r.run(0, "env", "GITHUB_BASE_REF=staging", testtools.Chartctl(t), "verify")
+		r.ctl(0, "verify", "--branch", "staging")
+	})
+	t.Run("another pin", func(t *testing.T) {
+		r.ctl(0, "bump", "data8/staging", "--no-files", "--version", "3.3.7", "--image", "hub=gcr.io/"+realHub+":"+oldTag, "--downgrade", "for the test")
+		out := r.ctl(api.ExitDrift, "verify").Out
+		wants(t, "verify", out, "locked is jupyterhub 3.3.8 with hub "+realTag, "the server has jupyterhub 3.3.7 with hub "+oldTag, "pinned as revision 2, by admin", "(data8/staging)")
+		wants(t, "verify --offline", r.ctl(0, "verify", "--offline").Out, "no difference")
+	})
+	t.Run("no server", func(t *testing.T) {
+		defer r.run(0, "git", "checkout", "-q", ".")
+		r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")
+		if err := r.Server.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		out := r.ctl(api.ExitUnavailable, "verify")
+		wants(t, "what the files say", out.Out, "hub/requirements.yaml:7: jupyterhub is 3.3.7, locked is 3.3.8")
+		wants(t, "why", out.Err, "cannot read from")
+		r.ctl(api.ExitDrift, "verify", "--offline")
+	})
+}
+
+// On a pull request of a repo with "flow: review" the lock is ahead of the
+// pin: --pending takes the gate's word for it.
+func TestVerifyPending(t *testing.T) {
+	r := newRealCheckout(t)
+	r.replace(".chartctl.yaml", "flow: pin", "flow: review")
+	r.commit("review")
+	r.ctl(0, "bump", "data8/staging", "--group", "--version", "3.3.8", "--image", "hub=gcr.io/"+realHub+":"+newerTag, "--commit")
+	wants(t, "verify", r.ctl(api.ExitDrift, "verify").Out, "chartctl apply")
+	wants(t, "verify --pending", r.ctl(0, "verify", "--pending").Out, "data8/staging: jupyterhub 3.3.8 is not pinned yet, and the gate would pass it")
+	r.ctl(0, "apply")
+	wants(t, "verify", r.ctl(0, "verify").Out, "no difference")
+
+	r.ctl(0, "revoke", r.binding(), "--reason", "for the test")
+	r.run(0, "git", "revert", "--no-edit", "HEAD") // and with it the lock, to a pair that goes back
+	out := r.ctl(api.ExitGate, "verify", "--pending")
+	wants(t, "the gate's word", out.Err, "chartctl:")
 }
