@@ -69,7 +69,7 @@ func parseEntry(lines []string, first int) (Entry, error) {
 	if last.field != "sum" {
 		return Entry{}, bad(end, "the entry of %s is cut off: its last line has to be its sum", e.Key)
 	}
-	if want := e.Sum(); last.value != want {
+	if last.value != sum(e.Key, lines[:len(lines)-1]) {
 		return Entry{}, bad(end, "the sum %s is not that of the lines of %s: edited by hand or badly merged", quote(last.value), e.Key)
 	}
 	if err := e.whole(); err != nil {

@@ -9,9 +9,16 @@ import (
 	"chartd.dev/chartd/internal/ref"
 )
 
+type hostileCase struct {
+	name, data string
+	line       int
+	text       string // a part of the message
+}
+
 // The lines of the sample by number:
 // 4–9 data8/prod, 11–18 data8/staging, 20–22 new-hub/staging, 24–27 support, 29 end.
-func TestHostile(t *testing.T) {
+func hostileCases(t *testing.T) []hostileCase {
+	t.Helper()
 	data := string(sample().Bytes())
 	lines := strings.Split(data, "\n")
 	swap := func(from, to string) string {
@@ -26,11 +33,10 @@ func TestHostile(t *testing.T) {
 	}
 	digest := lines[3][strings.Index(lines[3], "sha256:"):]
 	const handMade = `edited by hand or badly merged; take the file from git or run "chartctl lock resolve"`
-	for _, c := range []struct {
-		name, data string
-		line       int
-		text       string
-	}{
+	// A prepared entry without its source, and with a right sum.
+	unsourced := lines[20]
+	unsourced += "\nnew-hub/staging sum: " + sum("new-hub/staging", []string{unsourced})
+	return []hostileCase{
 		{"empty", "", 1, "empty"},
 		{"one byte", "#", 1, "cut off"},
 		{"only a line end", "\n", 1, "want"},
@@ -123,7 +129,12 @@ func TestHostile(t *testing.T) {
 		{"two files", data + data, 30, "byte 0xe2"},
 		{"only the head", header + "\n" + version + "\n", 2, "cut off"},
 		{"JSON", "{}\n", 1, "want"},
-	} {
+		{"no source line", swap(strings.Join(lines[19:22], "\n"), unsourced), 21, "new-hub/staging has no source"},
+	}
+}
+
+func TestHostile(t *testing.T) {
+	for _, c := range hostileCases(t) {
 		f, err := Parse([]byte(c.data))
 		var syntax *SyntaxError
 		switch {
@@ -142,31 +153,32 @@ func TestHostile(t *testing.T) {
 }
 
 // Entries with a right sum that chartctl would not write.
+var unlikely = []struct {
+	name   string
+	change func(*Entry)
+	text   string
+}{
+	{"no source", func(e *Entry) { e.Source = "" }, "white space at the end"},
+	{"no chart", func(e *Entry) { e.Chart = Chart{} }, "no chart"},
+	{"no binding", func(e *Entry) { e.Binding = ref.BindingID{} }, "no binding"},
+	{"nothing", func(e *Entry) { *e = Entry{Key: e.Key, Source: source} }, "no chart"},
+	{"prepared with images", func(e *Entry) { e.Chart, e.Binding, e.Bases = Chart{}, ref.BindingID{}, nil }, "no chart"},
+	{"prepared with a binding", func(e *Entry) { e.Chart, e.Images, e.Bases = Chart{}, nil, nil }, "no chart"},
+	{"base without an image", func(e *Entry) { e.Images = e.Images[1:]; *e = bound(*e) }, "base.hub and no image.hub"},
+	{"half a chart", func(e *Entry) { e.Chart.Digest = ref.Digest{} }, "white space at the end"},
+	{"another chart's binding", func(e *Entry) { e.Chart = chart("jupyterhub", "3.3.6") }, "that of its chart and images is"},
+	{"another image's binding", func(e *Entry) { e.Images[0].Digest = ref.DigestOf(nil) }, "that of its chart and images is"},
+	{"a role twice", func(e *Entry) { e.Images = append(e.Images, e.Images[1]) }, "image.singleuser twice"},
+	{"key", func(e *Entry) { e.Key = "data8/" }, "no key"},
+	{"no key", func(e *Entry) { e.Key = "" }, "no key"},
+	{"key of two words", func(e *Entry) { e.Key = "data8 prod" }, "no field"},
+	{"name of two words", func(e *Entry) { e.Chart.Name = "a b" }, "version"},
+	{"tag of two words", func(e *Entry) { e.Images[0].Tag = "a b" }, "digest"},
+}
+
 func TestUnlikelyEntries(t *testing.T) {
-	good := sample().Entries[1]
-	for _, c := range []struct {
-		name   string
-		change func(*Entry)
-		text   string
-	}{
-		{"no source", func(e *Entry) { e.Source = "" }, "white space at the end"},
-		{"no chart", func(e *Entry) { e.Chart = Chart{} }, "no chart"},
-		{"no binding", func(e *Entry) { e.Binding = ref.BindingID{} }, "no binding"},
-		{"nothing", func(e *Entry) { *e = Entry{Key: e.Key, Source: source} }, "no chart"},
-		{"prepared with images", func(e *Entry) { e.Chart, e.Binding, e.Bases = Chart{}, ref.BindingID{}, nil }, "no chart"},
-		{"prepared with a binding", func(e *Entry) { e.Chart, e.Images, e.Bases = Chart{}, nil, nil }, "no chart"},
-		{"base without an image", func(e *Entry) { e.Images = e.Images[1:]; *e = bound(*e) }, "base.hub and no image.hub"},
-		{"half a chart", func(e *Entry) { e.Chart.Digest = ref.Digest{} }, "white space at the end"},
-		{"another chart's binding", func(e *Entry) { e.Chart = chart("jupyterhub", "3.3.6") }, "that of its chart and images is"},
-		{"another image's binding", func(e *Entry) { e.Images[0].Digest = ref.DigestOf(nil) }, "that of its chart and images is"},
-		{"a role twice", func(e *Entry) { e.Images = append(e.Images, e.Images[1]) }, "image.singleuser twice"},
-		{"key", func(e *Entry) { e.Key = "data8/" }, "no key"},
-		{"no key", func(e *Entry) { e.Key = "" }, "no key"},
-		{"key of two words", func(e *Entry) { e.Key = "data8 prod" }, "no field"},
-		{"name of two words", func(e *Entry) { e.Chart.Name = "a b" }, "version"},
-		{"tag of two words", func(e *Entry) { e.Images[0].Tag = "a b" }, "digest"},
-	} {
-		e := good.sorted()
+	for _, c := range unlikely {
+		e := sample().Entries[1]
 		c.change(&e)
 		f, err := Parse(File{[]Entry{e}}.Bytes())
 		if err == nil || len(f.Entries) > 0 {
