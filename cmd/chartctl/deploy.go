@@ -131,7 +131,7 @@ func (a *app) doDeploy(ctx context.Context, f deployFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	h, err := a.ready(ctx, c, co, f, env)
+	h, err := a.readyToDeploy(ctx, c, co, f, env)
 	if err != nil {
 		return err
 	}
@@ -139,8 +139,8 @@ func (a *app) doDeploy(ctx context.Context, f deployFlags, name string) error {
 	return a.runDeploy(ctx, c, f, h)
 }
 
-// ready checks the pin and the checkout, and fetches what the command gets.
-func (a *app) ready(ctx context.Context, c *client.Client, co *checkout, f deployFlags, env ref.Env) (handed, error) {
+// readyToDeploy checks the pin and the checkout, and fetches what the command gets.
+func (a *app) readyToDeploy(ctx context.Context, c *client.Client, co *checkout, f deployFlags, env ref.Env) (handed, error) {
 	e, err := c.Environment(ctx, env)
 	if err != nil {
 		return handed{}, err
@@ -151,7 +151,10 @@ func (a *app) ready(ctx context.Context, c *client.Client, co *checkout, f deplo
 	prefix := ""
 	if co != nil {
 		conf, _ := co.repo.Config().Environment(env)
-		if prefix = conf.Prefix; conf.Wrapper != "" && !f.wanted {
+		if conf.Wrapper != "" {
+			prefix = first(conf.Prefix, e.Pin.Name)
+		}
+		if conf.Wrapper != "" && !f.wanted {
 			return handed{}, wrapped(env, conf.Wrapper)
 		}
 		if err := a.fresh(ctx, co, c, e); err != nil {

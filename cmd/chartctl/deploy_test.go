@@ -8,12 +8,15 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/e2e/rig"
@@ -238,6 +241,27 @@ func TestDeployKilledLeavesNoVerdict(t *testing.T) {
 		t.Errorf("exit %d\n%s", r.Code, r.Text())
 	}
 	wantReports(b, 1, "started")
+}
+
+// A command that ran out of time and does not heed SIGTERM is killed.
+func TestACommandThatDoesNotStop(t *testing.T) {
+	signal.Ignore(syscall.SIGTERM) // which the command inherits
+	defer signal.Reset(syscall.SIGTERM)
+	how, err := supervise(exec.Command("sleep", "600"), limits{run: time.Millisecond, end: time.Millisecond}, nil)
+	if err != nil || how.Code != timedOut || how.passed() || !strings.Contains(how.Stopped, "time limit of 1ms") {
+		t.Errorf("%+v, %v", how, err)
+	}
+}
+
+func TestValuesOfAWrapper(t *testing.T) {
+	values := "# data8/prod revision 1\nhub:\n    image:\n        tag: x\n"
+	if got := string(under("", []byte(values))); got != values {
+		t.Errorf("without a wrapper: %q", got)
+	}
+	want := "# data8/prod revision 1\n\"on\":\n    hub:\n        image:\n            tag: x\n"
+	if got := string(under("on", []byte(values))); got != want {
+		t.Errorf("under an alias: %q, want %q", got, want)
+	}
 }
 
 func TestWhatACommandInherits(t *testing.T) {

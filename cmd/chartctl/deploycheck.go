@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -49,7 +51,7 @@ func (a *app) fresh(ctx context.Context, co *checkout, c *client.Client, e api.E
 	if err != nil {
 		return repoError(err)
 	}
-	if o.Charts, err = knownCharts(ctx, c, entries); err != nil {
+	if o.Charts, err = lockedCharts(ctx, c, entries); err != nil {
 		return err
 	}
 	verdict, err := co.repo.Verify(o)
@@ -66,4 +68,22 @@ func (a *app) fresh(ctx context.Context, co *checkout, c *client.Client, e api.E
 		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s between this checkout and the pin of %s: nothing was run", plural(n, "difference"), e.Env)}
 	}
 	return nil
+}
+
+// lockedCharts is what the server knows of the locked versions alone. With
+// their content a package in charts/ that was packed anew is recognised.
+func lockedCharts(ctx context.Context, c *client.Client, entries []lockfile.Entry) (map[string]api.Chart, error) {
+	out := map[string]api.Chart{}
+	for _, e := range entries {
+		ch, err := c.Chart(ctx, e.Chart.Name, e.Chart.Version)
+		var missing *api.Error
+		switch {
+		case errors.As(err, &missing) && missing.Code == api.CodeNotFound:
+		case err != nil:
+			return nil, err
+		default:
+			out[ch.Name+"@"+ch.Version] = ch
+		}
+	}
+	return out, nil
 }

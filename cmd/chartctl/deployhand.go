@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (h *handed) fetchPackage(ctx context.Context, c *client.Client) error {
 }
 
 func (a *app) fetchValues(ctx context.Context, c *client.Client, h *handed, prefix, path string) error {
-	body, err := c.Overlay(ctx, h.pin.Env, h.pin.Revision, prefix)
+	body, err := c.Overlay(ctx, h.pin.Env, h.pin.Revision)
 	var e *api.Error
 	switch {
 	case errors.As(err, &e) && e.Code.Exit() == api.ExitInvalid && path == "" && prefix == "" && !h.binding.Sealed.IsZero():
@@ -79,7 +80,26 @@ func (a *app) fetchValues(ctx context.Context, c *client.Client, h *handed, pref
 		return localIO("replace the values file: %v", err)
 	}
 	h.Values = path
-	return writeNew(path, body)
+	return writeNew(path, under(prefix, body))
+}
+
+// under moves values below a key: the name that a wrapper has for the chart.
+// The server can do that for the chart's own name, but knows of no alias.
+func under(key string, values []byte) []byte {
+	if key == "" {
+		return values
+	}
+	var head, body bytes.Buffer
+	for line := range bytes.Lines(values) {
+		if bytes.HasPrefix(line, []byte("#")) {
+			head.Write(line)
+			continue
+		}
+		body.WriteString("    ")
+		body.Write(line)
+	}
+	fmt.Fprintf(&head, "%q:\n", key)
+	return append(head.Bytes(), body.Bytes()...)
 }
 
 func writeNew(path string, body []byte) error {

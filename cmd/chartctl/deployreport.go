@@ -62,7 +62,7 @@ func (a *app) runDeploy(ctx context.Context, c *client.Client, f deployFlags, h 
 		return &api.Error{Code: api.CodeStale, Message: fmt.Sprintf("%s moved on from revision %d meanwhile; %s was not run", env, revision, program), Want: "deploy again"}
 	}
 	a.note("%s revision %d: %s@%s, %s", env, revision, h.binding.Name, h.binding.Version, h.binding.ID)
-	how, err := supervise(cmd, f.limit, stop)
+	how, err := supervise(cmd, limits{f.limit, endTime}, stop)
 	if err != nil {
 		how.Code = max(how.Code, 1)
 		how.Stopped = first(how.Stopped, fmt.Sprintf("could not be run: %v", err))

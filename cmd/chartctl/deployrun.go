@@ -9,8 +9,12 @@ import (
 	"time"
 )
 
-// killAfter is how long a command that ran out of time may take to end.
-const killAfter = 30 * time.Second
+// limits say when a command is told to stop (zero is never), and how long it
+// may take to end then.
+type limits struct{ run, end time.Duration }
+
+// endTime is the usual one.
+const endTime = 30 * time.Second
 
 // timedOut is the exit code of a command that took too long, as timeout(1) has it.
 const timedOut = 124
@@ -40,8 +44,8 @@ func signals() (<-chan os.Signal, func()) {
 
 // supervise runs a command to its end. What comes in by stop goes to the
 // command and all that it started; then it is waited for, however long it
-// takes. A limit of zero is none.
-func supervise(cmd *exec.Cmd, limit time.Duration, stop <-chan os.Signal) (ended, error) {
+// takes. Only one that ran out of time is killed in the end.
+func supervise(cmd *exec.Cmd, limit limits, stop <-chan os.Signal) (ended, error) {
 	ownGroup(cmd)
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -50,8 +54,8 @@ func supervise(cmd *exec.Cmd, limit time.Duration, stop <-chan os.Signal) (ended
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	var late, kill <-chan time.Time
-	if limit > 0 {
-		late = time.After(limit)
+	if limit.run > 0 {
+		late = time.After(limit.run)
 	}
 	var e ended
 	fallback := 0
@@ -61,9 +65,9 @@ func supervise(cmd *exec.Cmd, limit time.Duration, stop <-chan os.Signal) (ended
 			e.Stopped, fallback = "told to stop by signal "+s.String(), 128+number(s)
 			signalGroup(cmd, s)
 		case <-late:
-			e.Stopped, fallback = "stopped after the time limit of "+limit.String(), timedOut
+			e.Stopped, fallback = "stopped after the time limit of "+limit.run.String(), timedOut
 			signalGroup(cmd, syscall.SIGTERM)
-			kill = time.After(killAfter)
+			kill = time.After(limit.end)
 		case <-kill:
 			signalGroup(cmd, syscall.SIGKILL)
 		case err := <-done:

@@ -2,20 +2,15 @@ package client
 
 import (
 	"context"
-	"net/url"
 	"strconv"
 
 	"chartd.dev/chartd/internal/ref"
 )
 
 // Overlay downloads the values file that puts a revision's images over the
-// original package. A prefix is the name under which a wrapper has the chart.
-func (c *Client) Overlay(ctx context.Context, e ref.Env, revision uint64, prefix string) ([]byte, error) {
-	r := get("/environments/%s/%s/revisions/%s/values.yaml", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10))
-	if prefix != "" {
-		r.query = url.Values{"prefix": {prefix}}
-	}
-	return c.bytes(ctx, r, ref.Digest{})
+// original package.
+func (c *Client) Overlay(ctx context.Context, e ref.Env, revision uint64) ([]byte, error) {
+	return c.bytes(ctx, get("/environments/%s/%s/revisions/%s/values.yaml", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10)), ref.Digest{})
 }
 
 // Patient returns a client that tries n times more before it gives up, for
