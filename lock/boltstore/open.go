@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -112,7 +113,11 @@ func inspect(f *os.File) (warning string, err error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := check(context.Background(), f, m)
+	var c contents
+	err = withMapping(f, fi.Size(), func(r io.ReaderAt) (err error) {
+		c, err = check(context.Background(), r, m)
+		return err
+	})
 	if c.own != nil {
 		// Before the error of the check: another format may well fail it.
 		if err := c.identify(err); err != nil {

@@ -149,8 +149,8 @@ func (w *walker) page(id uint64) ([]byte, error) {
 	if id < 2 || id >= w.meta.high {
 		return nil, fmt.Errorf("page %d is outside of the file", id)
 	}
-	b := make([]byte, w.meta.pageSize)
-	if err := w.read(b, id); err != nil {
+	b, err := w.read(id, 1)
+	if err != nil {
 		return nil, err
 	}
 	if got := binary.NativeEndian.Uint64(b); got != id {
@@ -167,19 +167,22 @@ func (w *walker) page(id uint64) ([]byte, error) {
 		w.seen[i] = true
 	}
 	if more > 0 {
-		b = make([]byte, (more+1)*w.meta.pageSize)
-		if err := w.read(b, id); err != nil {
-			return nil, err
-		}
+		return w.read(id, more+1)
 	}
 	return b, nil
 }
 
-func (w *walker) read(b []byte, id uint64) error {
-	if _, err := w.r.ReadAt(b, int64(id*w.meta.pageSize)); err != nil {
-		return fmt.Errorf("read page %d: %w", id, err)
+// read returns n pages: of a mapped file as they lie there.
+func (w *walker) read(id, n uint64) ([]byte, error) {
+	from, size := id*w.meta.pageSize, n*w.meta.pageSize
+	if m, ok := w.r.(mapping); ok {
+		return m[from : from+size : from+size], nil // high was compared with the file's size
 	}
-	return nil
+	b := make([]byte, size)
+	if _, err := w.r.ReadAt(b, int64(from)); err != nil {
+		return nil, fmt.Errorf("read page %d: %w", id, err)
+	}
+	return b, nil
 }
 
 // free checks that each page is in the tree or in the free list, once.
