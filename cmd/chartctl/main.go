@@ -140,7 +140,7 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	group("charts", a.publish(), a.importing(), a.charts(), a.show(), a.bind(), a.revoke(), a.yank(), a.purge())
-	group("envs", a.env(), a.bump(), a.promote(), a.rollback(), a.apply(), a.recover(), a.lock(), a.deploy(), a.verify(), a.history(), a.status())
+	group("envs", a.initRepo(), a.env(), a.bump(), a.promote(), a.rollback(), a.apply(), a.recover(), a.lock(), a.deploy(), a.verify(), a.history(), a.status())
 	group("gate", a.report(), a.halt(), a.halts(), a.resolve(), a.approve(), a.gate(), a.why(), a.checklist(), a.diff(), a.events())
 	group("access", a.login(), a.whoami(), a.token(), a.webhook(), a.journal(), a.versionCommand())
 	return root

@@ -201,6 +201,8 @@ func (f *finder) chooseChart() error {
 		found = pick(func(n string) bool { return wellKnown[n] != nil })
 	}
 	switch {
+	case f.Chart != "" && !all[f.Chart] && !isKnown(f.Chart):
+		return fmt.Errorf("%w: no chart here depends on %q, and the server does not have it", ErrNothing, f.Chart)
 	case f.Chart != "":
 		f.chart = f.Chart
 	case len(found) == 1:
