@@ -85,6 +85,9 @@ which those files therefore have its values.`,
 	c.Flags().BoolVar(&f.templates, "templates", false, "show the changes in templates, not only which and how many")
 	f.render.flags(c.Flags())
 	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		if args[0] == "." && args[1] == "." {
+			return usage("diff: the checkout does not differ from itself: name an environment too")
+		}
 		return a.doDiff(ctx, c, f, args[0], args[1])
 	})
 	c.ValidArgsFunction = a.completeEnvs
@@ -95,11 +98,11 @@ func (a *app) doDiff(ctx context.Context, c *client.Client, f diffFlags, x, y st
 	if err := f.render.check(); err != nil {
 		return err
 	}
-	left, err := side(ctx, c, x)
+	left, err := a.side(ctx, c, x, y)
 	if err != nil {
 		return err
 	}
-	right, err := side(ctx, c, y)
+	right, err := a.side(ctx, c, y, x)
 	if err != nil {
 		return err
 	}
@@ -115,11 +118,13 @@ func (a *app) doDiff(ctx context.Context, c *client.Client, f diffFlags, x, y st
 	return a.print(d, func(w *writer) { d.lines(w, f) })
 }
 
-// side reads one of the two.
-func side(ctx context.Context, c *client.Client, arg string) (diffSide, error) {
+// side reads one of the two; other is the argument of the other one.
+func (a *app) side(ctx context.Context, c *client.Client, arg, other string) (diffSide, error) {
 	s := diffSide{Name: arg, Images: []api.BoundImage{}}
 	var err error
 	switch {
+	case arg == ".":
+		err = a.checkoutSide(ctx, c, &s, other)
 	case strings.Contains(arg, "/"):
 		err = pinnedSide(ctx, c, &s, arg)
 	default:

@@ -15,24 +15,44 @@ func (a *app) promote() *cobra.Command {
 	var reason string
 	var f fileFlags
 	var g gateFlags
+	var all string
+	var hubs []string
 	c := &cobra.Command{
-		Use:   "promote FROM TO…",
+		Use:   "promote FROM TO… | promote --all STAGE",
 		Short: "Pin environments to the very pair that another one is pinned to",
 		Long: `Promote takes the pair that FROM is pinned to now, by its digests, and pins each
 TO to it; several in one transaction. In a deploy repo that names TO it writes
 the files too, as bump does. With --group each further environment is promoted
 from its own hub's environment of FROM's stage, if that has the same pair, else
-from FROM.`,
+from FROM.
+
+With --all, every environment that has STAGE of its hub before it, by policy, is
+promoted from there if that passed: in one transaction, of at most 60. Those
+that stay are named with the reason.`,
 		Example: `  chartctl promote data8/staging data8/prod
   chartctl promote data8/staging data8/prod datahub/prod --reason "tested by the class"
-  chartctl promote data8/staging data8/prod --group --commit`,
-		Args: args(2, -1),
+  chartctl promote data8/staging data8/prod --group --commit
+  chartctl promote --all staging --reason "the summer release"`,
+		Args: func(c *cobra.Command, got []string) error {
+			if all != "" {
+				return args(0, 0)(c, got)
+			}
+			return args(2, -1)(c, got)
+		},
 	}
+	c.Flags().StringVar(&all, "all", "", "promote every hub from this stage, where it passed")
+	c.Flags().StringArrayVar(&hubs, "hub", nil, "with --all: only this hub (repeatable)")
 	c.Flags().StringVar(&reason, "reason", "", "why; kept with the pin")
 	f.add(c)
 	g.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		j := job{kind: "promote", reason: reason, downgrade: g.downgrade, breakGlass: g.breakGlass}
+		switch {
+		case all != "":
+			return a.promoteAll(cmd.Context(), f, j, all, hubs)
+		case len(hubs) > 0:
+			return usage("promote: --hub is for --all")
+		}
 		return a.doPromote(cmd.Context(), f, j, args)
 	}
 	c.ValidArgsFunction = a.completeEnvs

@@ -157,6 +157,12 @@ func reportLines(w *writer, r api.Report) {
 		}
 		w.line("  %-12s %s", c.Name, strings.TrimSpace(result+"  "+c.Detail))
 	}
+	if r.Halt != "" {
+		w.line("  it halts: %s; see chartctl halts", r.Halt)
+	}
+	for _, h := range r.Ended {
+		w.line("  it ends %s", h)
+	}
 	if r.Superseded {
 		w.line("  it is not the revision pinned now: the report is kept and satisfies nothing")
 	}

@@ -63,16 +63,16 @@ func statusPage(w *writer, st api.Status, all []api.EnvironmentStatus) {
 func statusTable(w *writer, list []api.EnvironmentStatus, pins map[string]api.EnvironmentStatus) {
 	rows := [][]string{}
 	for _, e := range list {
-		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", "-", "-"}
+		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", "-"}
 		if p := e.Pin; p != nil {
-			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", stateOf(e), verdictOf(e), heldFor(e), upstreamDiff(e, pins), when(p.At)}
+			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", stateOf(e), verdictOf(e), heldFor(e), upstreamDiff(e, pins)}
 			if len(p.Images) > 0 {
 				row[3] = mainImage(p.Images)
 			}
 		}
 		rows = append(rows, row)
 	}
-	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "STATE", "VERDICT", "SOAK", "UPSTREAM", "PINNED"}, rows)
+	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "STATE", "VERDICT", "SOAK", "UPSTREAM"}, rows)
 }
 
 // stateOf is the worst that is to be said of what an environment runs.

@@ -104,7 +104,7 @@ func (e *Error) Error() string {
 		s += "; " + e.Want
 	}
 	if e.Command != "" && !strings.Contains(s, e.Command) {
-		s += ": " + e.Command
+		s += " (" + e.Command + ")"
 	}
 	if e.RequestID != "" && e.Code == CodeInternal {
 		s = fmt.Sprintf("%s (request %s)", s, e.RequestID)

@@ -51,17 +51,30 @@ func (f *Feed) parts(ctx context.Context, line lock.Line) ([]api.Event, error) {
 		return []api.Event{{Kind: api.EventTagMoved, Object: line.Object, Before: t.Before, Digest: t.Digest}}, err
 	case "pin", "pinset":
 		return pinned(line.Detail)
+	case "report":
+		return reported(line.Detail)
+	case "halt", "resolve":
+		var h lock.Halt
+		err := json.Unmarshal(line.Detail, &h)
+		return []api.Event{halted(h)}, err
 	case "adopt":
 		var a struct {
 			Pin     json.RawMessage `json:"pin"`
 			Binding lock.Binding    `json:"binding"`
+			Report  *lock.Report    `json:"report"`
 		}
 		if err := json.Unmarshal(line.Detail, &a); err != nil {
 			return nil, err
 		}
 		out, err := pinned(a.Pin)
-		if err != nil || !a.Binding.At.Equal(line.At) {
-			return out, err
+		if err != nil {
+			return nil, err
+		}
+		if a.Report != nil {
+			out = append(out, reportEvent(*a.Report))
+		}
+		if !a.Binding.At.Equal(line.At) {
+			return out, nil
 		}
 		return f.bound(ctx, out, line, a.Binding)
 	}
@@ -112,9 +125,67 @@ func pinned(detail json.RawMessage) ([]api.Event, error) {
 		out = append(out, api.Event{
 			Kind: api.EventPinned, Object: fmt.Sprintf("%s#%d", p.Env, p.Revision), Env: p.Env, Revision: p.Revision,
 			Name: p.Chart.Name(), Version: p.Chart.Version(), Binding: p.Binding, Set: p.Set, PinKind: string(p.Kind), Reason: p.Reason,
+			Marks: marksOf(p),
 		})
 	}
 	return out, nil
+}
+
+func marksOf(p lock.Pin) []string {
+	var out []string
+	if p.BreakGlass != "" {
+		out = append(out, "break-glass")
+	}
+	if p.Downgrade != "" {
+		out = append(out, "downgrade")
+	}
+	return out
+}
+
+// reported reads a report, with the halt that it raised and those it ended.
+func reported(detail json.RawMessage) ([]api.Event, error) {
+	var d struct {
+		Report lock.Report `json:"report"`
+		Halt   *lock.Halt  `json:"halt"`
+		Ended  []lock.Halt `json:"ended"`
+	}
+	if err := json.Unmarshal(detail, &d); err != nil {
+		return nil, err
+	}
+	out := []api.Event{reportEvent(d.Report)}
+	if d.Halt != nil {
+		out = append(out, halted(*d.Halt))
+	}
+	for _, h := range d.Ended {
+		out = append(out, halted(h))
+	}
+	return out, nil
+}
+
+func reportEvent(r lock.Report) api.Event {
+	e := api.Event{
+		Kind: api.EventReported, Object: fmt.Sprintf("%s#%d", r.Env, r.Revision), Env: r.Env, Revision: r.Revision,
+		Binding: r.Binding, State: string(r.State), Reason: r.Note, URL: r.URL,
+	}
+	for _, k := range r.Checks {
+		e.Checks = append(e.Checks, api.Check(k))
+	}
+	if r.Superseded {
+		e.Marks = []string{"superseded"}
+	}
+	return e
+}
+
+// halted is a halt that began or, where it has ended, its end.
+func halted(h lock.Halt) api.Event {
+	e := api.Event{
+		Kind: api.EventHalted, Object: h.Env.String(), Env: h.Env, Revision: h.Revision, Binding: h.Binding,
+		Halt: h.ID, Scope: string(h.Scope), Reason: h.Reason,
+	}
+	if !h.Open() {
+		e.Kind, e.Revision, e.Reason = api.EventResolved, h.Ended.Revision, h.Ended.Reason
+	}
+	return e
 }
 
 // refused reads the line of a pin that was refused.
