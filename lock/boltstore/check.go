@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"chartd.dev/chartd/lock"
 )
@@ -20,6 +21,7 @@ type contents struct {
 // check reads a transaction through: its pages, and each value.
 func check(ctx context.Context, r io.ReaderAt, m meta) (contents, error) {
 	c := contents{own: make(map[string][]byte), counts: make(map[string]uint64)}
+	var mu sync.Mutex
 	err := walk(r, m, func(bucket string, key, stored []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -32,6 +34,8 @@ func check(ctx context.Context, r io.ReaderAt, m meta) (contents, error) {
 		if !ok {
 			return fmt.Errorf("the value of %s/%q does not match its checksum", name, key)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if user {
 			c.counts[name]++
 		} else {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
 // The layout of a bbolt file, version 2, as far as its check needs it. bbolt
@@ -121,27 +124,61 @@ func metaOf(r io.ReaderAt, txid uint64, pageSize int) (meta, error) {
 	return meta{}, errOvertaken
 }
 
-// walker reads every page of one transaction.
+// walker reads every page of one transaction, buckets beside each other.
 type walker struct {
 	r    io.ReaderAt
 	meta meta
-	seen []bool // by page
-	// visit is called for each key of each bucket in order; the bucket is ""
-	// for the root, whose values are buckets and not visited.
+	seen []atomic.Bool // by page
+	todo []subtree     // buckets that the root names
+	// visit is called for each key of each bucket, in order within a bucket;
+	// for different ones at the same time. The bucket is "" for the root, whose
+	// values are buckets and not visited.
 	visit func(bucket string, key, value []byte) error
+}
+
+// subtree is a bucket with pages of its own.
+type subtree struct {
+	bucket string
+	root   uint64
 }
 
 // walk checks the tree and the free list of a transaction.
 func walk(r io.ReaderAt, m meta, visit func(bucket string, key, value []byte) error) error {
-	w := &walker{r: r, meta: m, seen: make([]bool, m.high), visit: visit}
+	w := &walker{r: r, meta: m, seen: make([]atomic.Bool, m.high), visit: visit}
 	if m.high < 4 {
 		return fmt.Errorf("it has %d pages, at least 4 are needed", m.high)
 	}
-	w.seen[0], w.seen[1] = true, true
+	w.seen[0].Store(true)
+	w.seen[1].Store(true)
 	if err := w.tree("", m.root); err != nil {
 		return err
 	}
+	if err := w.buckets(); err != nil {
+		return err
+	}
 	return w.free()
+}
+
+// buckets walks what the root names, on as many cores as there are. Of several
+// errors the one of the first bucket is returned, whoever was faster.
+func (w *walker) buckets() error {
+	errs := make([]error, len(w.todo))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(w.todo)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(w.todo)); i = next.Add(1) - 1 {
+				errs[i] = faultless(func() error { return w.tree(w.todo[i].bucket, w.todo[i].root) })
+			}
+		})
+	}
+	workers.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("bucket %q: %w", w.todo[i].bucket, err)
+		}
+	}
+	return nil
 }
 
 // page reads a page that nothing else may refer to.
@@ -161,10 +198,9 @@ func (w *walker) page(id uint64) ([]byte, error) {
 		return nil, fmt.Errorf("page %d has %d further pages, which is past the end", id, more)
 	}
 	for i := id; i <= id+more; i++ {
-		if w.seen[i] {
+		if w.seen[i].Swap(true) {
 			return nil, fmt.Errorf("page %d is used twice", i)
 		}
-		w.seen[i] = true
 	}
 	if more > 0 {
 		return w.read(id, more+1)
@@ -208,13 +244,12 @@ func (w *walker) free() error {
 	}
 	for i := range n {
 		id := binary.NativeEndian.Uint64(ids[i*8:])
-		if id >= w.meta.high || w.seen[id] {
+		if id >= w.meta.high || w.seen[id].Swap(true) {
 			return fmt.Errorf("free list: page %d is in use, listed twice or outside of the file", id)
 		}
-		w.seen[id] = true
 	}
-	for id, seen := range w.seen {
-		if !seen {
+	for id := range w.seen {
+		if !w.seen[id].Load() {
 			return fmt.Errorf("page %d is neither used nor free", id)
 		}
 	}

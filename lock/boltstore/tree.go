@@ -127,9 +127,7 @@ func (w *walker) element(bucket string, key, value []byte) error {
 		return fmt.Errorf("bucket %q has no root", name)
 	}
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
-		if err := w.tree(name, root); err != nil {
-			return fmt.Errorf("bucket %q: %w", name, err)
-		}
+		w.todo = append(w.todo, subtree{name, root})
 		return nil
 	}
 	p := page{value[bucketSize:]}
