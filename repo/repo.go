@@ -53,7 +53,7 @@ type Config struct {
 	BindTimeout time.Duration // how long a publish waits for a registry; default 5 s
 	ContextPath string        // path of the repository below its host, "" or "/org/repo"
 	Format      IndexFormat
-	Snapshot    string // file that keeps the index over a restart; "": none
+	Snapshot    *Snapshot // keeps the index over a restart; nil: none
 	Now         func() time.Time
 }
 

@@ -323,7 +323,7 @@ func snapshotRig(t *testing.T) (*Repository, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(context.Background(), Config{Blobs: storage.NewMemory(), Lock: l, Snapshot: file})
+	r, err := Open(context.Background(), Config{Blobs: storage.NewMemory(), Lock: l, Snapshot: ReadSnapshot(file)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,8 +363,11 @@ func TestSnapshot(t *testing.T) {
 	}
 	again := func() (*Index, bool) {
 		t.Helper()
+		probe := &Repository{Config: r.Config}
+		probe.Snapshot = ReadSnapshot(file)
+		loaded := probe.loadSnapshot(ctx).generation > 0
 		fresh := &Repository{Config: r.Config}
-		loaded := fresh.loadSnapshot(ctx).generation > 0
+		fresh.Snapshot = ReadSnapshot(file)
 		x, err := fresh.Index(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -417,6 +420,7 @@ func TestSnapshotOfAnotherHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := &Repository{Config: other.Config}
+	fresh.Snapshot = ReadSnapshot(mine)
 	if x := fresh.loadSnapshot(ctx); x.generation != 0 {
 		t.Errorf("the snapshot of another repository was used: generation %d", x.generation)
 	}

@@ -40,10 +40,52 @@ type snapshotHead struct {
 	Lines      int             `json:"lines"`
 }
 
+// Snapshot is the place of a snapshot, and what was in it at the start.
+type Snapshot struct {
+	path string
+	read chan struct{} // closed when the rest is known
+	head snapshotHead
+	segs []*segment
+	err  error
+}
+
+// ReadSnapshot begins to read the snapshot at path, beside whatever else a
+// start has to do. A file that is missing or damaged is as good as none.
+func ReadSnapshot(path string) *Snapshot {
+	s := &Snapshot{path: path, read: make(chan struct{})}
+	go func() {
+		defer close(s.read)
+		// What a crash left of writing one.
+		left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".*"))
+		for _, name := range left {
+			_ = os.Remove(name)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			s.err = err
+			return
+		}
+		defer f.Close()
+		s.head, s.segs, s.err = readSnapshot(f)
+	}()
+	return s
+}
+
+// take returns what was read, once: after that it belongs to the index.
+func (s *Snapshot) take() (snapshotHead, []*segment, error) {
+	<-s.read
+	segs := s.segs
+	s.segs = nil
+	if s.err == nil && segs == nil {
+		return s.head, nil, errSnapshot
+	}
+	return s.head, segs, s.err
+}
+
 // SaveIndex writes the snapshot, if there is a place for it and the index
 // moved since the last one.
 func (r *Repository) SaveIndex(ctx context.Context) error {
-	if r.Snapshot == "" {
+	if r.Snapshot == nil {
 		return nil
 	}
 	x, err := r.Index(ctx)
@@ -54,7 +96,7 @@ func (r *Repository) SaveIndex(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("save index: %w", err)
 	}
-	if err := durable.WriteFileFrom(r.Snapshot, 0o600, func(w io.Writer) error { return writeSnapshot(w, x, record) }); err != nil {
+	if err := durable.WriteFileFrom(r.Snapshot.path, 0o600, func(w io.Writer) error { return writeSnapshot(w, x, record) }); err != nil {
 		return fmt.Errorf("save index: %w", err)
 	}
 	r.index.saved.Store(x.generation)
@@ -65,7 +107,7 @@ func (r *Repository) SaveIndex(ctx context.Context) error {
 // it: by a twentieth of the index, and a thousand generations at least.
 func (r *Repository) IndexSaveDue() bool {
 	x := r.index.current.Load()
-	if x == nil || r.Snapshot == "" {
+	if x == nil || r.Snapshot == nil {
 		return false
 	}
 	behind := x.generation - min(x.generation, r.index.saved.Load())
@@ -102,26 +144,18 @@ func writeSnapshot(w io.Writer, x *Index, record lock.Generation) error {
 // none that belongs to this lock file.
 func (r *Repository) loadSnapshot(ctx context.Context) *Index {
 	none := r.newIndex(0, time.Time{})
-	if r.Snapshot == "" {
+	if r.Snapshot == nil {
 		return none
 	}
-	// What a crash left of writing one.
-	left, _ := filepath.Glob(filepath.Join(filepath.Dir(r.Snapshot), "."+filepath.Base(r.Snapshot)+".*"))
-	for _, name := range left {
-		_ = os.Remove(name)
-	}
-	f, err := os.Open(r.Snapshot)
+	h, segments, err := r.Snapshot.take()
 	if err != nil {
 		return none
 	}
-	defer f.Close()
-	x, record, err := r.readSnapshot(f)
-	if err != nil {
+	if mine, err := r.Lock.IndexGenerationAt(ctx, h.Generation); err != nil || mine.Chart != h.Record.Chart || !mine.At.Equal(h.Record.At) {
 		return none
 	}
-	if mine, err := r.Lock.IndexGenerationAt(ctx, x.generation); err != nil || mine.Chart != record.Chart || !mine.At.Equal(record.At) {
-		return none
-	}
+	x := r.newIndex(h.Generation, h.At)
+	x.segments = segments
 	r.index.saved.Store(x.generation)
 	return x
 }
@@ -150,38 +184,35 @@ func (d digesting) full(n int) ([]byte, error) {
 	return raw, err
 }
 
-func (r *Repository) readSnapshot(f io.Reader) (*Index, lock.Generation, error) {
+func readSnapshot(f io.Reader) (h snapshotHead, _ []*segment, err error) {
 	d := digesting{bufio.NewReaderSize(f, 1<<20), sha256.New()}
-	var h snapshotHead
 	magic, err := d.line()
 	if err != nil || string(magic)+"\n" != snapshotMagic {
-		return nil, h.Record, errSnapshot
+		return h, nil, errSnapshot
 	}
 	raw, err := d.line()
 	if err != nil || json.Unmarshal(raw, &h) != nil {
-		return nil, h.Record, errSnapshot
+		return h, nil, errSnapshot
 	}
-	x := r.newIndex(h.Generation, h.At)
 	var b builder
 	for range h.Lines {
 		l, err := d.indexLine()
 		if err != nil {
-			return nil, h.Record, err
+			return h, nil, err
 		}
 		if err := b.add(l); err != nil {
-			return nil, h.Record, err
+			return h, nil, err
 		}
 	}
 	if err := b.close(); err != nil {
-		return nil, h.Record, err
+		return h, nil, err
 	}
 	want := d.sum.Sum(nil)
 	got, err := io.ReadAll(io.LimitReader(d, sha256.Size+1))
 	if err != nil || !bytes.Equal(got, want) {
-		return nil, h.Record, errSnapshot
+		return h, nil, errSnapshot
 	}
-	x.segments = b.out
-	return x, h.Record, nil
+	return h, b.out, nil
 }
 
 func (d digesting) indexLine() (line, error) {

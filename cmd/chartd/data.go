@@ -33,6 +33,8 @@ type data struct {
 	db    *boltstore.Store
 	blobs *dirstore.Store
 	lock  *lock.Lockfile
+
+	snapshot *repo.Snapshot
 }
 
 // openData takes a data directory. With create a missing one is made;
@@ -62,6 +64,8 @@ func openData(ctx context.Context, dir string, create bool) (_ *data, err error)
 	if err = refuseOrphans(dir); err != nil {
 		return nil, err
 	}
+	// Read while the database is checked.
+	d.snapshot = repo.ReadSnapshot(filepath.Join(dir, snapshotFile))
 	if d.db, err = boltstore.Open(filepath.Join(dir, databaseFile), boltstore.Options{}); err != nil {
 		return nil, fmt.Errorf("%w (chartd restore FILE --data NEWDIR makes a data directory from a backup)", err)
 	}

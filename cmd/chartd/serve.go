@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"chartd.dev/chartd/internal/archive"
@@ -160,7 +159,7 @@ func openRepository(ctx context.Context, c Config, d *data) (*repo.Repository, e
 	limits := archive.DefaultLimits()
 	limits.Packed, limits.Unpacked, limits.Entries = int64(c.MaxUpload), int64(c.MaxUnpacked), c.MaxEntries
 	rc := repo.Config{Blobs: d.blobs, Lock: d.lock, Archive: limits, ContextPath: c.BasePath, Now: time.Now,
-		Snapshot: filepath.Join(d.dir, snapshotFile)}
+		Snapshot: d.snapshot}
 	if c.IndexFormat == "yaml" {
 		rc.Format = repo.YAML
 	}

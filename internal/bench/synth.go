@@ -168,7 +168,7 @@ func pinned(ctx context.Context, l *lock.Lockfile, dir string, s spec) error {
 	if err != nil {
 		return err
 	}
-	r, err := repo.Open(ctx, repo.Config{Blobs: blobs, Lock: l, Snapshot: filepath.Join(dir, "index.snapshot")})
+	r, err := repo.Open(ctx, repo.Config{Blobs: blobs, Lock: l, Snapshot: repo.ReadSnapshot(filepath.Join(dir, "index.snapshot"))})
 	if err != nil {
 		return err
 	}
