@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
@@ -30,19 +31,28 @@ var beatActor = Actor{Name: "chartd"}
 // stood still satisfies a soak. It is bookkeeping and leaves no journal line,
 // except that of a halt which a missed deadline raises.
 func (l *Lockfile) Beat(ctx context.Context, elapsed time.Duration) error {
-	b := beat{elapsed: Duration(min(elapsed, BeatInterval))}
+	b := beat{elapsed: Duration(min(elapsed, BeatInterval)), needed: map[ref.Env]Duration{}}
 	if b.elapsed <= 0 {
 		return nil
 	}
-	due, err := view(ctx, l, func(t Tx) ([]ref.Env, error) { return b.due(t) })
+	all, err := view(ctx, l, func(t Tx) ([]Environment, error) {
+		return list[Environment](t, bucketEnvironments, ScanOptions{})
+	})
 	if err != nil {
 		return fmt.Errorf("find what a beat counts: %w", err)
 	}
-	for i := 0; i < len(due); i += beatGroup {
-		late, err := l.count(ctx, b, due[i:min(i+beatGroup, len(due))], i == 0)
+	for _, e := range all {
+		for _, up := range e.Policy.Upstream {
+			b.needed[up] = max(b.needed[up], e.Policy.Soak)
+		}
+	}
+	summed := false
+	for group := range slices.Chunk(all, beatGroup) {
+		wrote, late, err := l.count(ctx, b, group, !summed)
 		if err != nil {
 			return fmt.Errorf("count a beat: %w", err)
 		}
+		summed = summed || wrote
 		for _, env := range late {
 			if err := l.haltOverdue(ctx, env); err != nil {
 				return fmt.Errorf("halt %s for its missed deadline: %w", env, err)
@@ -57,48 +67,14 @@ type beat struct {
 	needed  map[ref.Env]Duration // longest soak that any policy asks of it
 }
 
-// due lists the environments for which there is something to count.
-func (b *beat) due(t Tx) ([]ref.Env, error) {
-	all, err := list[Environment](t, bucketEnvironments, ScanOptions{})
-	if err != nil {
-		return nil, err
-	}
-	b.needed = map[ref.Env]Duration{}
-	for _, e := range all {
-		for _, up := range e.Policy.Upstream {
-			b.needed[up] = max(b.needed[up], e.Policy.Soak)
-		}
-	}
-	var out []ref.Env
-	for _, e := range all {
-		_, changed, late, err := b.step(t, e)
-		if err != nil {
-			return nil, err
-		}
-		if changed || late {
-			out = append(out, e.Env)
-		}
-	}
-	return out, nil
-}
-
-// count adds the beat to each environment's summary, and to the sum of all
-// beats. It returns those whose deadline is missed and must be halted.
-func (l *Lockfile) count(ctx context.Context, b beat, envs []ref.Env, first bool) ([]ref.Env, error) {
-	var missed []ref.Env
-	err := l.store.Update(ctx, func(t Txn) error {
-		missed = nil
-		sum, err := counted(t)
-		if err != nil {
-			return err
-		}
-		if first {
-			if err := put(t, bucketMeta, metaCounted, sum+b.elapsed); err != nil {
-				return err
-			}
-		}
-		for _, env := range envs {
-			e, err := getEnvironment(t, env)
+// count adds the beat to the summary of each environment, and once to the sum
+// of all beats. It reports whether there was anything to count, and whose
+// deadline is missed and must be halted.
+func (l *Lockfile) count(ctx context.Context, b beat, group []Environment, sum bool) (wrote bool, missed []ref.Env, err error) {
+	err = l.store.Update(ctx, func(t Txn) error {
+		wrote, missed = false, nil
+		for _, g := range group {
+			e, err := getEnvironment(t, g.Env)
 			if err != nil {
 				return err
 			}
@@ -107,18 +83,26 @@ func (l *Lockfile) count(ctx context.Context, b beat, envs []ref.Env, first bool
 				return err
 			}
 			if late {
-				missed = append(missed, env)
+				missed = append(missed, e.Env)
 			}
 			if !changed {
 				continue
 			}
+			wrote = true
 			if err := putSummary(t, s); err != nil {
 				return err
 			}
 		}
-		return nil
+		if !sum || !wrote {
+			return nil
+		}
+		so, err := counted(t)
+		if err != nil {
+			return err
+		}
+		return put(t, bucketMeta, metaCounted, so+b.elapsed)
 	})
-	return missed, err
+	return wrote, missed, err
 }
 
 // step is the summary of what e is pinned to after the beat, whether that
