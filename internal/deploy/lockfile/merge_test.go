@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,10 +29,12 @@ func number(t *testing.T, name string, usual int) int {
 	return n
 }
 
-// gitEnv keeps everybody's own settings out.
+// gitEnv keeps everybody's own settings out, and those of a hook that runs
+// the tests.
 func gitEnv(home string) []string {
-	return append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
-		"GIT_TERMINAL_PROMPT=0", "GIT_DIR=", "GIT_CEILING_DIRECTORIES="+filepath.Dir(home), "LC_ALL=C")
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") })
+	return append(env, "HOME="+home, "XDG_CONFIG_HOME="+home, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_TERMINAL_PROMPT=0", "GIT_CEILING_DIRECTORIES="+filepath.Dir(home), "LC_ALL=C")
 }
 
 // inParallel runs n trials, and stops at the first failure.

@@ -55,7 +55,7 @@ func (w *world) fresh(key string) Entry {
 
 // file has n environments of a few hubs.
 func (w *world) file(n int) File {
-	var f File
+	var entries []Entry
 	group := w.IntN(2) == 0 || w.alike
 	first := w.fresh("x")
 	for i := range n {
@@ -65,9 +65,9 @@ func (w *world) file(n int) File {
 			e = first
 			e.Key = key
 		}
-		f = f.With(w.approve(e))
+		entries = append(entries, w.approve(e))
 	}
-	return f
+	return File{}.With(entries...)
 }
 
 // bump writes another entry for the key of e: a whole one each time, of which
@@ -135,6 +135,7 @@ func (w *world) bumps(f File, grow bool) File {
 // sides changed one environment in different ways, and whether environments
 // came or went.
 func merged(base, ours, theirs File) (want File, contested, moved bool) {
+	var entries []Entry
 	keys := map[string]bool{}
 	for _, f := range []File{base, ours, theirs} {
 		for _, e := range f.Entries {
@@ -155,10 +156,10 @@ func merged(base, ours, theirs File) (want File, contested, moved bool) {
 			contested = true
 		}
 		if inOurs {
-			want = want.With(o)
+			entries = append(entries, o)
 		}
 	}
-	return want, contested, moved
+	return File{}.With(entries...), contested, moved
 }
 
 // format is a way to write and read a lock.
