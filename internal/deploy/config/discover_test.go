@@ -48,7 +48,7 @@ func known(charts ...string) func(string) (map[ref.Role]string, bool, error) {
 	}
 }
 
-func treeOf(t *testing.T, dir string) tree {
+func treeOf(t testing.TB, dir string) tree {
 	out := tree{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

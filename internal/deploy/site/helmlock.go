@@ -193,7 +193,12 @@ func (f *Files) relock(dir string) error {
 	if err != nil {
 		return err
 	}
-	legacy, err := c.fits(s, digest, old)
+	// What it said before the first edit decides: this may run again.
+	was, err := s.find(&file{name: c.lock.name, now: c.lock.old}, 0, "digest")
+	if err != nil {
+		return err
+	}
+	legacy, err := c.fits(s, was, old)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/testtools"
 )
@@ -37,7 +39,14 @@ func (r repo) edit(s site.Site, w site.Want) ([]string, error) {
 	if err := f.Edit(s, w); err != nil {
 		return nil, err
 	}
+	once, err := f.Changes()
+	if err != nil {
+		return nil, err
+	}
 	changes, err := f.Changes()
+	if !cmp.Equal(once, changes) {
+		return nil, errors.New("asked twice, the changes differ")
+	}
 	var paths []string
 	for _, c := range changes {
 		r[c.Path] = string(c.New)

@@ -165,6 +165,9 @@ func (s Site) imageEdits(p place, want Named) ([]scalarEdit, error) {
 	if tag == "" {
 		tag = p.value.Tag
 	}
+	if p.keys["digest"].Value != "" && want.Digest.IsZero() {
+		return nil, s.fail(p.value.Line, ErrForm, "names the digest %s, and the pair has no digest for %q", p.value.Digest, want.Repository)
+	}
 	if _, ok := p.keys["digest"]; ok && !want.Digest.IsZero() {
 		add("tag", tag)
 		add("digest", want.Digest.String())

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/ref"
 )
 
 func TestRefused(t *testing.T) {
@@ -124,6 +125,20 @@ func TestOtherRepository(t *testing.T) {
 	w.Bases["hub"] = named(t, "quay.io/other/base:1")
 	if _, err := from.Edit([]byte("FROM jupyterhub/k8s-hub:1\n"), w); !errors.Is(err, site.ErrForm) {
 		t.Errorf("from: %v", err)
+	}
+}
+
+// A pair without a digest does not leave an old one beside a new tag.
+func TestNoDigest(t *testing.T) {
+	w := site.Want{Images: map[ref.Role]site.Named{"hub": named(t, "gcr.io/x/hub:2")}, Bases: map[ref.Role]site.Named{"hub": named(t, "quay.io/jupyterhub/k8s-hub:2")}}
+	if got, err := image.Edit([]byte("hub: {image: {name: gcr.io/x/hub, tag: a, digest: "+oldSum+"}}\n"), w); !errors.Is(err, site.ErrForm) {
+		t.Errorf("%v %s", err, got)
+	}
+	if got, err := from.Edit([]byte("FROM jupyterhub/k8s-hub:1@"+oldSum+"\n"), w); !errors.Is(err, site.ErrForm) {
+		t.Errorf("%v %s", err, got)
+	}
+	if got, err := image.Edit([]byte("hub: {image: {name: gcr.io/x/hub, tag: a@"+oldSum+"}}\n"), w); err != nil || string(got) != "hub: {image: {name: gcr.io/x/hub, tag: \"2\"}}\n" {
+		t.Errorf("%v %s", err, got)
 	}
 }
 
