@@ -17,67 +17,84 @@ func (r *Root) resolve(name string) (string, fs.FileInfo, error) {
 	if err := checkPath(name); err != nil {
 		return "", nil, err
 	}
-	var (
-		todo       = strings.Split(name, "/")
-		done       []string
-		links      int
-		linked     bool // the last element itself is a link
-		fi         fs.FileInfo
-		outside    = func() error { return unsafePath(name, "a symbolic link leads out of the checkout") }
-		notFound   = func(err error) error { return fmt.Errorf("read %q: %w", name, err) }
-		splitParts = func(s string) []string { return strings.Split(s, "/") }
-	)
-	for len(todo) > 0 {
-		elem := todo[0]
-		todo = todo[1:]
-		switch elem {
-		case "", ".":
-			continue
-		case "..":
-			if len(done) == 0 {
-				return "", nil, outside()
-			}
-			done = done[:len(done)-1]
-			continue
-		}
-		at := path.Join(path.Join(done...), elem)
-		var err error
-		fi, err = r.root.Lstat(at)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && linked:
-			return "", nil, unsafePath(name, "the symbolic link leads to %q, which does not exist", at)
-		case errors.Is(err, fs.ErrNotExist) && len(todo) == 0:
-			return at, nil, notFound(err)
-		case errors.Is(err, fs.ErrNotExist):
-			return "", nil, notFound(err)
-		case err != nil:
-			return "", nil, fail("read", name, err)
-		}
-		switch {
-		case fi.Mode()&fs.ModeSymlink != 0:
-			if links++; links > maxLinks {
-				return "", nil, unsafePath(name, "its symbolic links lead in a circle")
-			}
-			linked = linked || len(todo) == 0
-			target, err := r.root.Readlink(at)
-			if err != nil {
-				return "", nil, fail("read", name, err)
-			}
-			if strings.HasPrefix(target, "/") {
-				return "", nil, outside()
-			}
-			todo = append(splitParts(target), todo...)
-		case len(todo) > 0 && !fi.IsDir():
-			return "", nil, notFound(fmt.Errorf("%q is no directory: %w", at, fs.ErrNotExist))
-		default:
-			done = append(done, elem)
+	w := walk{root: r, name: name, todo: strings.Split(name, "/")}
+	for len(w.todo) > 0 {
+		if err := w.step(); errors.Is(err, fs.ErrNotExist) {
+			return w.missing, nil, err
+		} else if err != nil {
+			return "", nil, err
 		}
 	}
-	at := path.Join(done...)
+	at := path.Join(w.done...)
 	if err := checkPath(at); err != nil {
 		return "", nil, unsafePath(name, "a symbolic link leads to %q", at)
 	}
-	return at, fi, nil
+	return at, w.fi, nil
+}
+
+// walk goes a path element by element.
+type walk struct {
+	root    *Root
+	name    string // as it was given
+	todo    []string
+	done    []string    // directories, none of them a link, and the file
+	fi      fs.FileInfo // of the last element
+	links   int
+	linked  bool   // the last element of name is itself a link
+	missing string // the path of the file that is not there
+}
+
+func (w *walk) step() error {
+	elem := w.todo[0]
+	w.todo = w.todo[1:]
+	switch elem {
+	case "", ".":
+		return nil
+	case "..":
+		if len(w.done) == 0 {
+			return w.outside()
+		}
+		w.done = w.done[:len(w.done)-1]
+		return nil
+	}
+	at := path.Join(path.Join(w.done...), elem)
+	var err error
+	w.fi, err = w.root.root.Lstat(at)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && w.linked:
+		return unsafePath(w.name, "the symbolic link leads to %q, which does not exist", at)
+	case errors.Is(err, fs.ErrNotExist) && len(w.todo) == 0:
+		w.missing = at
+		return fail("read", w.name, err)
+	case err != nil:
+		return fail("read", w.name, err)
+	case w.fi.Mode()&fs.ModeSymlink != 0:
+		return w.follow(at)
+	case len(w.todo) > 0 && !w.fi.IsDir():
+		return fmt.Errorf("read %q: %q is no directory: %w", w.name, at, fs.ErrNotExist)
+	}
+	w.done = append(w.done, elem)
+	return nil
+}
+
+func (w *walk) follow(link string) error {
+	if w.links++; w.links > maxLinks {
+		return unsafePath(w.name, "its symbolic links lead in a circle")
+	}
+	w.linked = w.linked || len(w.todo) == 0
+	target, err := w.root.root.Readlink(link)
+	if err != nil {
+		return fail("read", w.name, err)
+	}
+	if strings.HasPrefix(target, "/") {
+		return w.outside()
+	}
+	w.todo = append(strings.Split(target, "/"), w.todo...)
+	return nil
+}
+
+func (w *walk) outside() error {
+	return unsafePath(w.name, "a symbolic link leads out of the checkout")
 }
 
 // checkPath refuses what is no path of a user's file. What git and chartctl
