@@ -24,20 +24,26 @@ type hubCheckout struct {
 func newHubCheckout(t *testing.T, h *rig.Helm, c *rig.Cluster, env string) *hubCheckout {
 	t.Helper()
 	k := &hubCheckout{Helm: h, cluster: c, dir: t.TempDir(), env: env}
-	k.write(".chartctl.yaml", fmt.Sprintf(`version: 1
-server: %s
-flow: pin
-sites:
-  hub:
-    - {kind: image, file: hub.yaml, path: hub.image, role: hub}
-environments:
-  %s: {chart: jupyterhub, sites: [hub]}
-`, h.Server.URL, env))
+	k.config("{kind: image, file: hub.yaml, path: hub.image, role: hub}", "")
 	k.write("hub.yaml", "hub:\n  image: {name: quay.io/example/hub, tag: none-yet}\n")
 	// What somebody has left here loses against the pin.
 	k.write("prod.yaml", "hub:\n  replicas: 2\n  image:\n    tag: left-behind\n")
 	k.ctl(0, "env", "create", env, "--chart", "jupyterhub")
 	return k
+}
+
+// config writes .chartctl.yaml, with one site.
+func (k *hubCheckout) config(site, more string) {
+	k.Helper()
+	k.write(".chartctl.yaml", fmt.Sprintf(`version: 1
+server: %s
+flow: pin
+sites:
+  hub:
+    - %s
+environments:
+  %s: {chart: jupyterhub, sites: [hub]%s}
+`, k.Server.URL, site, k.env, more))
 }
 
 func (k *hubCheckout) write(name, text string) {
@@ -64,23 +70,45 @@ func (k *hubCheckout) deploy(want int, args ...string) rig.Result {
 	return k.ctl(want, append([]string{"deploy", k.env, "--helm", k.Binary, "--values", "prod.yaml", "--helm-arg", "--create-namespace"}, args...)...)
 }
 
-// runs is what the cluster has been told to run.
-func (k *hubCheckout) runs() (image, chart string, replicas int) {
+// move pins twice, and then goes back to what deploy has reported passed.
+func (k *hubCheckout) move(step int, version string) {
 	k.Helper()
-	var d struct {
-		Metadata struct{ Labels map[string]string }
-		Spec     struct {
-			Replicas int
-			Template struct {
-				Spec struct{ Containers []struct{ Image string } }
+	if step == 2 {
+		k.ctl(0, "rollback", k.env)
+		return
+	}
+	k.ctl(0, "bump", k.env, "--version", version)
+}
+
+// deployment is what the cluster has been told to run.
+type deployment struct {
+	Metadata struct{ Labels map[string]string }
+	Spec     struct {
+		Replicas int
+		Template struct {
+			Spec struct {
+				Containers []struct{ Name, Image string }
 			}
 		}
 	}
-	k.get(&d, "/apis/apps/v1/namespaces/%[1]s/deployments/%[1]s-hub", k.name())
-	if n := len(d.Spec.Template.Spec.Containers); n != 1 {
-		k.Fatalf("the Deployment has %d containers", n)
+}
+
+func (k *hubCheckout) deployment(name string) (d deployment) {
+	k.Helper()
+	k.get(&d, "/apis/apps/v1/namespaces/%s/deployments/%s", k.name(), name)
+	return d
+}
+
+// image is that of a Deployment's container of the same name.
+func (k *hubCheckout) image(name string) string {
+	k.Helper()
+	for _, c := range k.deployment(name).Spec.Template.Spec.Containers {
+		if c.Name == name {
+			return c.Image
+		}
 	}
-	return d.Spec.Template.Spec.Containers[0].Image, d.Metadata.Labels["chart"], d.Spec.Replicas
+	k.Fatalf("Deployment %s has no container of that name", name)
+	return ""
 }
 
 func (k *hubCheckout) get(out any, format string, a ...any) []byte {
@@ -97,9 +125,13 @@ func (k *hubCheckout) get(out any, format string, a ...any) []byte {
 
 func (k *hubCheckout) wantRuns(p pair) {
 	k.Helper()
-	image, chart, replicas := k.runs()
-	if want := "quay.io/example/hub:" + p.version + "@" + p.digest; image != want || chart != "jupyterhub-"+p.version || replicas != 2 {
-		k.Errorf("the cluster runs %d × %s of %s, want 2 × %s of jupyterhub-%s", replicas, image, chart, want, p.version)
+	d := k.deployment(k.name() + "-hub")
+	if n := len(d.Spec.Template.Spec.Containers); n != 1 || d.Spec.Replicas != 2 {
+		k.Fatalf("the Deployment has %d containers and %d replicas, want 1 and 2", n, d.Spec.Replicas)
+	}
+	image, chart := d.Spec.Template.Spec.Containers[0].Image, d.Metadata.Labels["chart"]
+	if want := "quay.io/example/hub:" + p.version + "@" + p.digest; image != want || chart != "jupyterhub-"+p.version {
+		k.Errorf("the cluster runs %s of %s, want %s of jupyterhub-%s", image, chart, want, p.version)
 	}
 }
 
@@ -142,8 +174,69 @@ func TestDeployOnKubernetes(t *testing.T) {
 		k.write("list.json", r.Out)
 		wants(t, "verify", k.ctl(0, "verify", k.env, "--deployed", "list.json").Text(), "holds no image")
 
-		// A helm that fails fails the deploy, and halts what is downstream.
+		// A helm that fails fails the deploy, and that halts.
 		wants(t, "deploy", k.deploy(1, "--helm-arg", "--set=hub.replicas=many").Text(), "ended with exit code 1", "it is reported failed")
 		k.wantRuns(pair2)
+		wants(t, "halts", k.ctl(0, "halts").Text(), k.env)
+	})
+}
+
+// A wrapper chart is deployed by a command, which builds its dependency from
+// the repository of the revision and gives the handed values last.
+func TestDeployWrapperOnKubernetes(t *testing.T) {
+	b := rig.New(t)
+	_, pair1 := publishHub(t, b, "1.0.0")
+	_, pair2 := publishHub(t, b, "1.1.0")
+	cluster := b.Cluster()
+	b.EachHelm(t, func(t *testing.T, h *rig.Helm) {
+		k := newHubCheckout(t, h, cluster, fmt.Sprintf("wrapped%d/prod", h.Major))
+		k.config("{kind: dependency, file: wrapper/Chart.yaml, name: jupyterhub}", ", wrapper: wrapper, prefix: jupyterhub")
+		if _, err := (rig.Hub{Chart: "wrapper", Version: "0.1.0"}).Write(b.Root, k.dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(k.dir, "campus-hub"), filepath.Join(k.dir, "wrapper")); err != nil {
+			t.Fatal(err)
+		}
+		install := fmt.Sprintf(`set -e
+sed -i "s,repository: .*,repository: $CHARTCTL_REVISION_REPOSITORY," wrapper/Chart.yaml
+%[1]s dependency update wrapper
+%[1]s upgrade --install %[2]s wrapper -n %[2]s --create-namespace -f "$CHARTCTL_VALUES"`, h.Binary, k.name())
+		for i, p := range []pair{pair1, pair2, pair1} {
+			k.move(i, p.version)
+			k.ctl(0, "deploy", k.env, "--", "sh", "-c", install)
+			k.wantRuns(p)
+			os.RemoveAll(filepath.Join(k.dir, "wrapper", "charts")) // the next bump's dependency is not the packed one
+		}
+	})
+}
+
+// The real JupyterHub chart, with all its objects, from one version to the
+// next and back.
+func TestDeployJupyterHubOnKubernetes(t *testing.T) {
+	dir := testtools.Shared(t, "data", "charts")
+	b := rig.New(t)
+	versions := []string{"3.2.1", "3.3.7"}
+	digests := map[string]string{}
+	for _, v := range versions {
+		digests[v] = pushNamed(t, b, "quay.io/jupyterhub/k8s-hub:"+v)
+		b.Ctl(0, "publish", filepath.Join(dir, "jupyterhub-"+v+".tgz"))
+	}
+	cluster := b.Cluster()
+	b.EachHelm(t, func(t *testing.T, h *rig.Helm) {
+		k := newHubCheckout(t, h, cluster, fmt.Sprintf("real%d/prod", h.Major))
+		// Nothing here would ever run the job that waits for pulled images.
+		k.write("prod.yaml", "prePuller: {hook: {enabled: false}}\n")
+		for i, v := range []string{versions[0], versions[1], versions[0]} {
+			k.move(i, v)
+			k.deploy(0)
+			if image, want := k.image("hub"), "quay.io/jupyterhub/k8s-hub:"+v+"@"+digests[v]; image != want {
+				t.Errorf("helm %d: the hub runs %s, want %s", h.Major, image, want)
+			}
+			r, err := rig.Run(k.Context(), k.dir, append(h.Env(), "KUBECONFIG="+cluster.Kubeconfig), h.Binary, "list", "-n", k.name(), "-o", "json")
+			if err != nil || r.Code != 0 || !strings.Contains(r.Out, `"jupyterhub-`+v+`"`) {
+				t.Errorf("helm list: %v, exit %d\n%s", err, r.Code, r.Text())
+			}
+		}
+		k.ctl(0, "verify", k.env, "--deployed", k.secret(3))
 	})
 }
