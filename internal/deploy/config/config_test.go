@@ -3,6 +3,8 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/testtools"
 )
 
 const sample = `version: 1
@@ -172,4 +175,25 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("printed and read (-want +got):\n%s\n%s", d, c.Bytes())
 		}
 	})
+}
+
+// The example of the reference is a file in its canonical form.
+func TestReference(t *testing.T) {
+	root, err := testtools.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "reference", "chartctl-yaml.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "<!-- example -->\n```yaml\n")
+	example, _, _ := strings.Cut(rest, "```\n")
+	c, err := config.Parse([]byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(c.Bytes()), example); d != "" {
+		t.Errorf("the page (-want +got):\n%s", d)
+	}
 }
