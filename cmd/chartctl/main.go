@@ -88,11 +88,11 @@ Which server, and as whom, in this order:
 
 Exit codes:
   0  fine                                    6  lost a race, or exists with other content
-  1  internal error                          8  bad input, refused package, digest mismatch
-  2  wrong usage                             9  not logged in, or not allowed
-  3  not found                              10  server or registry unreachable; try again
-  4  refused by the gate; it says why       11  local file or disk error
-  5  halted`
+  1  internal error                          7  the files differ from what is pinned
+  2  wrong usage                             8  bad input, refused package, digest mismatch
+  3  not found                               9  not logged in, or not allowed
+  4  refused by the gate; it says why       10  server or registry unreachable; try again
+  5  halted                                 11  local file or disk error`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{

@@ -100,6 +100,10 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 	if err := co.idle(); err != nil {
 		return err
 	}
+	// CI often checks out a commit and no branch.
+	if f.branch == "" && a.getenv("GITHUB_BASE_REF") == "" && a.getenv("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") == "" {
+		co.repo.TargetBranch(first(a.getenv("GITHUB_REF_NAME"), a.getenv("CI_COMMIT_BRANCH")), false)
+	}
 	o, err := a.verifyScope(ctx, co, names)
 	if err != nil {
 		return err

@@ -427,3 +427,54 @@ func TestPreCommitHooks(t *testing.T) {
 		c.sh(0, "git checkout -q .")
 	}
 }
+
+// What the pages show of workflows uses inputs and jobs that exist.
+func TestDocumentedWorkflows(t *testing.T) {
+	var a action
+	load(t, "action.yml", &a)
+	jobs := map[string]gitlabJob{}
+	load(t, ".gitlab/chartctl.yml", &jobs)
+	used := 0
+	for _, page := range []string{"ci-github.md", "ci-gitlab.md"} {
+		for i, block := range strings.Split(string(rootFile(t, "docs/how-to/"+page)), "```yaml\n")[1:] {
+			text, _, _ := strings.Cut(block, "\n```")
+			var doc yaml.Node
+			if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+				t.Errorf("%s, block %d: %v", page, i+1, err)
+				continue
+			}
+			eachMapping(&doc, func(m map[string]*yaml.Node) {
+				if uses := m["uses"]; uses != nil && strings.Contains(uses.Value, "/chartd@") {
+					used++
+					for k := 0; m["with"] != nil && k < len(m["with"].Content); k += 2 {
+						if _, ok := a.Inputs[m["with"].Content[k].Value]; !ok {
+							t.Errorf("%s, block %d: the action has no input %q", page, i+1, m["with"].Content[k].Value)
+						}
+					}
+				}
+				if extends := m["extends"]; extends != nil {
+					used++
+					if _, ok := jobs[extends.Value]; !ok {
+						t.Errorf("%s, block %d: there is no job %q", page, i+1, extends.Value)
+					}
+				}
+			})
+		}
+	}
+	if used < 9 {
+		t.Errorf("%d uses of the action and the jobs in the pages", used)
+	}
+}
+
+func eachMapping(n *yaml.Node, f func(map[string]*yaml.Node)) {
+	if n.Kind == yaml.MappingNode {
+		m := map[string]*yaml.Node{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			m[n.Content[i].Value] = n.Content[i+1]
+		}
+		f(m)
+	}
+	for _, c := range n.Content {
+		eachMapping(c, f)
+	}
+}
