@@ -44,7 +44,11 @@ func (a *app) probe(ctx context.Context, f reportFlags) (api.Check, error) {
 			return check, ctx.Err()
 		}
 		if try == f.retries || !pause(limited, wait) {
-			check.Detail = fmt.Sprintf("%s, tried %d times", check.Detail, try+1)
+			if try == 0 {
+				check.Detail += ", tried once"
+			} else {
+				check.Detail += fmt.Sprintf(", tried %d times", try+1)
+			}
 			return check, ctx.Err()
 		}
 		wait = min(2*wait, probeMost)
