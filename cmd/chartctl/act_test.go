@@ -1,0 +1,404 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/testtools"
+)
+
+// desk is a deploy repo with a server, and with a proxy between them.
+type desk struct {
+	*rig.Bench
+	dir   string
+	proxy *httptest.Server
+	next  http.Handler
+	down  atomic.Bool
+	onPin func(d *desk, w http.ResponseWriter, r *http.Request) // of the first one only
+	first sync.Once
+	mu    sync.Mutex
+	cmd   *exec.Cmd // that runs now
+}
+
+var deskFiles = map[string]string{
+	".chartctl.yaml": `version: 1
+server: URL
+sites:
+  data8:
+    - {kind: dependency, file: data8/requirements.yaml, name: jupyterhub}
+    - {kind: image, file: data8/values.yaml, path: hub.image, role: hub}
+  stat20:
+    - {kind: dependency, file: stat20/requirements.yaml, name: jupyterhub}
+environments:
+  data8/prod: {chart: jupyterhub, sites: [data8]}
+  stat20/prod: {chart: jupyterhub, sites: [stat20]}
+`,
+	"data8/requirements.yaml":  "dependencies:\n- name: jupyterhub\n  version: 0.9.0\n  repository: URL\n",
+	"data8/values.yaml":        "hub: {image: {name: quay.io/example/hub, tag: 0.9.0}}\n",
+	"stat20/requirements.yaml": "dependencies:\n- {name: jupyterhub, version: 0.9.0, repository: URL}\n",
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{Bench: rig.New(t), dir: t.TempDir()}
+	for _, v := range []string{"1.0.0", "1.1.0"} {
+		d.HubImage(v)
+		d.Publish(rig.Hub{Version: v})
+	}
+	d.Bench.Ctl(0, "env", "create", "data8/prod", "--chart", "jupyterhub")
+	d.Bench.Ctl(0, "env", "create", "stat20/prod", "--chart", "jupyterhub")
+	target, err := url.Parse(d.Server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.next = httputil.NewSingleHostReverseProxy(target)
+	d.proxy = httptest.NewServer(d)
+	t.Cleanup(d.proxy.Close)
+	for name, text := range deskFiles {
+		path := filepath.Join(d.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "URL", d.proxy.URL)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=A", "-c", "user.email=a@example.edu", "commit", "-q", "-m", "start"}} {
+		if r, err := rig.Run(t.Context(), d.dir, nil, "git", args...); err != nil || r.Code != 0 {
+			t.Fatalf("git %v: %v\n%s", args, err, r.Text())
+		}
+	}
+	return d
+}
+
+func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.down.Load() {
+		hangUp(w)
+		return
+	}
+	if r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/pins") || strings.HasSuffix(r.URL.Path, "/pinsets")) && d.onPin != nil {
+		done := false
+		d.first.Do(func() { d.onPin(d, w, r); done = true })
+		if done {
+			return
+		}
+	}
+	d.next.ServeHTTP(w, r)
+}
+
+// hangUp ends the connection without an answer.
+func hangUp(w http.ResponseWriter) {
+	if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+		conn.Close()
+	}
+}
+
+// pass lets the server do what is asked, and keeps the answer back.
+func (d *desk) pass(r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		d.Errorf("read the request: %v", err)
+	}
+	again := r.Clone(context.WithoutCancel(r.Context()))
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	rec := httptest.NewRecorder()
+	d.next.ServeHTTP(rec, again)
+	if rec.Code/100 != 2 {
+		d.Errorf("the pin that was to pass: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// run runs chartctl in the repo.
+func (d *desk) run(args ...string) rig.Result {
+	d.Helper()
+	cmd := exec.Command(testtools.Chartctl(d), args...)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, &out, &errs
+	cmd.Env = append(os.Environ(), "CHARTCTL_SERVER="+d.proxy.URL, "CHARTCTL_TOKEN="+d.Server.Token, "HOME="+d.dir+".home", "XDG_CONFIG_HOME=")
+	d.mu.Lock()
+	d.cmd = cmd
+	err := cmd.Start()
+	d.mu.Unlock()
+	if err != nil {
+		d.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit code says it
+	return rig.Result{Out: out.String(), Err: errs.String(), Code: cmd.ProcessState.ExitCode()}
+}
+
+// want runs chartctl and wants an exit code and words in what it says.
+func (d *desk) want(code int, words string, args ...string) {
+	d.Helper()
+	if r := d.run(args...); r.Code != code || !strings.Contains(r.Text(), words) {
+		d.Fatalf("chartctl %s: exit %d, want %d and %q in\n%s", strings.Join(args, " "), r.Code, code, words, r.Text())
+	}
+}
+
+// strike signals chartctl while it waits for the answer, and lets it go on.
+func (d *desk) strike(r *http.Request, s os.Signal) {
+	// Only behind the body does the server notice that the client went away.
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		d.Errorf("read the request: %v", err)
+	}
+	d.signal(s)
+	<-r.Context().Done()
+}
+
+func (d *desk) signal(s os.Signal) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.cmd.Process.Signal(s); err != nil {
+		d.Errorf("signal: %v", err)
+	}
+}
+
+// files are those of the working tree.
+func (d *desk) files() map[string]string {
+	d.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && e.Name() == ".git":
+			return fs.SkipDir
+		case e.IsDir():
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		out[strings.TrimPrefix(path, d.dir+"/")] = string(b)
+		return err
+	})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return out
+}
+
+// staged reports whether a file waits for the outcome of a pin.
+func staged(name string) bool { return strings.Contains(name, ".chartctl-") }
+
+// moved checks that everything is at the version, or nothing is.
+func (d *desk) moved(before map[string]string, version string) {
+	d.Helper()
+	now := d.files()
+	maps.DeleteFunc(now, func(name, _ string) bool { return staged(name) })
+	status := d.Bench.Ctl(0, "history", "data8/prod").Out
+	if version == "" {
+		if !maps.Equal(before, now) {
+			d.Fatalf("files differ from before:\n%v", now)
+		}
+		if strings.Contains(status, "@1.") {
+			d.Fatalf("something is pinned:\n%s", status)
+		}
+		return
+	}
+	for file, want := range map[string]string{
+		"data8/requirements.yaml": "version: " + version + "\n", "data8/values.yaml": "tag: " + version + "@sha256:",
+		"chartd.lock": "data8/prod chart: jupyterhub " + version + " ",
+	} {
+		if !strings.Contains(strings.ReplaceAll(now[file], `"`, ""), want) {
+			d.Fatalf("%s lacks %q:\n%s", file, want, now[file])
+		}
+	}
+	if !strings.Contains(status, "jupyterhub@"+version) || strings.Contains(status, "\n2 ") {
+		d.Fatalf("not pinned, or more than once:\n%s", status)
+	}
+}
+
+// Whatever becomes of the request, its answer or the process: after the next
+// command all is old without a pin, or all is new with it.
+func TestOneAct(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
+	bump := []string{"bump", "data8/prod", "--version", "1.0.0"}
+	lose := func(d *desk, w http.ResponseWriter, r *http.Request) { hangUp(w) }
+	loseAll := func(d *desk, w http.ResponseWriter, r *http.Request) { d.down.Store(true); hangUp(w) }
+	for name, c := range map[string]struct {
+		onPin func(d *desk, w http.ResponseWriter, r *http.Request)
+		code  int
+		words string
+		done  string                         // version after the bump; "" for nothing
+		then  func(d *desk) (version string) // what recovers, and what comes of it
+	}{
+		"all is well":       {nil, 0, "wrote chartd.lock, data8/requirements.yaml, data8/values.yaml", "1.0.0", nil},
+		"request lost once": {lose, 0, "revision 1", "1.0.0", nil},
+		"answer lost":       {func(d *desk, w http.ResponseWriter, r *http.Request) { d.pass(r); hangUp(w) }, 0, "revision 1", "1.0.0", nil},
+		"answer lost, server gone": {func(d *desk, w http.ResponseWriter, r *http.Request) { d.pass(r); loseAll(d, w, r) },
+			api.ExitUnavailable, "run chartctl recover once it answers", "?", func(d *desk) string {
+				d.want(api.ExitUnavailable, "is not known", "recover")
+				d.down.Store(false)
+				d.want(api.ExitStale, "chartctl recover", "bump", "stat20/prod", "--version", "1.0.0", "--dry-run")
+				d.want(0, "data8/prod is pinned as revision 1", "recover")
+				return "1.0.0"
+			}},
+		"request lost, server gone": {loseAll, api.ExitUnavailable, "the files are kept ready", "", func(d *desk) string {
+			d.down.Store(false)
+			d.want(0, "discarded: chartd.lock, data8/requirements.yaml, data8/values.yaml", "recover")
+			return ""
+		}},
+		"the next command recovers": {loseAll, api.ExitUnavailable, "is not known", "", func(d *desk) string {
+			d.down.Store(false)
+			d.want(0, "recovered: nothing had been pinned", bump...)
+			return "1.0.0"
+		}},
+		"refused": {func(d *desk, w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"error": "not allowed", "code": "forbidden"}`)
+		}, api.ExitAuth, "not allowed", "", nil},
+		"interrupted before": {func(d *desk, w http.ResponseWriter, r *http.Request) { d.strike(r, os.Interrupt) },
+			api.ExitInternal, "interrupted", "", nil},
+		"interrupted after": {func(d *desk, w http.ResponseWriter, r *http.Request) {
+			d.pass(r)
+			d.strike(r, os.Interrupt)
+		}, 0, "revision 1", "1.0.0", nil},
+		"killed before": {func(d *desk, w http.ResponseWriter, r *http.Request) { d.strike(r, syscall.SIGKILL) },
+			-1, "", "", func(d *desk) string { d.want(0, "discarded", "recover"); return "" }},
+		"killed after": {func(d *desk, w http.ResponseWriter, r *http.Request) {
+			d.pass(r)
+			d.strike(r, syscall.SIGKILL)
+		}, -1, "", "?", func(d *desk) string { d.want(0, "finished", "recover"); return "1.0.0" }},
+		"file edited meanwhile": {func(d *desk, w http.ResponseWriter, r *http.Request) {
+			d.edit("data8/values.yaml", "tag: 0.9.0", "tag: mine")
+			d.next.ServeHTTP(w, r)
+		}, api.ExitLocalIO, "data8/prod is pinned as revision 1, but", "?", func(d *desk) string {
+			d.want(api.ExitLocalIO, "put that file back", "recover")
+			d.edit("data8/values.yaml", "tag: mine", "tag: 0.9.0")
+			d.want(0, "finished", "recover")
+			return "1.0.0"
+		}},
+		"given up": {func(d *desk, w http.ResponseWriter, r *http.Request) {
+			d.edit("data8/values.yaml", "tag: 0.9.0", "tag: mine")
+			d.next.ServeHTTP(w, r)
+		}, api.ExitLocalIO, "recover --discard", "?", func(d *desk) string {
+			d.want(0, "discarded", "recover", "--discard")
+			d.want(0, "wrote", append(bump, "--allow-dirty")...)
+			return "1.0.0"
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.onPin = c.onPin
+			before := d.files()
+			d.want(c.code, c.words, bump...)
+			if c.done != "?" {
+				d.moved(before, c.done)
+			}
+			if c.then != nil {
+				d.moved(before, c.then(d))
+			}
+			d.want(0, "nothing to recover", "recover")
+			for name := range d.files() {
+				if staged(name) {
+					t.Errorf("%s is left over", name)
+				}
+			}
+		})
+	}
+}
+
+func (d *desk) edit(file, old, now string) {
+	path := filepath.Join(d.dir, file)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.Replace(b, []byte(old), []byte(now), 1), 0o644)
+	}
+	if err != nil {
+		d.Errorf("edit: %v", err)
+	}
+}
+
+// Somebody pins first: nothing is written.
+func TestStaleWithFiles(t *testing.T) {
+	d := newDesk(t)
+	before := d.files()
+	d.onPin = func(d *desk, w http.ResponseWriter, r *http.Request) {
+		d.Bench.Ctl(0, "bump", "data8/prod", "--version", "1.1.0")
+		d.next.ServeHTTP(w, r)
+	}
+	d.want(api.ExitStale, "data8/prod moved meanwhile", "bump", "data8/prod", "--version", "1.0.0")
+	if now := d.files(); !maps.Equal(before, now) {
+		t.Errorf("files changed: %v", now)
+	}
+	d.want(0, "nothing to recover", "recover")
+}
+
+// A request that was given up stays without effect, even if it arrives later.
+func TestLateRequest(t *testing.T) {
+	d := newDesk(t)
+	var late *http.Request
+	var body []byte
+	d.onPin = func(d *desk, w http.ResponseWriter, r *http.Request) {
+		body, _ = io.ReadAll(r.Body)
+		late = r.Clone(context.Background())
+		d.down.Store(true)
+		hangUp(w)
+	}
+	d.want(api.ExitUnavailable, "is not known", "bump", "data8/prod", "--version", "1.0.0")
+	d.down.Store(false)
+	d.want(0, "discarded", "recover")
+	late.Body = io.NopCloser(bytes.NewReader(body))
+	rec := httptest.NewRecorder()
+	d.next.ServeHTTP(rec, late)
+	if rec.Code != http.StatusUnprocessableEntity || !strings.Contains(rec.Body.String(), "fenced") {
+		t.Errorf("the late request: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// Two at once in one checkout: both edits are there, or one lost and says so.
+func TestTwoAtOnce(t *testing.T) {
+	d := newDesk(t)
+	env := []string{"CHARTCTL_SERVER=" + d.proxy.URL, "CHARTCTL_TOKEN=" + d.Server.Token, "HOME=" + d.dir + ".home", "XDG_CONFIG_HOME="}
+	hubs := []string{"data8", "stat20"}
+	results := make([]rig.Result, len(hubs))
+	var wg sync.WaitGroup
+	for i, hub := range hubs {
+		wg.Go(func() {
+			r, err := rig.Run(t.Context(), d.dir, env, testtools.Chartctl(t), "bump", hub+"/prod", "--version", "1.0.0", "--allow-dirty")
+			if err != nil {
+				t.Error(err)
+			}
+			results[i] = r
+		})
+	}
+	wg.Wait()
+	lock := d.files()["chartd.lock"]
+	for i, hub := range hubs {
+		_, err := d.Client.Revision(t.Context(), mustEnv(t, hub+"/prod"), 1)
+		in := strings.Contains(lock, hub+"/prod chart: jupyterhub 1.0.0 ")
+		if won := results[i].Code == 0; won != in || won != (err == nil) || !won && results[i].Code != api.ExitStale {
+			t.Errorf("%s: exit %d, in the lock: %v, pin: %v\n%s", hub, results[i].Code, in, err, results[i].Text())
+		}
+	}
+	if !strings.Contains(lock, "chart:") {
+		t.Errorf("both lost: %s", lock)
+	}
+}
+
+func mustEnv(t *testing.T, s string) ref.Env {
+	t.Helper()
+	e, err := ref.ParseEnv(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
