@@ -38,7 +38,7 @@ the host with --allow-webhook. What happened before is not sent.`,
   chartctl webhook create https://chat.example.edu/hooks/1 --kind halted --kind resolved`,
 		Args: args(1, 1),
 	}
-	c.Flags().StringArrayVar(&in.Kinds, "kind", nil, "only events of this kind (repeatable): "+strings.Join(api.EventKinds, ", "))
+	c.Flags().StringArrayVar(&in.Kinds, "kind", nil, "only events of this kind (repeatable); chartctl events --help lists them")
 	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
 		in.URL = args[0]
 		w, err := c.CreateWebhook(ctx, in)
