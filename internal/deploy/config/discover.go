@@ -51,6 +51,8 @@ const (
 	maxYAML  = 4 << 20
 	maxText  = 256 << 10
 	maxBytes = 256 << 20
+	maxEnvs  = 5_000
+	maxSites = 10_000
 )
 
 // charts that a repo is searched for where the server knows none of its
@@ -65,7 +67,8 @@ type finder struct {
 	Search
 	out  Proposal
 	read int64
-	full bool
+	full bool // a bound is reached, and a note says so
+	site int  // where the evidence of sites starts
 
 	layout   layout
 	wrappers []wrapper
@@ -107,6 +110,7 @@ func Discover(s Search) (Proposal, error) {
 		return f.out, err
 	}
 	f.findBranches()
+	f.site = len(f.out.Evidence)
 	// hubploy's list says which image of several is the first.
 	for _, first := range []bool{true, false} {
 		for _, name := range f.Files {
@@ -274,22 +278,19 @@ func (f *finder) compose() error {
 	if len(c.Environments) == 0 {
 		return fmt.Errorf("%w: no environment of the repo names chart %q or its image", ErrNothing, f.chart)
 	}
+	used := map[string]bool{}
+	for _, e := range c.Environments {
+		for _, set := range e.Sites {
+			used[set] = true
+		}
+	}
 	for _, p := range f.places {
-		if name := names[p.scope]; c.uses(name) && !slices.ContainsFunc(c.Sites[name], p.site.Same) {
+		if name := names[p.scope]; used[name] {
 			c.Sites[name] = append(c.Sites[name], p.site)
 		}
 	}
 	f.missing()
 	return nil
-}
-
-func (c Config) uses(set string) bool {
-	for _, e := range c.Environments {
-		if slices.Contains(e.Sites, set) {
-			return true
-		}
-	}
-	return false
 }
 
 // rank puts the shared set first.
@@ -355,7 +356,8 @@ func (f *finder) dropSecondWrappers() {
 		first[at] = w
 		kept = append(kept, w)
 		f.places = append([]placed{{w.dependency, at}}, f.places...)
-		f.out.Evidence = append(f.out.Evidence, w.evidence)
+		f.out.Evidence = slices.Insert(f.out.Evidence, f.site, w.evidence)
+		f.site++
 	}
 	f.wrappers = kept
 }

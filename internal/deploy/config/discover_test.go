@@ -367,3 +367,20 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A repo of a hundred thousand files costs a bounded search.
+func TestHuge(t *testing.T) {
+	repo := tree{"Chart.yaml": wrapperYAML}
+	for i := range 50_000 {
+		dir := fmt.Sprintf("d%d/h%d/", i%7, i)
+		repo[dir+"config/prod.yaml"] = "jupyterhub: {singleuser: {image: {name: a/b, tag: x}}}\n"
+		repo[dir+"hubploy.yaml"] = "images: {image_name: a/b:x}\n"
+	}
+	p, err := config.Discover(repo.search())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.Config.Environments); n < 1000 || n > 6000 || len(p.Notes) < 2 || len(p.Notes) > 100 {
+		t.Errorf("%d environments, notes %.5q", n, p.Notes)
+	}
+}

@@ -77,6 +77,13 @@ func (l *layout) add(f *finder, file, hub, stage, why string) (scope, bool) {
 		return scope{}, false
 	}
 	at := scope{hub, stage}
+	if len(l.envs) == maxEnvs {
+		l.envs = append(l.envs, at)
+		f.note("stopped looking for environments at %q: %d are found so far", file, maxEnvs)
+	}
+	if len(l.envs) > maxEnvs {
+		return scope{}, false
+	}
 	if !slices.Contains(l.envs, at) {
 		l.envs = append(l.envs, at)
 		f.evidence(file, 0, hub+"/"+stage, why)

@@ -120,6 +120,13 @@ func (f *finder) take(s site.Site, line int, text, why string) {
 			return
 		}
 	}
+	if len(f.places) >= maxSites {
+		if !f.full {
+			f.note("stopped looking at %q: %d places are found so far", s.File, maxSites)
+		}
+		f.full = true
+		return
+	}
 	f.places = append(f.places, placed{s, at})
 	f.evidence(s.File, line, text, why)
 }

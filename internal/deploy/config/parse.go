@@ -20,7 +20,7 @@ func Parse(data []byte) (Config, error) {
 	if len(data) > MaxSize {
 		return Config{}, &SyntaxError{1, fmt.Sprintf("the file has %d bytes, and %d are the most", len(data), MaxSize)}
 	}
-	y, err := yamledit.Parse(data, yamledit.Limits{Depth: 32, Nodes: 200_000})
+	y, err := yamledit.Parse(data, yamledit.Limits{Depth: 32, Nodes: 1_000_000})
 	if err != nil {
 		return Config{}, &SyntaxError{1, err.Error()}
 	}

@@ -59,6 +59,9 @@ func (s Site) marks(one *file) ([]place, error) {
 		number++
 		at := start
 		start += len(raw)
+		if number == 1 && bytes.HasPrefix(raw, []byte("\ufeff")) {
+			raw, at = raw[3:], at+3
+		}
 		text := string(bytes.TrimRight(raw, "\r\n"))
 		key, end, alone, ok := readMark(text)
 		if !ok {
@@ -73,6 +76,8 @@ func (s Site) marks(one *file) ([]place, error) {
 			continue
 		case key == "":
 			key, end = above, len(text)
+		case above != "" && (above == s.markKey() || key == s.markKey()):
+			return nil, s.fail(number, ErrForm, "a marker stands above the line and another one at its end: keep one")
 		}
 		above = ""
 		if key != s.markKey() {

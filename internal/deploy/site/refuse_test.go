@@ -64,6 +64,8 @@ func TestRefused(t *testing.T) {
 		{"marker on the last line", marker("chart.version"), "# chartctl: chart.version\n", site.ErrMissing, `ci.sh:1: `},
 		{"marked no version", marker("chart.version"), "x latest # chartctl: chart.version\n", site.ErrForm, `ci.sh:1: "latest" on the marked line is no version`},
 		{"marked nothing", marker("chart.version"), "# chartctl: chart.version\n\nx 1.0.0\n", site.ErrForm, `ci.sh:2: there is no value`},
+		{"marked twice", marker("chart.version"), "# chartctl: image.hub.tag\nx 1.0.0 # chartctl: chart.version\n", site.ErrForm, `ci.sh:2: a marker stands above`},
+		{"marker above a marker", marker("chart.version"), "# chartctl: chart.version\n# chartctl: chart.version\nx 1.0.0\n", site.ErrForm, `ci.sh:2: a marker stands above`},
 		{"marked template", marker("chart.version"), "x {{ v }} 1.0.0 # chartctl: chart.version\n", site.ErrTemplate, `ci.sh:1: `},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -75,7 +75,7 @@ var edits = []struct {
 	{"from by a default in place", from, "ARG TAG\nFROM jupyterhub/k8s-hub:${TAG:-[[3.3.7→3.3.8]]}\n"},
 	{"from beside a here-document", from, "FROM jupyterhub/k8s-hub:[[3.3.7→3.3.8]]\nRUN <<EOF\nFROM jupyterhub/k8s-hub:1\nEOF\nCOPY <<-'X' /a\n\tFROM jupyterhub/k8s-hub:1\n\tX\n"},
 	{"marker at the end of a line", marker("chart.version"), "helm upgrade --version [[3.3.7→3.3.8]] # chartctl: chart.version\n"},
-	{"marker above", marker("image.hub.tag"), "# chartctl: image.hub.tag\nTAG=\"[[1.9→1.10]]\"\nOTHER=1\n"},
+	{"marker above", marker("image.hub.tag"), "\ufeff# chartctl: image.hub.tag\nTAG=\"[[1.9→1.10]]\"\nOTHER=1\n"},
 	{"marker keeps the digest", marker("image.hub.tag"), "TAG='[[1.9@" + oldSum + "→1.10@" + newSum + "]]'; // chartctl: image.hub.tag\r\n"},
 	{"marker of a reference", marker("image.hub"), "\"hub\": \"[[gcr.io/x/hub:1.9→gcr.io/x/hub:1.10@" + newSum + "]]\", // chartctl: image.hub\n"},
 	{"marker of a digest", marker("image.hub.digest"), "<a d=\"[[" + oldSum + "→" + newSum + "]]\" <!-- chartctl: image.hub.digest -->"},
