@@ -229,7 +229,7 @@ func (v *verification) sourceOf(s subject) {
 	if s.entry.Source != v.source {
 		v.add(s, Finding{Kind: DriftLock, Place: v.lockPlace(s.entry.Key, "source"), Found: s.entry.Source, Want: v.source,
 			Message: fmt.Sprintf("the source is %s, the server of .chartctl.yaml is %s", s.entry.Source, v.source),
-			Mend:    "chartctl bump {env}{group} --binding " + s.entry.Binding.String()})
+			Mend:    restore(s)})
 	}
 }
 

@@ -158,19 +158,19 @@ func TestVerifyHistory(t *testing.T) {
 			r.edit("hub/requirements.yaml", "version: 1.1.0", "version: 1.0.0")
 			r.edit("hub/values.yaml", "'2026.2@"+r.entry.Images[0].Digest.String()+"'", "'2026.3'")
 		}, "hub/requirements.yaml:4: jupyterhub is 1.0.0, locked is 1.1.0: the chart moved back while the hub image in hub/values.yaml:5 moved forward, from 2026.2 to 2026.3: " +
-			"the halves went opposite ways and do not belong together. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --binding " + b +
+			"the halves went opposite ways and do not belong together. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + b +
 			"; to move both: chartctl bump data8/staging --group --version 1.0.0 --image hub=quay.io/campus/hub:2026.3 (data8/staging, r/staging)"},
 		"2021: chart forward, image not": {func(r *deployRepo) {
 			r.edit("hub/requirements.yaml", "version: 1.1.0", "version: 1.2.0")
 			r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0")
 		}, "hub/requirements.yaml:4: jupyterhub is 1.2.0, locked is 1.1.0: the chart and FROM in images/hub/Dockerfile:2 moved forward alone; " +
-			"the hub image in hub/values.yaml:5 is still 2026.2, the one built for 1.1.0. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --binding " + b +
+			"the hub image in hub/values.yaml:5 is still 2026.2, the one built for 1.1.0. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + b +
 			"; to move both: chartctl bump data8/staging --group --version 1.2.0 --image hub=quay.io/campus/hub:TAG, with an image built for it (data8/staging, r/staging)"},
 		"2024: chart and Dockerfile back, image stays": {func(r *deployRepo) {
 			r.edit("hub/requirements.yaml", "version: 1.1.0", "version: 1.0.0")
 			r.edit("images/hub/Dockerfile", "1.1.0", "1.0.0")
 		}, "hub/requirements.yaml:4: jupyterhub is 1.0.0, locked is 1.1.0: the chart and FROM in images/hub/Dockerfile:2 moved back alone; " +
-			"the hub image in hub/values.yaml:5 is still 2026.2, the one built for 1.1.0. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --binding " + b +
+			"the hub image in hub/values.yaml:5 is still 2026.2, the one built for 1.1.0. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + b +
 			"; to move both: chartctl bump data8/staging --group --version 1.0.0 --image hub=quay.io/campus/hub:TAG, with an image built for it (data8/staging, r/staging)"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestVerifyDifferences(t *testing.T) {
 		}, DriftPair, "hub/values.yaml:5", []string{"another digest under the same tag", other.Hex()[:12]}},
 		"image without its digest": {func(r *deployRepo, _ *VerifyOptions) {
 			r.edit("hub/values.yaml", "@"+r.entry.Images[0].Digest.String(), "")
-		}, DriftSite, "hub/values.yaml:5", []string{"the tag alone does not say which image runs", "chartctl bump data8/staging --group --binding"}},
+		}, DriftSite, "hub/values.yaml:5", []string{"the tag alone does not say which image runs", "chartctl bump data8/staging --group --allow-dirty --binding"}},
 		"image from another repository": {func(r *deployRepo, _ *VerifyOptions) { r.edit("hub/values.yaml", "campus/hub", "evil/hub") },
 			DriftPair, "hub/values.yaml:", []string{"quay.io/evil/hub:2026.2"}},
 		"image and FROM": {func(r *deployRepo, _ *VerifyOptions) {

@@ -106,9 +106,10 @@ func (v *verification) unreadable(s subject, at site.Site, err error) {
 	v.add(s, f)
 }
 
-// restore is the command that writes the locked pair into the files again.
+// restore is the command that writes the locked pair into the files again,
+// whether the difference is committed or not.
 func restore(s subject) string {
-	return "chartctl bump {env}{group} --binding " + s.entry.Binding.String()
+	return "chartctl bump {env}{group} --allow-dirty --binding " + s.entry.Binding.String()
 }
 
 // pair tells which halves moved, and which did not.
