@@ -223,7 +223,11 @@ func message(co *checkout, j job) string {
 	for _, m := range j.moves {
 		before, _ := old.Get(co.repo.Key(m.env))
 		after := deploy.EntryOf(co.repo.Key(m.env), m.to, "")
-		if what := changes(before, after); !seen[what] {
+		what := changes(before, after)
+		if j.kind == "prepare" {
+			what = "prepare " + after.Chart.Name + " " + after.Chart.Version
+		}
+		if !seen[what] {
 			seen[what] = true
 			lines = append(lines, what)
 		}
@@ -247,13 +251,16 @@ func message(co *checkout, j job) string {
 func changes(before, after lockfile.Entry) string {
 	parts := []string{after.Chart.Name + " " + arrow(before.Chart.Version, after.Chart.Version)}
 	for _, i := range after.Images {
-		was := ""
+		was, is := "", first(i.Tag, short(i.Digest))
 		for _, b := range before.Images {
-			if b.Role == i.Role {
-				was = first(b.Tag, b.Digest.Hex())
+			if b.Role != i.Role {
+				continue
+			}
+			if was = first(b.Tag, short(b.Digest)); was == is && b.Digest != i.Digest { // built anew
+				was, is = was+"@"+short(b.Digest), is+"@"+short(i.Digest)
 			}
 		}
-		parts = append(parts, string(i.Role)+" "+arrow(was, first(i.Tag, i.Digest.Hex())))
+		parts = append(parts, string(i.Role)+" "+arrow(was, is))
 	}
 	return strings.Join(parts, ", ")
 }

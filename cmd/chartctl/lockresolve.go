@@ -131,7 +131,11 @@ func (co *checkout) fromServer(ctx context.Context) (fileset.Change, error) {
 			now = now.With(entry)
 		}
 	}
-	return fileset.Change{Path: lockfile.Name, Old: old, New: now.Bytes()}, nil
+	change := fileset.Change{Path: lockfile.Name, Old: old}
+	if old != nil || len(now.Entries) > 0 {
+		change.New = now.Bytes()
+	}
+	return change, nil
 }
 
 // agree shows the difference and waits for a yes.
