@@ -28,6 +28,9 @@ type gateAsk struct {
 	halt                   int
 	soak, approvals        int
 	client                 int
+	// line is the number of the journal line that it left, 0 for none: the
+	// answer must fit at that place.
+	line uint64
 }
 
 // gateTold is what the client is told.
@@ -56,6 +59,11 @@ func gateModel(start world) porcupine.Model {
 // step does what was asked, and reports whether the answer fits.
 func (w *world) step(in gateAsk, out gateTold) bool {
 	var want gateTold
+	if in.line != 0 && in.line != w.line+1 {
+		return false
+	}
+	w.line = max(w.line, in.line)
+	was := *w
 	switch in.verb {
 	case "pin":
 		if want.rule = w.rule(in.pin, true); want.rule == "" {
@@ -93,7 +101,7 @@ func (w *world) step(in gateAsk, out gateTold) bool {
 	case "read":
 		want = w.read(in.env)
 	}
-	return out == want
+	return out == want && (in.line != 0 || in.verb == "beat" || was == *w)
 }
 
 func (w *world) read(env int) gateTold {
@@ -125,8 +133,9 @@ type field struct {
 	hands    atomic.Int64
 }
 
-func newField(t testing.TB, store lock.Store, random *rand.Rand) (*field, world) {
+func newField(t testing.TB, store lock.Store, seed uint64) (*field, world) {
 	t.Helper()
+	random := rand.New(rand.NewPCG(seed, worldClients))
 	f := &field{rig: open(t, store), number: map[ref.BindingID]int{}, began: time.Now()}
 	own1 := f.publish("1.0.0")
 	must(f.Publish(f.ctx, alice, version(hub("1.5.0"), "")))
@@ -146,6 +155,7 @@ func newField(t testing.TB, store lock.Store, random *rand.Rand) (*field, world)
 		w.envs[i].approvals = random.IntN(2)
 		f.policy(name, f.policyOf(w, i))
 	}
+	w.line = uint64(len(f.lines()))
 	return f, w
 }
 
@@ -169,7 +179,12 @@ type client struct {
 	random *rand.Rand
 }
 
-func clientOp(id int) lock.Op { return by(fmt.Sprint("client-", id)) }
+// op is the client's, marked so that its line in the journal is found again.
+func (c *client) op(n int) lock.Op {
+	op := by(fmt.Sprint("client-", c.id))
+	op.Actor.Source = fmt.Sprintf("client-%d op-%d", c.id, n)
+	return op
+}
 
 func (c *client) one(n int) bool { return c.random.IntN(n) == 0 }
 
@@ -255,8 +270,8 @@ func (f *field) pinOf(p worldPin) lock.NewPin {
 }
 
 // do asks the lock file.
-func (c *client) do(in gateAsk) (out gateTold, err error) {
-	e, op := env(envNames[in.env]), clientOp(c.id)
+func (c *client) do(in gateAsk, op lock.Op) (out gateTold, err error) {
+	e := env(envNames[in.env])
 	switch in.verb {
 	case "pin":
 		var p lock.Pin
@@ -324,10 +339,10 @@ func (f *field) play(start world, seed uint64) []porcupine.Operation {
 	for id := range worldClients {
 		wait.Go(func() {
 			c := &client{f, start, id, rand.New(rand.NewPCG(seed, uint64(id)))}
-			for range each {
+			for n := range each {
 				in := c.ask()
 				called := time.Since(f.began)
-				out, err := c.do(in)
+				out, err := c.do(in, c.op(n))
 				if in.verb == "set" {
 					out.revision = 0
 				}
@@ -342,14 +357,35 @@ func (f *field) play(start world, seed uint64) []porcupine.Operation {
 		})
 	}
 	wait.Wait()
+	lines := map[string]uint64{}
+	for _, l := range f.lines() {
+		lines[l.By.Source] = l.Seq
+	}
 	var out []porcupine.Operation
-	for _, a := range all {
-		out = append(out, a...)
+	for id, ops := range all {
+		for n, o := range ops {
+			in := o.Input.(gateAsk)
+			in.line = lines[fmt.Sprintf("client-%d op-%d", id, n)]
+			o.Input = in
+			out = append(out, o)
+		}
 	}
 	return out
 }
 
-// gateHistories is how many histories a run plays.
+// judge says what is wrong with a history; "" if nothing is.
+func (f *field) judge(start world, h []porcupine.Operation) string {
+	if broken := f.broken(start); len(broken) > 0 {
+		return fmt.Sprintf("the journal breaks the gate: %q", broken)
+	}
+	if !porcupine.CheckOperations(gateModel(start), h) {
+		return "what the clients were told is no history of the world"
+	}
+	return ""
+}
+
+// gateHistories is how many histories a run plays: more where
+// CHARTD_GATE_HISTORIES says so.
 func gateHistories(t *testing.T) int {
 	if s := os.Getenv("CHARTD_GATE_HISTORIES"); s != "" {
 		n, err := strconv.Atoi(s)
@@ -361,7 +397,7 @@ func gateHistories(t *testing.T) int {
 	if testing.Short() {
 		return 50
 	}
-	return 2000
+	return 200
 }
 
 // Eight clients bump, promote, roll back, report, halt, resolve, approve and
@@ -370,17 +406,13 @@ func gateHistories(t *testing.T) int {
 func TestGateIsLinearizable(t *testing.T) {
 	told := map[string]int{}
 	for i := range gateHistories(t) {
-		seed := uint64(i)
-		f, start := newField(t, lock.NewMemory(), rand.New(rand.NewPCG(seed, 99)))
-		h := f.play(start, seed)
+		f, start := newField(t, lock.NewMemory(), uint64(i))
+		h := f.play(start, uint64(i))
 		if t.Failed() {
 			t.Fatalf("history %d failed", i)
 		}
-		if !porcupine.CheckOperations(gateModel(start), h) {
-			t.Fatalf("history %d is not one of the world", i)
-		}
-		if broken := f.broken(start); len(broken) > 0 {
-			t.Fatalf("history %d: the journal breaks the gate: %q", i, broken)
+		if wrong := f.judge(start, h); wrong != "" {
+			t.Fatalf("history %d: %s", i, wrong)
 		}
 		for _, o := range h {
 			in, out := o.Input.(gateAsk), o.Output.(gateTold)
@@ -393,4 +425,28 @@ func TestGateIsLinearizable(t *testing.T) {
 		}
 	}
 	t.Logf("the clients were told %v", told)
+}
+
+// Histories of a gate that is wrong are found out.
+func TestSeededBugsAreFound(t *testing.T) {
+	for _, bug := range []struct {
+		name string
+		seed func(*lock.Lockfile)
+	}{
+		{"halts are ignored", func(l *lock.Lockfile) { l.Seed(lock.NoHalts) }},
+		{"soak by dates", func(l *lock.Lockfile) { l.Seed(lock.DatedSoak) }},
+		{"one's own approval counts", func(l *lock.Lockfile) { l.Seed(lock.SelfApprovals) }},
+	} {
+		t.Run(bug.name, func(t *testing.T) {
+			for i := range 100 {
+				f, start := newField(t, lock.NewMemory(), uint64(i))
+				bug.seed(f.Lockfile)
+				if wrong := f.judge(start, f.play(start, uint64(i))); wrong != "" {
+					t.Logf("history %d: %.200s", i, wrong)
+					return
+				}
+			}
+			t.Error("100 histories are fine")
+		})
+	}
 }

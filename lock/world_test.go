@@ -28,6 +28,7 @@ var (
 )
 
 type world struct {
+	line uint64 // the last one of the journal
 	envs [worldEnvs]worldEnv
 	sums [worldEnvs][worldBindings]worldSum
 }
