@@ -75,6 +75,8 @@ type finder struct {
 	chart    string
 	images   map[ref.Role]string
 	places   []placed
+	index    map[site.Site]int // of places, by what makes them the same
+	users    map[string][]int  // of places with images that users get, by hub
 }
 
 // wrapper is a chart in the repo that depends on another one.
@@ -95,7 +97,7 @@ func Discover(s Search) (Proposal, error) {
 	if s.Flow == "" {
 		s.Flow = Pin
 	}
-	f := &finder{Search: s}
+	f := &finder{Search: s, index: map[site.Site]int{}, users: map[string][]int{}}
 	slices.Sort(f.Files)
 	f.Files = slices.DeleteFunc(f.Files, func(name string) bool {
 		why := badPath(name)
@@ -244,6 +246,7 @@ func (f *finder) compose() error {
 	c.Sites, c.Environments = map[string][]site.Site{}, map[string]Environment{}
 	c.Branches = f.layout.branches
 	f.dropSecondWrappers()
+	f.dropUnreadable()
 	if len(f.places) == 0 {
 		return fmt.Errorf("%w: no file here names chart %q or its image; mark the lines that do, such as with the comment \"# chartctl: chart.version\"", ErrNothing, f.chart)
 	}
@@ -258,13 +261,16 @@ func (f *finder) compose() error {
 	names := f.setNames()
 	for key, at := range byKey {
 		e := Environment{Chart: f.chart}
-		for _, p := range f.places {
-			if slices.ContainsFunc(at, p.scope.covers) && !slices.Contains(e.Sites, names[p.scope]) {
-				e.Sites = append(e.Sites, names[p.scope])
+		for _, one := range at {
+			for _, of := range []scope{{}, {hub: one.hub}, {stage: one.stage}, one} {
+				if name, ok := names[of]; ok && !slices.Contains(e.Sites, name) {
+					e.Sites = append(e.Sites, name)
+				}
 			}
 		}
-		for _, w := range f.wrappers {
-			if own := f.layout.scopeOf(w.dir + "/Chart.yaml"); slices.ContainsFunc(at, own.covers) {
+		for _, w := range f.wrappers { // its own one before a shared one
+			own := f.layout.scopeOf(w.dir + "/Chart.yaml")
+			if slices.ContainsFunc(at, own.covers) && (e.Wrapper == "" || own != scope{}) {
 				e.Wrapper, e.Prefix = w.dir, w.prefix
 			}
 		}
@@ -360,6 +366,18 @@ func (f *finder) dropSecondWrappers() {
 		f.site++
 	}
 	f.wrappers = kept
+}
+
+// dropUnreadable leaves out what a bump would refuse.
+func (f *finder) dropUnreadable() {
+	files := site.NewFiles(func(name string) ([]byte, error) { return f.Read(name, maxYAML) })
+	f.places = slices.DeleteFunc(f.places, func(p placed) bool {
+		_, err := files.Value(p.site)
+		if err != nil {
+			f.note("left out %s: %v", p.site, err)
+		}
+		return err != nil
+	})
 }
 
 // missing says which half no site holds.

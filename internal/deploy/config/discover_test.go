@@ -384,3 +384,50 @@ func TestHuge(t *testing.T) {
 		t.Errorf("%d environments, notes %.5q", n, p.Notes)
 	}
 }
+
+// What a bump would refuse is left out, with the reason.
+func TestLeftOut(t *testing.T) {
+	repo := tree{
+		"hub/Chart.yaml": wrapperYAML, "hub/values.yaml": hubImage + "    x: &x quay.io/me/hub\n", "images/Dockerfile": "FROM jupyterhub/k8s-hub\n",
+		"d/x/config/prod.yaml": "jupyterhub: {singleuser: {profileList: [{kubespawner_override: {image: a/b:1}}, {kubespawner_override: {image: a/b:2}}]}}\n",
+		"d/x/config/dev.yaml":  "a: &a {name: a/b, tag: x}\njupyterhub:\n  hub: {image: *a}\n",
+	}
+	p, err := config.Discover(repo.search())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Config.Environments["x/prod"].Sites; !slices.Equal(got, []string{"hub"}) {
+		t.Errorf("sites of x/prod: %v", got)
+	}
+	for _, want := range []string{
+		`left out from in images/Dockerfile from jupyterhub/k8s-hub: images/Dockerfile:1: FROM "jupyterhub/k8s-hub" names neither a tag nor a digest`,
+		`left out image-ref in d/x/config/prod.yaml at jupyterhub.singleuser.profileList.*.kubespawner_override.image: d/x/config/prod.yaml:1: says "a/b:2", and line 1 says "a/b:1"`,
+	} {
+		if !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.HasPrefix(n, want) }) {
+			t.Errorf("no note %q in %q", want, p.Notes)
+		}
+	}
+}
+
+// FuzzDiscover: whatever the files hold, every proposed site can be read.
+func FuzzDiscover(f *testing.F) {
+	f.Add(wrapperYAML, hubImage, "FROM jupyterhub/k8s-hub:1\n", "images: {images: [{name: a/b:1}]}")
+	f.Add("dependencies: [{name: jupyterhub, version: 1, alias: a}]", "a: &a {hub: {image: {name: x, tag: y}}}\nb: *a\n", "ARG A=jupyterhub/k8s-hub:1\nFROM $A", "- image: a/b:1\n")
+	f.Fuzz(func(t *testing.T, chart, values, docker, hub string) {
+		repo := tree{
+			"hub/Chart.yaml": chart, "hub/values.yaml": values, "Dockerfile": docker, "a/hubploy.yaml": hub, "a/config/prod.yaml": values,
+			".github/workflows/x.yml": hub, "deploy.sh": docker,
+		}
+		p, err := config.Discover(repo.search())
+		if err != nil {
+			return
+		}
+		for _, e := range p.Config.Envs() {
+			for _, s := range p.Config.SitesOf(e) {
+				if _, err := s.Read([]byte(repo[s.File])); err != nil {
+					t.Fatalf("%s: %v", s, err)
+				}
+			}
+		}
+	})
+}

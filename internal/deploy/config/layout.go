@@ -21,6 +21,7 @@ type layout struct {
 	dirs     map[string]scope // of directories
 	files    map[string]scope // of files that are for one stage
 	envs     []scope          // hub and stage
+	known    map[scope]bool   // of envs; with the hub alone, of its hubs
 	branches map[string]string
 }
 
@@ -38,7 +39,7 @@ func isStage(s string) bool { return slices.Contains(stages, s) }
 // HUB/hubploy.yaml), HUB/STAGE/… and STAGE/HUB/…, values-STAGE.yaml, in this
 // order; else there is one, named after the checkout.
 func layoutOf(f *finder) layout {
-	l := layout{dirs: map[string]scope{}, files: map[string]scope{}}
+	l := layout{dirs: map[string]scope{}, files: map[string]scope{}, known: map[scope]bool{}}
 	for _, find := range []func(*finder){l.byConfig, l.byDirectory, l.byFile} {
 		if find(f); len(l.envs) > 0 {
 			return l
@@ -84,7 +85,8 @@ func (l *layout) add(f *finder, file, hub, stage, why string) (scope, bool) {
 	if len(l.envs) > maxEnvs {
 		return scope{}, false
 	}
-	if !slices.Contains(l.envs, at) {
+	if !l.known[at] {
+		l.known[at], l.known[scope{hub: hub}] = true, true
 		l.envs = append(l.envs, at)
 		f.evidence(file, 0, hub+"/"+stage, why)
 	}
@@ -130,7 +132,7 @@ func (l *layout) byConfig(f *finder) {
 	}
 	for _, file := range bare {
 		hub := path.Base(path.Dir(file))
-		if !slices.ContainsFunc(l.envs, func(e scope) bool { return e.hub == hub }) {
+		if !l.known[scope{hub: hub}] {
 			for _, stage := range known {
 				l.add(f, file, hub, stage, "a hub that hubploy deploys")
 			}

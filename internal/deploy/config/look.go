@@ -113,12 +113,13 @@ func (f *finder) marks(name string, doc []byte) {
 // take proposes a site; a second one at the same place counts.
 func (f *finder) take(s site.Site, line int, text, why string) {
 	at := f.layout.scopeOf(s.File)
-	for i := range f.places {
-		if p := &f.places[i]; p.site.Same(s) {
-			p.site.Count = max(p.site.Count, 1) + 1
-			f.evidence(s.File, line, text, why+", once more")
-			return
-		}
+	key := s
+	key.Role = ""
+	if i, ok := f.index[key]; ok {
+		p := &f.places[i]
+		p.site.Count = max(p.site.Count, 1) + 1
+		f.evidence(s.File, line, text, why+", once more")
+		return
 	}
 	if len(f.places) >= maxSites {
 		if !f.full {
@@ -127,6 +128,7 @@ func (f *finder) take(s site.Site, line int, text, why string) {
 		f.full = true
 		return
 	}
+	f.index[key] = len(f.places)
 	f.places = append(f.places, placed{s, at})
 	f.evidence(s.File, line, text, why)
 }
@@ -155,20 +157,15 @@ func (f *finder) values(name string, doc []byte) {
 	for _, root := range y.Documents() {
 		all = appendImages(all, root, nil, nil)
 	}
-	var users []string // repositories, in order
 	for _, i := range all {
 		if role, ok := f.roleOf(i.keys); ok {
 			s := site.Site{Kind: i.kind, File: name, Path: site.JoinPath(i.keys, nil), Role: role}
 			f.take(s, i.line, i.text, "the image for "+strconv.Quote(string(role)))
 			continue
 		}
-		if !isUsers(name, i.keys) {
-			continue
+		if isUsers(name, i.keys) {
+			f.user(name, i)
 		}
-		if !slices.Contains(users, i.repository) {
-			users = append(users, i.repository)
-		}
-		f.user(name, i)
 	}
 }
 
@@ -177,18 +174,20 @@ func (f *finder) values(name string, doc []byte) {
 func (f *finder) user(name string, i image) {
 	at := f.layout.scopeOf(name)
 	role := ref.Role("singleuser")
-	for _, p := range f.places {
-		if p.scope.hub == at.hub && p.site.Role == "singleuser" && p.site.Repository != i.repository {
-			role = ref.Role("singleuser." + setName(path.Base(i.repository)))
+	if len(f.users[at.hub]) > 0 {
+		role = ref.Role("singleuser." + setName(path.Base(i.repository)))
+	}
+	for _, n := range f.users[at.hub] {
+		if f.places[n].site.Repository == i.repository {
+			role = f.places[n].site.Role
 		}
 	}
-	for _, p := range f.places {
-		if p.scope.hub == at.hub && p.site.Repository == i.repository && strings.HasPrefix(string(p.site.Role), "singleuser") {
-			role = p.site.Role
-		}
-	}
+	before := len(f.places)
 	s := site.Site{Kind: i.kind, File: name, Path: site.JoinPath(i.keys, func(n int) bool { return i.items[n] }), Repository: i.repository, Role: role}
 	f.take(s, i.line, i.text, "an image that users get; pinned where a pair names "+strconv.Quote(string(role)))
+	if len(f.places) > before {
+		f.users[at.hub] = append(f.users[at.hub], before)
+	}
 }
 
 // roleOf is the chart's role of an image at a path of the values.
