@@ -290,6 +290,8 @@ type AdoptRequest struct {
 	Version string
 	Images  map[ref.Role]ref.Reference
 	Reason  string
+	// AssumePassed counts what runs today as passed.
+	AssumePassed bool
 }
 
 // Adopt records what runs today, proven or not.
@@ -312,7 +314,7 @@ func (r *Repository) Adopt(ctx context.Context, op lock.Op, q AdoptRequest) (p l
 	// and whether it is enough, is judged without it.
 	nb.Declare = false
 	err = r.withSealed(ctx, nb, func() (err error) {
-		p, err = r.Lock.AdoptPin(ctx, op, lock.NewAdoption{Env: q.Env, Chart: q.Chart, Binding: nb.NewBinding, Reason: q.Reason})
+		p, err = r.Lock.AdoptPin(ctx, op, lock.NewAdoption{Env: q.Env, Chart: q.Chart, Binding: nb.NewBinding, Reason: q.Reason, AssumePassed: q.AssumePassed})
 		return err
 	})
 	return p, err

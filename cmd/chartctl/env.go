@@ -160,12 +160,14 @@ func pinKind(p api.Pin) string {
 func (a *app) envAdopt() *cobra.Command {
 	var version, reason string
 	var images []string
+	var passed bool
 	c := &cobra.Command{
 		Use:   "adopt HUB/STAGE --version V --reason R",
 		Short: "Make revision 1 from what runs today",
 		Long: `Adopt records what an environment runs already, even a pair that binding would
 refuse. Such a pair is then marked unverified, and no promote or rollback goes
-to it.`,
+to it. With --assume-passed it counts as passed, so that the stages after this
+one can be pinned to it without waiting for a report.`,
 		Example: `  chartctl env adopt data8/prod --version 3.3.7 --reason "runs since May"
   chartctl env adopt data8/prod --version 3.3.7 --image hub=quay.io/berkeley/hub:2024.4.9 --reason "as deployed"`,
 		Args: args(1, 1),
@@ -173,6 +175,7 @@ to it.`,
 	c.Flags().StringVar(&version, "version", "", "chart version that runs today (required)")
 	c.Flags().StringArrayVar(&images, "image", nil, "image that runs today: ROLE=REFERENCE (repeatable)")
 	c.Flags().StringVar(&reason, "reason", "", "why it is taken as it is (required)")
+	c.Flags().BoolVar(&passed, "assume-passed", false, "count what runs today as passed")
 	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
 		env, err := parseEnv(args[0])
 		if err != nil {
@@ -185,7 +188,7 @@ to it.`,
 		if version == "" || reason == "" {
 			return usage("env adopt %s: want --version and --reason", env)
 		}
-		p, err := c.Adopt(ctx, env, api.AdoptRequest{Version: version, Images: roles, Reason: reason})
+		p, err := c.Adopt(ctx, env, api.AdoptRequest{Version: version, Images: roles, Reason: reason, AssumePassed: passed})
 		if err != nil {
 			return err
 		}
@@ -199,6 +202,9 @@ func pinLines(w *writer, pins ...api.Pin) {
 	for _, p := range pins {
 		w.line("%s is at revision %d: %s@%s (%s)", p.Env, p.Revision, p.Name, p.Version, pinKind(p))
 		w.line("  binding      %s", p.Binding)
+		if d := p.Direction; d != nil && (d.Chart != "forward" && d.Chart != "same" || d.Image != "forward" && d.Image != "same") {
+			w.line("  direction    chart %s, image %s", d.Chart, d.Image)
+		}
 		for _, i := range p.Images {
 			tag := i.Image.Repository.String()
 			if i.Tag != "" {
