@@ -27,8 +27,8 @@ func (a *app) readInput(name string, max int64) ([]byte, error) {
 	return b, err
 }
 
-// askServer adds what the server knows. After an error nothing of it counts:
-// half an answer would read as differences.
+// askServer adds what the server knows, and of each thing all or nothing: half
+// an answer would read as differences.
 func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *deploy.VerifyOptions, out *verified) error {
 	if o.AnyStage {
 		return usage("this branch is none of a stage's, so it is not known which pins to compare with: name HUB/STAGE, or give --branch or --offline")
@@ -54,14 +54,17 @@ func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *dep
 	if err != nil {
 		return err
 	}
-	if f.registry {
-		if o.Tags, err = tagsToday(ctx, c, entries, out); err != nil {
-			return err
-		}
-		out.Checked = append(out.Checked, "registry")
-	}
 	o.Environments, o.Charts = envs, charts
 	out.Checked = append(out.Checked, "pin")
+	if !f.registry {
+		return nil
+	}
+	tags, err := tagsToday(ctx, c, entries, out)
+	if err != nil {
+		return err
+	}
+	o.Tags = tags
+	out.Checked = append(out.Checked, "registry")
 	return nil
 }
 

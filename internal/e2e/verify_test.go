@@ -302,6 +302,16 @@ func TestVerifyAgainstTheWorld(t *testing.T) {
 		wants(t, "verify", out, "locked is jupyterhub 3.3.8 with hub "+realTag, "the server has jupyterhub 3.3.7 with hub "+oldTag, "pinned as revision 2, by admin", "(data8/staging)")
 		wants(t, "verify --offline", r.ctl(0, "verify", "--offline").Out, "no difference")
 	})
+	t.Run("no registry", func(t *testing.T) {
+		defer r.run(0, "git", "checkout", "-q", ".")
+		r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")
+		r.Registry.Stop()
+		out := r.ctl(api.ExitUnavailable, "verify", "--registry")
+		wants(t, "what the files say", out.Out, "hub/requirements.yaml:7: jupyterhub is 3.3.7, locked is 3.3.8")
+		if strings.Contains(out.Out, "was moved") {
+			t.Errorf("a tag was judged without the registry:\n%s", out.Out)
+		}
+	})
 	t.Run("no server", func(t *testing.T) {
 		defer r.run(0, "git", "checkout", "-q", ".")
 		r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")

@@ -1,0 +1,116 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// chartMoved tells of a chart that is not the locked one, and what the image
+// did meanwhile.
+func (v *verification) chartMoved(s subject, h halves, charts, froms []half, roles []ref.Role) {
+	c, name, locked := charts[0], s.entry.Chart.Name, s.entry.Chart.Version
+	found := c.value.Version
+	way := v.chartCourse(name, locked, found)
+	f := Finding{Kind: DriftPair, Place: c.place, Found: found, Want: locked}
+	who := "the chart"
+	for _, x := range slices.Concat(charts[1:], froms) {
+		f.Also = append(f.Also, x.place)
+	}
+	if len(froms) > 0 {
+		who = fmt.Sprintf("the chart and FROM in %s", froms[0].place)
+	}
+	var what string
+	switch {
+	case len(roles) > 0:
+		i := first(h.images[roles[0]])
+		f.Also = append(f.Also, i.place)
+		was, _ := lockedImage(s, roles[0])
+		went := tagCourse(was.Tag, i.value.Tag)
+		image := fmt.Sprintf("the %s image in %s", roles[0], i.place)
+		to := fmt.Sprintf("from %s to %s", short(was.Tag), short(i.value.Tag))
+		if opposite(way, went) {
+			what = fmt.Sprintf("%s %s while %s %s, %s: the halves went opposite ways and do not belong together", who, way, image, went, to)
+		} else {
+			what = fmt.Sprintf("%s and %s moved without the lock, the image %s: nobody has checked that they belong together", who, image, to)
+		}
+	case len(s.entry.Images) > 0:
+		role := s.entry.Images[0].Role
+		what = fmt.Sprintf("%s %s alone; %s, the one built for %s", who, way, v.still(s, h, role), locked)
+	default:
+		what = who + " " + way.String()
+	}
+	f.Message = fmt.Sprintf("%s is %s, locked is %s: %s", name, found, locked, what)
+	f.Mend = fmt.Sprintf("to stay at %s: %s; to move both: chartctl bump {env}{group} --version %s%s", locked, restore(s), found, v.imageFlag(s, h, roles))
+	f.Also = slices.Compact(f.Also)
+	v.add(s, f)
+}
+
+func opposite(a, b course) bool { return a == back && b == forward || a == forward && b == back }
+
+// still says that an image is the locked one, and where.
+func (v *verification) still(s subject, h halves, role ref.Role) string {
+	was, _ := lockedImage(s, role)
+	if all := h.images[role]; len(all) > 0 {
+		return fmt.Sprintf("the %s image in %s is still %s", role, all[0].place, short(was.Tag))
+	}
+	return fmt.Sprintf("the %s image is still %s", role, short(was.Tag))
+}
+
+// imageFlag is what a bump needs besides the version: a custom image has to be
+// named, the chart's own one is found.
+func (v *verification) imageFlag(s subject, h halves, roles []ref.Role) string {
+	if len(s.entry.Bases) == 0 {
+		return ""
+	}
+	role := s.entry.Bases[0].Role
+	if slices.Contains(roles, role) {
+		x := first(h.images[role]).value
+		return fmt.Sprintf(" --image %s=%s:%s", role, x.Repository, x.Tag)
+	}
+	was, _ := lockedImage(s, role)
+	return fmt.Sprintf(" --image %s=%s:TAG, with an image built for it", role, was.Repository)
+}
+
+// imageMoved tells of an image that is not the locked one under a chart that
+// is.
+func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref.Role) {
+	for _, role := range roles {
+		x := first(h.images[role])
+		was, _ := lockedImage(s, role)
+		f := Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: was.String()}
+		found, locked, same := tellApart(x.value, was)
+		what := fmt.Sprintf("the image %s alone", tagCourse(was.Tag, x.value.Tag))
+		switch {
+		case !same:
+			what = "it comes from another repository"
+		case x.value.Tag == was.Tag:
+			what = "another digest under the same tag"
+		case len(froms) > 0:
+			what = fmt.Sprintf("the image and FROM in %s moved", froms[0].place)
+			f.Also = append(f.Also, froms[0].place)
+		}
+		at := ""
+		if len(h.charts) > 0 {
+			at = " in " + h.charts[0].place.String()
+			f.Also = append(f.Also, h.charts[0].place)
+		}
+		f.Message = fmt.Sprintf("the %s image is %s, locked is %s: %s; %s%s is still %s", role, found, locked, what,
+			s.entry.Chart.Name, at, s.entry.Chart.Version)
+		f.Mend = fmt.Sprintf("to keep the locked image: %s; to take the new one: chartctl bump {env}{group} --version %s --image %s=%s:%s",
+			restore(s), s.entry.Chart.Version, role, x.value.Repository, x.value.Tag)
+		v.add(s, f)
+	}
+}
+
+// fromMoved tells of a Dockerfile that builds on another base than the pair's.
+func (v *verification) fromMoved(s subject, froms []half) {
+	for _, x := range froms {
+		base := baseOf(s, x.site.Role)
+		v.add(s, Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: base.String(),
+			Message: fmt.Sprintf("FROM is %s, the base of the locked pair is %s: the next %s image would not be built for %s %s",
+				x.value.Text, short(base.Tag), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),
+			Mend: fmt.Sprintf("%s; if it is to move: chartctl bump {env}{group} --prepare --version VERSION", restore(s))})
+	}
+}
