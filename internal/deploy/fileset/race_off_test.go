@@ -1,0 +1,5 @@
+//go:build !race
+
+package fileset_test
+
+const underRace = false
