@@ -1,0 +1,65 @@
+package lock
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// HaltByID returns one halt.
+func (l *Lockfile) HaltByID(ctx context.Context, id string) (Halt, error) {
+	seq, err := haltSeq(id)
+	if err != nil {
+		return Halt{}, err
+	}
+	return view(ctx, l, func(t Tx) (Halt, error) { return getHalt(t, seq) })
+}
+
+// OpenHalts returns all halts that are open, oldest first.
+func (l *Lockfile) OpenHalts(ctx context.Context) ([]Halt, error) {
+	out, err := view(ctx, l, func(t Tx) ([]Halt, error) {
+		var out []Halt
+		return out, t.Scan(bucketOpenHalts, ScanOptions{}, func(k string, _ []byte) error {
+			n, err := strconv.ParseUint(k[strings.LastIndex(k, "\x00")+1:], 16, 64)
+			if err != nil {
+				return fmt.Errorf("%w: open halt %q", ErrDamaged, k)
+			}
+			h, err := getHalt(t, n)
+			out = append(out, h)
+			return err
+		})
+	})
+	slices.SortFunc(out, func(a, b Halt) int { return int(a.Seq) - int(b.Seq) })
+	return out, err
+}
+
+// Halts returns up to limit halts with numbers below before (0: all), newest
+// first, ended ones too; next is the value of before for the following page, 0
+// at the end.
+func (l *Lockfile) Halts(ctx context.Context, before uint64, limit int) (halts []Halt, next uint64, err error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, 0, err
+	}
+	o := ScanOptions{Reverse: true}
+	if before > 0 {
+		o.From = number(before)
+	}
+	err = l.store.View(ctx, func(t Tx) error {
+		halts, next = nil, 0
+		return t.Scan(bucketHalts, o, func(k string, raw []byte) error {
+			if len(halts) == limit {
+				next = halts[limit-1].Seq
+				return ErrStop
+			}
+			var h Halt
+			if err := decode(bucketHalts, k, raw, &h); err != nil {
+				return err
+			}
+			halts = append(halts, h)
+			return nil
+		})
+	})
+	return halts, next, err
+}

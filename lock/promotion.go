@@ -1,0 +1,101 @@
+package lock
+
+import (
+	"fmt"
+	"time"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+// upstream is rule 3: every upstream stage passed this very binding and held
+// it for the soak time after that.
+func (m *move) upstream() (RuleVerdict, error) {
+	r := RuleVerdict{Number: 3, Rule: "upstream", OK: true}
+	if len(m.e.Policy.Upstream) == 0 {
+		r.fact("%s has no upstream stage", m.e.Env)
+	}
+	for _, up := range m.e.Policy.Upstream {
+		u, err := upstreamOf(m, m.e, up, m.b.ID)
+		if err != nil {
+			return r, err
+		}
+		if m.bug == datedSoak && u.Passed && m.now.Sub(u.At) >= time.Duration(u.Need) {
+			u.OK = true
+		}
+		r.fact("%s", u.said())
+		if u.OK || !r.OK {
+			r.OK = r.OK && u.OK
+			continue
+		}
+		r.OK, r.Unknown = false, u.Verdict == ""
+		r.Want, r.Command = u.wants(m.b)
+	}
+	return r, nil
+}
+
+// UpstreamStatus is what one upstream stage says of a binding.
+type UpstreamStatus struct {
+	Env     ref.Env     `json:"environment"`
+	Current bool        `json:"current"` // it is pinned to the binding now
+	Pinned  uint64      `json:"pinned,omitzero"`
+	Verdict ReportState `json:"verdict,omitempty"` // the last one; empty is none
+	Passed  bool        `json:"passed"`
+	Report  uint64      `json:"report,omitzero"`   // number of the report
+	About   uint64      `json:"revision,omitzero"` // revision that the verdict is about
+	At      time.Time   `json:"at,omitzero"`
+	Held    Duration    `json:"held"`
+	Need    Duration    `json:"need"`
+	Overdue bool        `json:"overdue,omitempty"` // no verdict came by its deadline
+	OK      bool        `json:"ok"`
+}
+
+func upstreamOf(t Tx, e Environment, up ref.Env, id ref.BindingID) (UpstreamStatus, error) {
+	u := UpstreamStatus{Env: up, Need: e.Policy.Soak}
+	s, err := getSummary(t, up, id)
+	if err != nil {
+		return u, err
+	}
+	u.Verdict, u.Passed, u.Report, u.About, u.At, u.Held = s.Verdict, s.Passed(), s.Report, s.Revision, s.At, s.Soaked()
+	u.OK = u.Passed && u.Held >= u.Need
+	there, err := getEnvironment(t, up)
+	if err != nil || there.Revision == 0 {
+		return u, err
+	}
+	p, err := getPin(t, up, there.Revision)
+	if err != nil {
+		return u, err
+	}
+	u.Pinned, u.Current = p.Revision, p.Binding == id
+	u.Overdue = u.Current && s.overdue(there)
+	return u, nil
+}
+
+// overdue reports whether the current revision of e, of this binding, has no
+// verdict and missed its deadline.
+func (s Summary) overdue(e Environment) bool {
+	return s.Revision != e.Revision && e.Policy.Deadline > 0 && s.Waiting == e.Revision && s.Waited >= e.Policy.Deadline
+}
+
+func (u UpstreamStatus) said() string {
+	switch {
+	case u.Verdict == "" && !u.Current:
+		return fmt.Sprintf("%s never passed this pair, and is not pinned to it", u.Env)
+	case u.Verdict == "" && u.Overdue:
+		return fmt.Sprintf("%s is pinned to this pair at revision %d, and no verdict came by its deadline", u.Env, u.Pinned)
+	case u.Verdict == "":
+		return fmt.Sprintf("%s is pinned to this pair at revision %d, and no verdict came yet", u.Env, u.Pinned)
+	case !u.Passed:
+		return fmt.Sprintf("%s failed this pair at revision %d", u.Env, u.About)
+	}
+	return fmt.Sprintf("%s passed this pair at revision %d and held it for %s of %s", u.Env, u.About, u.Held, u.Need)
+}
+
+func (u UpstreamStatus) wants(b Binding) (want, command string) {
+	switch {
+	case !u.Current:
+		return fmt.Sprintf("pin %s to it and report it passed there", u.Env), fmt.Sprintf("chartctl bump %s --binding %s", u.Env, b.ID)
+	case u.Passed:
+		return fmt.Sprintf("let %s hold it for %s more, un-halted", u.Env, u.Need-u.Held), fmt.Sprintf("chartctl why %s", u.Env)
+	}
+	return fmt.Sprintf("report that %s passed it at revision %d", u.Env, u.Pinned), fmt.Sprintf("chartctl report %s --revision %d --passed", u.Env, u.Pinned)
+}
