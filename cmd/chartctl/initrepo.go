@@ -67,7 +67,7 @@ func (a *app) openSetup(ctx context.Context, f initFlags) (*setup, error) {
 	if err == nil {
 		s.client, err = a.clientAt(s.conf.Server)
 	}
-	if err == nil && s.conf.Server != "" && s.client.Server() != s.conf.Server {
+	if u, bad := client.ParseServer(s.conf.Server); err == nil && s.conf.Server != "" && (bad != nil || s.client.Server() != u.String()) {
 		err = usage("%s names the server %q, and not %q: change it there if it has moved", repoconfig.Name, s.conf.Server, s.client.Server())
 	}
 	if err != nil {
@@ -253,13 +253,16 @@ func (s *setup) pointAtServer() error {
 				continue
 			}
 			done[at] = true
-			if err := s.files.Edit(at, site.Want{Source: s.client.Server()}); err != nil {
+			if err := s.files.Edit(at, site.Want{Source: s.source()}); err != nil {
 				return err
 			}
 		}
 	}
 	return s.collect()
 }
+
+// source is the address as the repo writes it.
+func (s *setup) source() string { return first(s.conf.Server, s.client.Server()) }
 
 // collect takes over what the sites' edits changed so far.
 func (s *setup) collect() error {

@@ -77,7 +77,10 @@ func (s *setup) filesOf(ctx context.Context, stage string) (*site.Files, error) 
 		s.out.Notes = append(s.out.Notes, fmt.Sprintf("no git here, so what runs on stage %q is not known: its environments are not adopted (--branch says which stage these files are of)", stage))
 		return nil, nil
 	}
-	dir, err := filepath.Rel(s.git.Root(), s.root.Dir())
+	dir, err := filepath.EvalSymlinks(s.root.Dir())
+	if err == nil {
+		dir, err = filepath.Rel(s.git.Root(), dir)
+	}
 	if err != nil || !filepath.IsLocal(dir) {
 		return nil, localIO("%q does not lie in the git checkout %q", s.root.Dir(), s.git.Root())
 	}
@@ -216,7 +219,7 @@ func (s *setup) writeFiles(a *app) error {
 		if e.binding == nil || s.conf.ByBranch() && e.Env.Stage() != s.stage {
 			continue
 		}
-		entry := deploy.EntryOf(s.conf.Key(e.Env), *e.binding, s.client.Server())
+		entry := deploy.EntryOf(s.conf.Key(e.Env), *e.binding, s.source())
 		entries = append(entries, entry)
 		if err := s.addDigests(e.Env, deploy.WantOf(entry)); err != nil {
 			return repoError(err)

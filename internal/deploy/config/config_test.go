@@ -112,6 +112,7 @@ func TestSyntax(t *testing.T) {
 		{"list", "- a\n", ".chartctl.yaml:1: .chartctl.yaml: want a mapping"},
 		{"bad YAML", "version: [", ".chartctl.yaml:1: read YAML"},
 		{"no version", swap("version: 1\n", ""), "version is missing"},
+		{"no server", swap("server: https://charts.example.edu/\n", ""), ".chartctl.yaml:1: server is missing"},
 		{"other version", swap("version: 1", "version: 2"), `.chartctl.yaml:1: version "2" is not known`},
 		{"unknown field", swap("flow:", "flwo:"), `.chartctl.yaml:3: unknown field "flwo"`},
 		{"twice", swap("flow: review", "server: https://x"), `.chartctl.yaml:3: .chartctl.yaml: "server" is given twice`},
@@ -161,7 +162,7 @@ func TestSyntax(t *testing.T) {
 // FuzzParse: what is read prints as a file that reads the same.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
-	f.Add([]byte("version: 1\nenvironments: {a/b: {chart: c, sites: [x]}}\nsites: {x: [{kind: marker, file: \"\\u00e9 #\", path: chart.version}]}\n"))
+	f.Add([]byte("version: 1\nserver: http://x\nenvironments: {a/b: {chart: c, sites: [x]}}\nsites: {x: [{kind: marker, file: \"\\u00e9 #\", path: chart.version}]}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := config.Parse(data)
 		if err != nil {

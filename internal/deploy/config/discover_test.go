@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/testtools"
 )
@@ -105,6 +107,66 @@ func TestRealRepo(t *testing.T) {
 	if all := p.Config.Envs(); len(all) != 20 || p.Config.Key(all[0]) != "a11y" {
 		t.Errorf("environments: %v", all)
 	}
+}
+
+// Every site of the real repo moves to another pair by one line, and back to
+// the bytes that were there.
+func TestRealSites(t *testing.T) {
+	repo := treeOf(t, testtools.Shared(t, "data", "deploy-repo"))
+	p, err := config.Discover(repo.search())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for name, set := range p.Config.Sites {
+		for _, s := range set {
+			n++
+			doc := []byte(repo[s.File])
+			was, err := s.Read(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			image := func(tag string) site.Named {
+				r, err := ref.ParseRepository(was.Repository)
+				if err != nil && s.Kind != site.Dependency {
+					t.Fatal(err)
+				}
+				return site.Named{Repository: r, Tag: tag}
+			}
+			want := func(v, tag string) site.Want {
+				images := map[ref.Role]site.Named{s.Role: image(tag)}
+				return site.Want{Version: v, Images: images}
+			}
+			there, err := s.Edit(doc, want("9.9.9", "next"))
+			if err != nil {
+				t.Fatalf("%s: %s: %v", name, s, err)
+			}
+			if lines := changedLines(doc, there); lines != 1 {
+				t.Errorf("%s: %s: %d lines changed", name, s, lines)
+			}
+			back, err := s.Edit(there, want(was.Version, was.Tag))
+			if err != nil || !bytes.Equal(back, doc) {
+				t.Errorf("%s: %s: there and back differs: %v", name, s, err)
+			}
+		}
+	}
+	if n != 15 {
+		t.Errorf("%d sites", n)
+	}
+}
+
+func changedLines(a, b []byte) int {
+	before, after := bytes.Split(a, []byte("\n")), bytes.Split(b, []byte("\n"))
+	if len(before) != len(after) {
+		return -1
+	}
+	n := 0
+	for i := range before {
+		if !bytes.Equal(before[i], after[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 func env(t testing.TB, s string) ref.Env {

@@ -132,6 +132,8 @@ func (p *parser) config(n *yaml.Node) Config {
 	case p.err != nil:
 	case !version:
 		p.fail(n, "version is missing; want version: 1")
+	case c.Server == "":
+		p.fail(n, "server is missing; want server: and the address, such as https://charts.example.edu")
 	case envs == nil:
 		p.fail(n, "environments is missing")
 	default:

@@ -19,10 +19,7 @@ const head = `# Which environments this repo deploys, and where their charts and
 // Bytes prints the file in its canonical form.
 func (c Config) Bytes() []byte {
 	var b strings.Builder
-	b.WriteString(head + "version: 1\n")
-	if c.Server != "" {
-		b.WriteString("server: " + quote(c.Server, false) + "\n")
-	}
+	b.WriteString(head + "version: 1\nserver: " + quote(c.Server, false) + "\n")
 	b.WriteString("flow: " + string(c.Flow) + "\n")
 	if c.ByBranch() {
 		b.WriteString("\nbranches: # branch: stage\n")
