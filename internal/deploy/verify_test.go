@@ -230,7 +230,7 @@ func TestVerifyDifferences(t *testing.T) {
 		"an older packed chart": {func(r *deployRepo, _ *VerifyOptions) {
 			root, _ := testtools.Root()
 			r.files["hub/charts/jupyterhub-1.0.0.tgz"] = string(must[[]byte](r)(rig.Hub{Version: "1.0.0"}.Package(root)))
-		}, DriftPacked, "hub/charts/jupyterhub-1.0.0.tgz", []string{"the packed chart is jupyterhub 1.0.0, locked is jupyterhub 1.1.0", "moved back", "helm dependency update hub"}},
+		}, DriftPacked, "hub/charts/jupyterhub-1.0.0.tgz", []string{"the packed chart is jupyterhub 1.0.0, locked is jupyterhub 1.1.0", "Helm would deploy the packed one", "helm dependency update hub"}},
 		"another content under the version": {func(r *deployRepo, o *VerifyOptions) {
 			root, _ := testtools.Root()
 			r.files["hub/charts/jupyterhub-1.1.0.tgz"] = string(must[[]byte](r)(rig.Hub{Version: "1.1.0", Note: "another"}.Package(root)))

@@ -342,3 +342,27 @@ func TestVerifyPending(t *testing.T) {
 	out := r.ctl(api.ExitGate, "verify", "--pending")
 	wants(t, "the gate's word", out.Err, "chartctl:")
 }
+
+// The package that a real Helm puts into charts/ is the locked one; after a
+// move it is the old one until Helm is run again.
+func TestVerifyOfWhatHelmPacked(t *testing.T) {
+	for _, major := range []int{3, 4} {
+		t.Run(fmt.Sprintf("helm%d", major), func(t *testing.T) {
+			c := newSmallCheckout(t, "pin")
+			h := c.Helm(major)
+			update := func() { h.Do("dependency", "update", filepath.Join(c.dir, "hub")) }
+			update()
+			c.sh(0, "test -f hub/charts/jupyterhub-1.0.0.tgz && test -f hub/Chart.lock && git add -A && git commit -q -m packed")
+			wants(t, "offline", c.sh(0, "chartctl verify --offline").Out, "no difference")
+			c.sh(0, "chartctl bump data8/prod --version 1.1.0 --commit")
+			out := c.sh(api.ExitDrift, "chartctl verify").Out
+			if out != "hub/charts/jupyterhub-1.0.0.tgz: the packed chart is jupyterhub 1.0.0, locked is jupyterhub 1.1.0: Helm would deploy the packed one. Mend: helm dependency update hub (data8/prod)\n" {
+				t.Errorf("verify prints\n%s", out)
+			}
+			update()
+			wants(t, "after helm dependency update", c.sh(0, "chartctl verify").Out, "no difference")
+			c.sh(0, "sed -i 's/version: 1.1.0/version: 1.0.0/' hub/Chart.lock")
+			wants(t, "Helm's lock file", c.sh(api.ExitDrift, "chartctl verify --offline").Out, "hub/Chart.lock:4: chart jupyterhub is 1.0.0, locked is 1.1.0")
+		})
+	}
+}
