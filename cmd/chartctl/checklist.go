@@ -133,7 +133,9 @@ func liveLines(e api.EnvironmentStatus, v api.GateVerdict) []checklistLine {
 	last := checklistLine{Text: "the revision that runs now has a verdict", State: "done", Facts: "nothing is pinned yet"}
 	back := checklistLine{Text: "there is a way back", State: "person", Facts: "it is the first pin: nothing to roll back to"}
 	now := e.Env.String()
+	read := fmt.Sprintf("chartctl show %s@%s", v.Name, v.Version)
 	if p := e.Pin; p != nil {
+		read = fmt.Sprintf("chartctl diff %s %s@%s", now, v.Name, v.Version)
 		last.Facts = fmt.Sprintf("revision %d: %s", p.Revision, verdictOf(e))
 		back = checklistLine{Text: "there is a way back", State: "done", Facts: fmt.Sprintf("revision %d passed", p.Revision),
 			Command: fmt.Sprintf("chartctl rollback %s --to %d", e.Env, p.Revision)}
@@ -147,7 +149,7 @@ func liveLines(e api.EnvironmentStatus, v api.GateVerdict) []checklistLine {
 	}
 	return []checklistLine{
 		last, back,
-		{Text: "somebody read what changes", State: "person", Command: fmt.Sprintf("chartctl diff %s %s@%s", now, v.Name, v.Version)},
+		{Text: "somebody read what changes", State: "person", Command: read},
 		{Text: "the hub's people know, and somebody watches it afterwards", State: "person"},
 		{Text: "it is deployed by chartctl deploy, which reports", State: "person", Command: fmt.Sprintf("chartctl deploy %s -- COMMAND", now)},
 	}

@@ -22,8 +22,11 @@ func (d difference) lines(w *writer, f diffFlags) {
 		w.line("    a  %s", first(i.A, "none"))
 		w.line("    b  %s", first(i.B, "none"))
 	}
-	if d.A.Package == d.B.Package {
+	switch {
+	case d.A.Package == d.B.Package:
 		w.line("chart: the same package")
+	case d.Values == "" && len(d.Files) == 0:
+		w.line("chart: the same default values and templates; other files differ")
 	}
 	if d.Values != "" {
 		w.line("default values:")

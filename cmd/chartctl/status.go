@@ -63,7 +63,7 @@ func statusPage(w *writer, st api.Status, all []api.EnvironmentStatus) {
 func statusTable(w *writer, list []api.EnvironmentStatus, pins map[string]api.EnvironmentStatus) {
 	rows := [][]string{}
 	for _, e := range list {
-		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", "-"}
+		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", waitingUpstream(e, pins)}
 		if p := e.Pin; p != nil {
 			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", stateOf(e), verdictOf(e), heldFor(e), upstreamDiff(e, pins)}
 			if len(p.Images) > 0 {
@@ -144,6 +144,18 @@ func upstreamDiff(e api.EnvironmentStatus, all map[string]api.EnvironmentStatus)
 		return "same"
 	}
 	return "-"
+}
+
+// waitingUpstream says what the stages before have, where nothing is pinned
+// here yet.
+func waitingUpstream(e api.EnvironmentStatus, all map[string]api.EnvironmentStatus) string {
+	var out []string
+	for _, name := range e.Upstream {
+		if up := all[name]; up.Pin != nil {
+			out = append(out, strings.TrimPrefix(name, e.Env.Hub()+"/")+" has "+up.Pin.Version)
+		}
+	}
+	return first(strings.Join(out, ", "), "-")
 }
 
 // otherImage is the first image that is not the same on both sides.

@@ -115,7 +115,7 @@ func reportText(e api.EnvironmentStatus) string {
 	case r == nil:
 		return "none yet; chartctl deploy reports by itself, or chartctl report " + e.Env.String() + fmt.Sprintf(" --revision %d --passed", e.Pin.Revision)
 	case e.Verdict == "passed":
-		s = fmt.Sprintf("passed, held for %s since", e.Held)
+		s = fmt.Sprintf("passed, and held for %s since", e.Held)
 	case e.Verdict == "" && e.Overdue:
 		s = r.State + ", and no verdict by the deadline: unknown"
 	default:

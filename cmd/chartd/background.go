@@ -66,9 +66,10 @@ func (b beats) run(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		now := time.Now()
-		err := b.lock.Beat(ctx, now.Sub(last))
-		last = now
+		// Whole seconds; the rest waits for the next beat.
+		elapsed := time.Since(last).Truncate(time.Second)
+		last = last.Add(elapsed)
+		err := b.lock.Beat(ctx, elapsed)
 		if err != nil && ctx.Err() == nil {
 			// What was not counted only makes a soak longer.
 			b.log.Warn("counting time failed", "error", err.Error())
