@@ -106,3 +106,38 @@ func copyTree(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// TestInitAdoptsRealRepo takes over what the real repo says, on both branches:
+// the pair is proven by its layers, only the digest is added to the files, and
+// verify has nothing to say.
+func TestInitAdoptsRealRepo(t *testing.T) {
+	d := newRealRepo(t)
+	if err := os.Remove(filepath.Join(d.dir, ".chartctl.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	d.git("commit", "-q", "-a", "-m", "as it was before")
+	d.git("branch", "prod")
+	out := d.do("init", "--yes", "--adopt", "as it runs").Out
+	if n := strings.Count(out, "is adopted as revision 1: jupyterhub@3.3.8, verified"); n != 20 {
+		t.Errorf("%d of 20 environments are adopted and verified:\n%s", n, out)
+	}
+	diff := d.git("diff", "-U0")
+	if i := strings.Index(diff, "@@"); i < 0 || !strings.HasPrefix(diff[i:], "@@ -244 +244 @@ jupyterhub:\n-      tag: '20240731-224556.git.8057.h9643afd4'\n+      tag: '20240731-224556.git.8057.h9643afd4@sha256:") ||
+		strings.Count(diff, "\n@@") != 1 {
+		t.Errorf("more or less than one line changed:\n%s", diff)
+	}
+	if out := d.git("status", "--porcelain"); out != " M hub/values.yaml\n?? .chartctl.yaml\n?? chartd.lock\n" {
+		t.Errorf("changed files:\n%s", out)
+	}
+	d.do("verify")
+
+	// The other branch gets its lock file from what is pinned by now.
+	d.git("add", "-A")
+	d.git("commit", "-q", "-m", "pinned")
+	d.git("checkout", "-q", "prod")
+	d.git("merge", "-q", "staging")
+	if out := d.do("init", "--yes").Out; !strings.Contains(out, "every file is as it should be") {
+		t.Errorf("after the merge, which promotes the same pair:\n%s", out)
+	}
+	d.do("verify")
+}
