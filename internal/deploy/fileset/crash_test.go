@@ -127,7 +127,7 @@ var (
 )
 
 // slow leaves out the most frequent call where every process takes ten times
-// as long: TestBumpCrash in internal/e2e fails each of those in the program.
+// as long: TestBumpCrash in internal/e2e fails each of those of a bump.
 func slow(call, _ string) bool { return underRace && call == "openat" }
 
 // TestCrash kills the process in each system call of a transaction of three

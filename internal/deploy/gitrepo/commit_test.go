@@ -158,3 +158,26 @@ func TestCommitUnborn(t *testing.T) {
 		t.Errorf("Commit: %q, %v", head, err)
 	}
 }
+
+// A signature that the user's configuration asks for is made, or there is no
+// commit.
+func TestCommitSigns(t *testing.T) {
+	dir := checkout(t)
+	signer := filepath.Join(t.TempDir(), "signer")
+	script := "#!/bin/sh\ncat >/dev/null\necho '[GNUPG:] SIG_CREATED ' >&2\necho '-----BEGIN PGP SIGNATURE-----'\necho '-----END PGP SIGNATURE-----'\n"
+	if err := os.WriteFile(signer, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "config", "commit.gpgSign", "true")
+	git(t, dir, "config", "gpg.program", signer)
+	write(t, dir, "chartd.lock", "second\n")
+	head, err := open(t, dir).Commit(t.Context(), "signed", []string{"chartd.lock"})
+	if err != nil || !strings.Contains(git(t, dir, "cat-file", "commit", "HEAD"), "gpgsig -----BEGIN PGP") {
+		t.Errorf("Commit: %q, %v", head, err)
+	}
+	git(t, dir, "config", "gpg.program", "false")
+	write(t, dir, "chartd.lock", "third\n")
+	if _, err := open(t, dir).Commit(t.Context(), "not signed", []string{"chartd.lock"}); !errors.Is(err, ErrCommit) || git(t, dir, "rev-parse", "HEAD") != head {
+		t.Errorf("Commit without a key: %v", err)
+	}
+}
