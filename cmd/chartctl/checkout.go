@@ -92,28 +92,36 @@ func (a *app) enter(ctx context.Context, f fileFlags, envs []ref.Env) (*checkout
 	if err != nil || co == nil {
 		return nil, err
 	}
-	if co.client, err = a.clientAt(co.repo.Config().Server); err == nil {
-		if f.dryRun {
-			err = co.idle()
-		} else {
-			err = a.hold(ctx, co)
-		}
-	}
-	named := false
-	if err == nil {
-		named, err = co.names(envs)
-	}
-	if err == nil && named {
-		err = co.onStage(ctx, envs)
-	}
-	if err == nil && named {
-		return co, nil
-	}
-	co.leave()
-	if err == nil {
+	named, err := co.names(envs)
+	switch {
+	case err != nil:
+	case named:
+		err = co.open(ctx, a, envs)
+	default:
 		a.note("note: %s in %s does not name %s, so no file is changed", repoconfig.Name, co.repo.Root().Dir(), envs[0])
 	}
-	return nil, err
+	if err != nil || !named {
+		co.leave()
+		return nil, err
+	}
+	return co, nil
+}
+
+// open makes the checkout ready for a change of envs.
+func (co *checkout) open(ctx context.Context, a *app, envs []ref.Env) error {
+	var err error
+	if co.client, err = a.clientAt(co.repo.Config().Server); err != nil {
+		return err
+	}
+	if co.flags.dryRun {
+		err = co.idle()
+	} else {
+		err = a.hold(ctx, co)
+	}
+	if err != nil {
+		return err
+	}
+	return co.onStage(ctx, envs)
 }
 
 // hold keeps other chartctl processes away and recovers first.
@@ -161,7 +169,10 @@ func (co *checkout) names(envs []ref.Env) (bool, error) {
 		return false, usage("%s names %s, but not %s: move them by two commands, the latter with --no-files",
 			repoconfig.Name, strings.Join(in, ", "), strings.Join(out, ", "))
 	}
-	return len(in) > 0 || co.flags.group || co.flags.commit, nil
+	if f := co.flags; len(in) == 0 && (f.group || f.commit || f.dir != "") {
+		return false, usage("%s in %s does not name %s", repoconfig.Name, co.repo.Root().Dir(), strings.Join(out, ", "))
+	}
+	return len(in) > 0, nil
 }
 
 // onStage checks that the environments are of the stage that is checked out.
@@ -235,7 +246,9 @@ func (co *checkout) clean(ctx context.Context, envs []ref.Env) error {
 	git := co.repo.Git()
 	switch {
 	case git == nil && co.flags.commit:
-		return usage("--commit: %s is in no git repository", co.repo.Root().Dir())
+		return usage("--commit: %s is in no git repository, or there is no git", co.repo.Root().Dir())
+	case co.repo.NoGit() && !co.flags.allowDirty && !co.flags.dryRun:
+		return localIO("whether files have uncommitted changes cannot be told: %v; install git, or give --allow-dirty", gitrepo.ErrNoGit)
 	case git == nil || co.flags.allowDirty || co.flags.dryRun:
 		return nil
 	}

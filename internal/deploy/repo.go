@@ -29,6 +29,7 @@ const maxSite = 16 << 20
 type Repo struct {
 	root   *fileset.Root
 	git    *gitrepo.Repo
+	noGit  bool
 	conf   config.Config
 	branch *string // nil until it is asked for
 	target string  // of TargetBranch
@@ -52,6 +53,7 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 	}
 	r := &Repo{root: root}
 	r.git, err = gitrepo.Open(ctx, top)
+	r.noGit = errors.Is(err, gitrepo.ErrNoGit)
 	if err != nil && !errors.Is(err, gitrepo.ErrNone) && !errors.Is(err, gitrepo.ErrNoGit) {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -113,6 +115,9 @@ func (r *Repo) Root() *fileset.Root { return r.root }
 
 // Git is the git repository of the checkout; nil if there is none, or no git.
 func (r *Repo) Git() *gitrepo.Repo { return r.git }
+
+// NoGit reports that the checkout is one of git, but the program is not there.
+func (r *Repo) NoGit() bool { return r.noGit }
 
 // Lock is what chartd.lock says: nothing where there is none, a
 // *lockfile.SyntaxError where it cannot be trusted.
