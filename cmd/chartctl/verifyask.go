@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
@@ -50,7 +52,10 @@ func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *dep
 	if err != nil {
 		return nil // Verify says it
 	}
-	charts, err := knownCharts(ctx, c, entries)
+	charts, err := lockedCharts(ctx, c, entries)
+	if err == nil {
+		err = foundCharts(ctx, c, co, *o, charts)
+	}
 	if err != nil {
 		return err
 	}
@@ -85,29 +90,31 @@ func lockedEntries(co *checkout, envs []ref.Env) ([]lockfile.Entry, error) {
 	return out, nil
 }
 
-// knownCharts reads all versions of the locked charts: their order, and the
-// content of those that are locked.
-func knownCharts(ctx context.Context, c *client.Client, entries []lockfile.Entry) (map[string]api.Chart, error) {
-	out := map[string]api.Chart{}
-	seen := map[string]bool{}
-	for _, e := range entries {
-		if seen[e.Chart.Name] {
-			continue
-		}
-		seen[e.Chart.Name] = true
-		list, err := c.Versions(ctx, e.Chart.Name)
-		var missing *api.Error
-		if errors.As(err, &missing) && missing.Code == api.CodeNotFound {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range list.Charts {
-			out[v.Name+"@"+v.Version] = v
+// foundCharts adds the versions that the files name in place of the locked
+// ones: in which order the two were published decides the words.
+func foundCharts(ctx context.Context, c *client.Client, co *checkout, o deploy.VerifyOptions, known map[string]api.Chart) error {
+	local, err := co.repo.Verify(o)
+	if err != nil {
+		return nil // the caller's own Verify says it
+	}
+	for _, f := range local.Findings {
+		for _, ch := range slices.Collect(maps.Values(known)) {
+			v, err := ref.ParseImported(ch.Name, f.Found)
+			if _, have := known[v.String()]; f.Kind != deploy.DriftPair || err != nil || have {
+				continue
+			}
+			found, err := c.Chart(ctx, v.Name(), v.Version())
+			var missing *api.Error
+			switch {
+			case errors.As(err, &missing) && missing.Code == api.CodeNotFound:
+			case err != nil:
+				return err
+			default:
+				known[found.Name+"@"+found.Version] = found
+			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // tagsToday asks what the registries have behind the tags of the locked pairs.
