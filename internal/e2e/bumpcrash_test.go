@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/durable/durabletest"
@@ -252,4 +254,54 @@ func (c bumpCase) suffer(t *testing.T, f durabletest.Fault) (r durabletest.Resul
 	}
 	c.run(t, step+": verify", c.command("verify"))
 	return r, after > 0
+}
+
+// Several bumps at once in one checkout wait for each other or lose (exit 6)
+// and are run again: each gets its pin and its lines in the lock file that all
+// of them change, and none is lost.
+func TestBumpsAtOnce(t *testing.T) {
+	g := &bumpRig{b: rig.New(t), chartctl: testtools.Chartctl(t)}
+	g.binding, _ = publishHub(t, g.b, "1.1.0")
+	g.template(t)
+	c := g.newCase(t)
+	config := "version: 1\nserver: " + g.b.Server.URL + "\n"
+	sites, envs := "sites:\n", "environments:\n"
+	var all []ref.Env
+	for n := range 4 {
+		env := newEnv(t, g.b, fmt.Sprintf("at-once%d/prod", n))
+		all = append(all, env)
+		put(t, c.dir, fmt.Sprintf("%d/requirements.yaml", n), g.fill(bumpFiles[0].old))
+		sites += fmt.Sprintf("  s%d:\n    - {kind: dependency, file: %d/requirements.yaml, name: jupyterhub}\n", n, n)
+		envs += fmt.Sprintf("  %s: {chart: jupyterhub, sites: [s%d]}\n", env, n)
+	}
+	put(t, c.dir, ".chartctl.yaml", config+sites+envs)
+	var group errgroup.Group
+	for _, env := range all {
+		group.Go(func() error {
+			for {
+				cmd := c.command("bump", env.String(), "--binding", c.binding.String(), "--allow-dirty")
+				out, err := cmd.CombinedOutput()
+				if err == nil {
+					return nil
+				}
+				if cmd.ProcessState.ExitCode() != api.ExitStale {
+					return fmt.Errorf("bump %s: %w\n%s", env, err, out)
+				}
+			}
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	c.run(t, "verify", c.command("verify"))
+	lock, err := os.ReadFile(filepath.Join(c.dir, "chartd.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, env := range all {
+		got, err := os.ReadFile(filepath.Join(c.dir, fmt.Sprintf("%d/requirements.yaml", n)))
+		if string(got) != g.fill(bumpFiles[0].new) || err != nil || !strings.Contains(string(lock), "\n"+env.String()+" chart: jupyterhub 1.1.0 ") {
+			t.Errorf("%s: %q, %v, and chartd.lock\n%s", env, got, err, lock)
+		}
+	}
 }
