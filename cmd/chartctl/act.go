@@ -218,8 +218,7 @@ func halfwayCommit(pins []api.Pin, err error) error {
 // message is the commit message of a job: what moved from where to where.
 func message(co *checkout, j job) string {
 	old, _ := co.repo.Lock() // parsed before the plan was made
-	var lines []string
-	seen := map[string]bool{}
+	var each []string
 	for _, m := range j.moves {
 		before, _ := old.Get(co.repo.Key(m.env))
 		after := deploy.EntryOf(co.repo.Key(m.env), m.to, "")
@@ -227,24 +226,16 @@ func message(co *checkout, j job) string {
 		if j.kind == "prepare" {
 			what = "prepare " + after.Chart.Name + " " + after.Chart.Version
 		}
-		if !seen[what] {
-			seen[what] = true
-			lines = append(lines, what)
-		}
+		each = append(each, what)
 	}
-	subject := j.moves[0].env.String()
-	if n := len(j.moves); n > 1 {
-		subject = plural(n, "environment")
+	if len(each) == 1 {
+		return fmt.Sprintf("%s: %s\n", j.moves[0].env, each[0])
 	}
-	subject += ": " + lines[0]
-	if len(j.moves) == 1 {
-		return subject + "\n"
+	text := fmt.Sprintf("%s: %s\n\n", plural(len(each), "environment"), each[0])
+	for i, m := range j.moves {
+		text += fmt.Sprintf("%s: %s\n", m.env, each[i])
 	}
-	body := subject + "\n\n"
-	for _, m := range j.moves {
-		body += m.env.String() + "\n"
-	}
-	return body
+	return text
 }
 
 // changes says what differs: "jupyterhub 3.3.7 → 3.3.8, hub 2024.4.9 → 2024.5.1".

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +82,7 @@ func (a *app) doApply(ctx context.Context, f fileFlags, reason string) error {
 	}
 	out := applied{Commit: past.head, Pins: []api.Pin{}}
 	if len(j.moves) > 0 {
-		if err := co.matches(j); err != nil {
+		if err := co.matches(j, past.locks[0]); err != nil {
 			return err
 		}
 		if j, err = co.kindOf(ctx, j); err != nil {
@@ -140,16 +141,23 @@ func (co *checkout) behind(ctx context.Context, past history) ([]move, error) {
 // same refuses a lock entry that says something else than the binding that it
 // names.
 func same(e lockfile.Entry, b api.Binding) error {
-	if want := deploy.EntryOf(e.Key, b, e.Source); want.Sum() != e.Sum() {
+	want := deploy.EntryOf(e.Key, b, e.Source)
+	want.Prepare = e.Prepare
+	if want.Sum() != e.Sum() {
 		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s of %s names binding %s, but another chart or images than that binding has: it was edited by hand", lockfile.Name, e.Key, b.ID),
 			Want: "run chartctl lock resolve, then bump again"}
 	}
 	return nil
 }
 
-// matches refuses to pin what the files of the checkout do not say.
-func (co *checkout) matches(j job) error {
-	p, err := co.repo.Plan(co.entries(j))
+// matches refuses to pin what the files of the checkout do not say. Where the
+// next version is being prepared already, FROM is ahead: verify knows of that.
+func (co *checkout) matches(j job, lock lockfile.File) error {
+	entries := slices.DeleteFunc(co.entries(j), func(e lockfile.Entry) bool {
+		now, _ := lock.Get(e.Key)
+		return now.Prepare != nil
+	})
+	p, err := co.repo.Plan(entries)
 	if err != nil {
 		return repoError(err)
 	}
