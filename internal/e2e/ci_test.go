@@ -339,7 +339,14 @@ func TestActionRuns(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.dir, "owned")); err == nil {
 		t.Error("a shell read the arguments")
 	}
-	use(0, map[string]string{"command": "deploy", "args": "data8/prod\n--\nsh\n-c\necho deployed $CHARTD_CHART_VERSION\n"})
+	deployed := use(0, map[string]string{"command": "deploy", "args": "data8/prod\n--\nsh\n-c\necho deployed $CHARTCTL_VERSION\n"})
+	wants(t, "deploy", deployed.log, "deployed 1.0.0\n", "it is reported passed")
+	wants(t, "apply", use(0, map[string]string{"command": "apply"}).log, "nothing to do")
+	c.HubImage("1.2.0")
+	if _, err := (rig.Hub{Version: "1.2.0"}).Write(c.Root, filepath.Join(c.dir, "charts")); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "publish", use(0, map[string]string{"command": "publish", "args": "--require-binding\ncharts/jupyterhub\n"}).log, "1.2.0", "verified")
 	b, err := os.ReadFile(recorded)
 	if err != nil || strings.Contains(string(b), c.Server.Token) || !strings.Contains(string(b), "$(touch owned)\n") {
 		t.Errorf("arguments: %v\n%s", err, b)
