@@ -190,6 +190,22 @@ func (r *realCheckout) mends(stay string) {
 	}
 }
 
+// Taking the halves of 2017 together as they stand is refused: the image was
+// not built for that chart.
+func TestHalvesOf2017AreRefused(t *testing.T) {
+	r := newRealCheckout(t)
+	r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")
+	r.replace("hub/values.yaml", r.sealedTag(), newerTag)
+	r.commit("only the tag")
+	out := r.ctl(api.ExitDrift, "verify", "--offline").Out
+	_, command, _ := strings.Cut(out, "to move both: chartctl ")
+	command, _, _ = strings.Cut(command, " (")
+	wants(t, "bump", r.ctl(api.ExitGate, strings.Fields(command)...).Err, "3.3.7", newerTag)
+	if again := r.ctl(api.ExitDrift, "verify", "--offline").Out; again != out {
+		t.Errorf("a refused bump changed what verify says:\n%s", again)
+	}
+}
+
 // binding is the one in the lock file.
 func (r *realCheckout) binding() string {
 	_, rest, _ := strings.Cut(r.read("chartd.lock"), " binding: ")
