@@ -144,7 +144,7 @@ func (a *app) pinAndWrite(ctx context.Context, co *checkout, j job, n intent, p 
 	}
 	tx, err := co.repo.Root().Stage(p.Changes, n.encode())
 	if err != nil {
-		return api.PinSetResult{}, repoError(err)
+		return api.PinSetResult{}, unstaged(err)
 	}
 	for _, w := range tx.Warnings() {
 		a.note("note: %s", w)
@@ -172,6 +172,18 @@ func (a *app) pinAndWrite(ctx context.Context, co *checkout, j job, n intent, p 
 		return res, halfway(res.Pins, err)
 	}
 	return res, nil
+}
+
+// unstaged is the error where the files could not even be prepared.
+func unstaged(err error) error {
+	err = repoError(err)
+	var e *api.Error
+	if errors.As(err, &e) && e.Code == api.CodeLocalIO {
+		told := *e
+		told.Message = "nothing was pinned, and no file is changed: " + told.Message
+		return &told
+	}
+	return err
 }
 
 // nothingPinned is what a request came to whose answer was lost.

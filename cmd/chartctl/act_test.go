@@ -327,6 +327,29 @@ func (d *desk) edit(file, old, now string) {
 	}
 }
 
+// A directory that takes no file: nothing is pinned, and the message says so.
+func TestNoPlaceForFiles(t *testing.T) {
+	d := newDesk(t)
+	before := d.files()
+	full := filepath.Join(d.dir, "data8")
+	if err := syscall.Mount("tmpfs", full, "tmpfs", 0, "size=8k"); err != nil {
+		t.Skipf("mount a file system without space: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(full, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	for _, name := range []string{"data8/requirements.yaml", "data8/values.yaml"} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(before[name]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.want(api.ExitLocalIO, "nothing was pinned, and no file is changed", "bump", "data8/prod", "--version", "1.0.0")
+	d.moved(before, "")
+	d.want(0, "nothing to recover", "recover")
+}
+
 // Somebody pins first: nothing is written.
 func TestStaleWithFiles(t *testing.T) {
 	d := newDesk(t)

@@ -130,10 +130,13 @@ func (a *app) hold(ctx context.Context, co *checkout) error {
 		return err
 	}
 	done, err := a.recoverPending(ctx, co, false)
-	if err != nil || done.State == "" {
+	if err != nil {
 		return err
 	}
-	done.tell(a)
+	if done.State != "" {
+		done.tell(a)
+	}
+	// Whoever held the lock before may have changed it all.
 	return repoError(co.repo.Reload())
 }
 
