@@ -202,7 +202,7 @@ func pinLines(w *writer, pins ...api.Pin) {
 	for _, p := range pins {
 		w.line("%s is at revision %d: %s@%s (%s)", p.Env, p.Revision, p.Name, p.Version, pinKind(p))
 		w.line("  binding      %s", p.Binding)
-		if d := p.Direction; d != nil && (d.Chart != "forward" && d.Chart != "same" || d.Image != "forward" && d.Image != "same") {
+		if d := p.Direction; d != nil && p.Kind != "rollback" && (d.Chart != "forward" && d.Chart != "same" || d.Image != "forward" && d.Image != "same") {
 			w.line("  direction    chart %s, image %s", d.Chart, d.Image)
 		}
 		for _, i := range p.Images {
