@@ -14,26 +14,32 @@ import (
 // goals speak of: 1.9 MB.
 const realIndex = 2_200
 
-// onCore binds a server to the first core; the load runs on the second.
-func onCore(s *rig.Server) error {
-	r, err := rig.Run(context.Background(), "", nil, "taskset", "-a", "-p", "-c", "0", fmt.Sprint(s.Pid()))
+// startOnCore binds a server to the first core; the load runs on the second.
+func (b *bench) startOnCore(ctx context.Context, s spec) (*rig.Server, error) {
+	data, err := b.data.copyOf(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := rig.Start(ctx, rig.ServerConfig{Binary: b.chartd, Data: data, Args: []string{"--log-level", "warn"}, Env: []string{"GOMAXPROCS=1"}})
+	if err != nil {
+		return nil, err
+	}
+	b.servers = append(b.servers, srv)
+	r, err := rig.Run(ctx, "", nil, "taskset", "-a", "-p", "-c", "0", fmt.Sprint(srv.Pid()))
 	if err == nil && r.Code != 0 {
 		err = fmt.Errorf("taskset: %s", r.Text())
 	}
-	return err
+	return srv, err
 }
 
 // measureReads compares what Helm and browsers read with nginx serving the
 // same bytes from files, server and load on one core each.
 func measureReads(ctx context.Context, b *bench) error {
-	s, err := b.start(ctx, spec{Versions: realIndex, Environments: 2}, "--anonymous-read", "true")
+	s, err := b.startOnCore(ctx, spec{Versions: realIndex, Environments: 2})
 	if err != nil {
 		return err
 	}
 	defer b.stop(s)
-	if err := onCore(s); err != nil {
-		return err
-	}
 	root := filepath.Join(b.dir, "static")
 	if err := fetchFiles(s, root); err != nil {
 		return err
@@ -80,14 +86,11 @@ func measureReads(ctx context.Context, b *bench) error {
 
 // environmentReads are independent of the number of versions.
 func (b *bench) environmentReads(ctx context.Context, small *rig.Server) error {
-	large, err := b.start(ctx, spec{Versions: 100_000, Environments: 2}, "--anonymous-read", "true")
+	large, err := b.startOnCore(ctx, spec{Versions: 100_000, Environments: 2})
 	if err != nil {
 		return err
 	}
 	defer b.stop(large)
-	if err := onCore(large); err != nil {
-		return err
-	}
 	for _, c := range []struct{ what, path string }{
 		{"index of an environment repository", "/environments/hub00/prod/index.yaml"},
 		{"overlay of a revision", "/environments/hub00/prod/revisions/1/values.yaml"},
