@@ -1,6 +1,7 @@
 package lock_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -28,9 +29,45 @@ type gateAsk struct {
 	halt                   int
 	soak, approvals        int
 	client                 int
-	// line is the number of the journal line that it left, 0 for none: the
-	// answer must fit at that place.
-	line uint64
+	// line is the number of the journal line that it left, 0 for none, and
+	// after that of the last line that it saw: the answer must fit at that
+	// place.
+	line, after uint64
+}
+
+// placing notes for each transaction where in the journal it stands.
+type placing struct{ lock.Store }
+
+type placeKey struct{}
+
+// placed is a context whose transactions note their place in at.
+func placed(ctx context.Context, at *uint64) context.Context {
+	return context.WithValue(ctx, placeKey{}, at)
+}
+
+func note(ctx context.Context, t lock.Tx) (err error) {
+	if at, ok := ctx.Value(placeKey{}).(*uint64); ok {
+		*at, err = t.Count("journal")
+	}
+	return err
+}
+
+func (s placing) View(ctx context.Context, fn func(lock.Tx) error) error {
+	return s.Store.View(ctx, func(t lock.Tx) error {
+		if err := note(ctx, t); err != nil {
+			return err
+		}
+		return fn(t)
+	})
+}
+
+func (s placing) Update(ctx context.Context, fn func(lock.Txn) error) error {
+	return s.Store.Update(ctx, func(t lock.Txn) error {
+		if err := note(ctx, t); err != nil {
+			return err
+		}
+		return fn(t)
+	})
 }
 
 // gateTold is what the client is told.
@@ -59,7 +96,7 @@ func gateModel(start world) porcupine.Model {
 // step does what was asked, and reports whether the answer fits.
 func (w *world) step(in gateAsk, out gateTold) bool {
 	var want gateTold
-	if in.line != 0 && in.line != w.line+1 {
+	if w.line != in.after || in.line != 0 && in.line != w.line+1 {
 		return false
 	}
 	w.line = max(w.line, in.line)
@@ -136,7 +173,7 @@ type field struct {
 func newField(t testing.TB, store lock.Store, seed uint64) (*field, world) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, worldClients))
-	f := &field{rig: open(t, store), number: map[ref.BindingID]int{}, began: time.Now()}
+	f := &field{rig: open(t, placing{store}), number: map[ref.BindingID]int{}, began: time.Now()}
 	own1 := f.publish("1.0.0")
 	must(f.Publish(f.ctx, alice, version(hub("1.5.0"), "")))
 	own2 := f.publish("2.0.0")
@@ -270,38 +307,39 @@ func (f *field) pinOf(p worldPin) lock.NewPin {
 }
 
 // do asks the lock file.
-func (c *client) do(in gateAsk, op lock.Op) (out gateTold, err error) {
+func (c *client) do(ctx context.Context, in gateAsk, op lock.Op) (out gateTold, err error) {
 	e := env(envNames[in.env])
 	switch in.verb {
 	case "pin":
 		var p lock.Pin
-		p, err = c.MakePin(c.ctx, op, c.pinOf(in.pin))
+		p, err = c.MakePin(ctx, op, c.pinOf(in.pin))
 		out.revision = int(p.Revision)
 	case "set":
 		one, two := c.pinOf(in.pin), c.pinOf(in.more)
-		_, err = c.MakePinSet(c.ctx, op, lock.NewPinSet{Pins: []lock.NewPin{one, two}, Kind: one.Kind, Downgrade: one.Downgrade, BreakGlass: one.BreakGlass})
+		_, err = c.MakePinSet(ctx, op, lock.NewPinSet{Pins: []lock.NewPin{one, two}, Kind: one.Kind, Downgrade: one.Downgrade, BreakGlass: one.BreakGlass})
 	case "report":
 		var r lock.Report
-		r, err = c.AddReport(c.ctx, op, lock.NewReport{Env: e, Revision: uint64(in.revision), State: in.state})
+		r, err = c.AddReport(ctx, op, lock.NewReport{Env: e, Revision: uint64(in.revision), State: in.state})
 		out.halt, out.ended = haltNumber(r.Halt), len(r.Ended)
 	case "halt":
 		var h lock.Halt
-		h, err = c.Halt(c.ctx, op, lock.NewHalt{Env: e, Reason: "any"})
+		h, err = c.Halt(ctx, op, lock.NewHalt{Env: e, Reason: "any"})
 		out.halt = int(h.Seq)
 	case "resolve":
-		_, err = c.ResolveHalt(c.ctx, op, fmt.Sprint("halt-", in.halt), "any")
+		_, err = c.ResolveHalt(ctx, op, fmt.Sprint("halt-", in.halt), "any")
 	case "approve":
-		_, err = c.Approve(c.ctx, op, lock.NewApproval{Env: e, Binding: c.bindings[in.binding]})
+		_, err = c.Approve(ctx, op, lock.NewApproval{Env: e, Binding: c.bindings[in.binding]})
 	case "policy":
 		w := c.start
 		w.envs[in.env].soak, w.envs[in.env].approvals = in.soak, in.approvals
-		_, err = c.SetPolicy(c.ctx, op, e, c.policyOf(w, in.env))
+		_, err = c.SetPolicy(ctx, op, e, c.policyOf(w, in.env))
 	case "beat":
-		err = c.Beat(c.ctx, beatSeconds*time.Second)
+		err = c.Beat(ctx, beatSeconds*time.Second)
 	case "time":
 		c.pass(365 * 24 * time.Hour)
+		_, err = c.OpenHalts(ctx) // for its place
 	case "read":
-		return c.read(e)
+		return c.read(ctx, e)
 	}
 	var stale *lock.StaleError
 	var no *lock.Refusal
@@ -314,8 +352,8 @@ func (c *client) do(in gateAsk, op lock.Op) (out gateTold, err error) {
 	return out, err
 }
 
-func (c *client) read(e ref.Env) (out gateTold, err error) {
-	s, err := c.Status(c.ctx, e)
+func (c *client) read(ctx context.Context, e ref.Env) (out gateTold, err error) {
+	s, err := c.Status(ctx, e)
 	if err != nil {
 		return out, err
 	}
@@ -342,7 +380,7 @@ func (f *field) play(start world, seed uint64) []porcupine.Operation {
 			for n := range each {
 				in := c.ask()
 				called := time.Since(f.began)
-				out, err := c.do(in, c.op(n))
+				out, err := c.do(placed(c.ctx, &in.after), in, c.op(n))
 				if in.verb == "set" {
 					out.revision = 0
 				}
