@@ -130,7 +130,7 @@ func (r *Repository) candidate(ctx context.Context, p planned, q BindRequest) (l
 	case !p.own.Repository.IsZero():
 		own, err := r.ownImage(ctx, p.own)
 		if err != nil && !q.Declare {
-			return c, fmt.Errorf("read the %s image that %s names, %s, to compare it with %s: %w", p.role, q.Chart, p.own, p.image, err)
+			return c, fmt.Errorf("the base of %s is unknown: read the %s image that %s names, %s: %w", p.image, p.role, q.Chart, p.own, err)
 		}
 		if err != nil {
 			c.OwnReason = err.Error()
