@@ -10,12 +10,20 @@ export CHARTD_SHARED
 # How long each fuzz target runs in `make check`, and the rounds of `make soak`.
 FUZZTIME ?= 5s
 ROUNDS   ?= 1000
-GOTEST   := go test -race -timeout 25m
+# Which Go benchmarks `make bench-compare` runs, and flags for `make bench`.
+BENCH       ?= .
+BENCH_FLAGS ?=
+# The race detector sees this process only, so tests that drive programs run
+# without it, and so do the long ones, which have fewer cases under it.
+RACED    := $$(go list ./... | grep -vE '/internal/(e2e|demo|bench)(/|$$)')
+FEWER    := CHARTD_MERGES=500 CHARTD_BRANCH_MERGES=20 CHARTD_GATE_HISTORIES=200
+PLAIN    := ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./lock
+GOTEST   := go test -timeout 25m -v
 STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
 BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat
 REGISTRY := internal/tools/install-registry.sh
 
-.PHONY: build demo playground test check fmt lint fuzz bench soak tools clean
+.PHONY: build demo playground test check fmt lint fuzz bench bench-compare soak tools clean
 
 build: ## bin/chartd and bin/chartctl
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/chartd ./cmd/chartctl
@@ -34,7 +42,7 @@ tools: ## the real programs that the end-to-end tests drive
 
 test: tools ## all tests, end-to-end ones included
 	@mkdir -p bin
-	@{ $(GOTEST) -v ./... && go test -timeout 25m -v -run Real ./internal/archive; } 2>&1 \
+	@{ env $(FEWER) $(GOTEST) -race $(RACED) && $(GOTEST) $(PLAIN); } 2>&1 \
 	  | tee bin/test.log | grep -vE '^(=== |[[:space:]]*--- PASS)|\[no test files\]$$'
 	@if [ -n "$$CHARTD_SHARED" ] && grep -E '\.go:[0-9]+: .*CHARTD_SHARED' bin/test.log; then \
 	  echo 'make test: CHARTD_SHARED is set, so these tests have to run' >&2; exit 1; fi
@@ -58,13 +66,32 @@ fuzz: ## each fuzz target for FUZZTIME
 
 check: lint test fuzz ## the gate: format, vet, staticcheck, layers, tests with -race, fuzz
 
-bench: ## benchmarks, with the spread of six runs
+bench: tools ## Go benchmarks, then every goal's figure with its peers beside it (BENCH_FLAGS=-large: 1,000,000 versions too)
+	@sh internal/tools/install-bench.sh
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./... | tee bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt
+	go run ./internal/bench $(BENCH_FLAGS)
 
-soak: tools ## the kill loop for ROUNDS rounds
+bench-compare: ## Go benchmarks of REF and of this tree, in turn, compared
+	@[ -n "$(REF)" ] || { echo 'make bench-compare: say with what: REF=a commit, branch or tag' >&2; exit 2; }
+	@mkdir -p bin; rm -f bin/bench-old.txt bin/bench-new.txt
+	@tree=$$(mktemp -d)/tree; git worktree add -q --detach "$$tree" '$(REF)'; \
+	  trap 'git worktree remove --force "$$tree"' EXIT; \
+	  for i in 1 2 3 4 5 6; do \
+	    (cd "$$tree" && go test -run '^$$' -bench '$(BENCH)' -benchmem -count 1 ./...) >> bin/bench-old.txt; \
+	    go test -run '^$$' -bench '$(BENCH)' -benchmem -count 1 ./... >> bin/bench-new.txt; \
+	  done
+	$(BENCHSTAT) bin/bench-old.txt bin/bench-new.txt
+
+# About an hour and a half on two cores: ROUNDS kills 20 min, 100,000 merges
+# 10 min, 3,000 merges of branches 15 min, 10,000 histories of the gate 15 min,
+# 1,000 with a server that is killed 30 min.
+soak: tools ## what CI runs a slice of, in full
 	CHARTD_KILL_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -v -run 'TestKillLoop$$' ./internal/e2e/killloop
+	CHARTD_MERGES=100000 CHARTD_BRANCH_MERGES=3000 go test -count 1 -timeout 24h -v -run 'MergeFile|Branches' ./internal/deploy/lockfile
+	CHARTD_GATE_HISTORIES=10000 go test -count 1 -timeout 24h -v -run GateIsLinearizable ./lock
+	CHARTD_GATE_KILLS=1000 go test -count 1 -timeout 24h -v ./internal/e2e/gatelinear
 
 fmt:
 	git ls-files '*.go' | xargs gofmt -w
