@@ -254,9 +254,20 @@ func accepts(p Policy, e Evidence) bool {
 
 // refuse turns the answer of the gate into a journal line; other errors pass.
 func (c *change) refuse(verb, object string, asked any, err error) error {
+	d := refused{Asked: asked, Why: err.Error(), Rule: "base"}
 	var no *Refusal
-	if errors.As(err, &no) || errors.Is(err, ErrStale) {
-		return errors.Join(c.journal(verb, object, map[string]any{"asked": asked, "why": err.Error()}), err)
+	if errors.As(err, &no) {
+		d.Rule, d.Want = no.Rule, no.Want
+	} else if !errors.Is(err, ErrStale) {
+		return err
 	}
-	return err
+	return errors.Join(c.journal(verb, object, d), err)
+}
+
+// refused is the detail of the line of a refused pin.
+type refused struct {
+	Asked any    `json:"asked"`
+	Rule  string `json:"rule"`
+	Why   string `json:"why"`
+	Want  string `json:"want,omitempty"`
 }

@@ -435,7 +435,7 @@ func gateHistories(t *testing.T) int {
 	if testing.Short() {
 		return 50
 	}
-	return 200
+	return 100
 }
 
 // Eight clients bump, promote, roll back, report, halt, resolve, approve and

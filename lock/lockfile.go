@@ -5,10 +5,11 @@
 //
 // Invariants: a chart version's content never changes; a binding names its
 // images by digest and is its own content address; an environment's revisions
-// grow by one without gaps and each names a whole binding; every transaction
-// that changes something, and every refused pin, has exactly one journal line,
-// written in the same transaction. Order comes from sequences, never from
-// clocks.
+// grow by one without gaps and each names a whole binding; no pin is written
+// that the gate in force refuses, and asking it costs as much after a million
+// pins as after one; every transaction that changes something, and every
+// refused pin, has exactly one journal line, written in the same transaction.
+// Order comes from sequences, never from clocks, and a soak from counted beats.
 package lock
 
 import (
