@@ -42,7 +42,7 @@ tools: ## the real programs that the end-to-end tests drive
 
 test: tools ## all tests, end-to-end ones included
 	@mkdir -p bin
-	@{ env $(FEWER) $(GOTEST) -race $(RACED) && $(GOTEST) $(PLAIN); } 2>&1 \
+	@{ env $(FEWER) $(GOTEST) -race $(RACED) && env CHARTD_GATE_HISTORIES=2000 $(GOTEST) $(PLAIN); } 2>&1 \
 	  | tee bin/test.log | grep -vE '^(=== |[[:space:]]*--- PASS)|\[no test files\]$$'
 	@if [ -n "$$CHARTD_SHARED" ] && grep -E '\.go:[0-9]+: .*CHARTD_SHARED' bin/test.log; then \
 	  echo 'make test: CHARTD_SHARED is set, so these tests have to run' >&2; exit 1; fi
