@@ -32,11 +32,13 @@ type desk struct {
 	proxy *httptest.Server
 	next  http.Handler
 	down  atomic.Bool
-	onPin func(d *desk, w http.ResponseWriter, r *http.Request) // of the first one only
+	onPin pinHandler // of the first one only
 	first sync.Once
 	mu    sync.Mutex
 	cmd   *exec.Cmd // that runs now
 }
+
+type pinHandler func(d *desk, w http.ResponseWriter, r *http.Request)
 
 var deskFiles = map[string]string{
 	".chartctl.yaml": `version: 1
@@ -56,9 +58,9 @@ environments:
 	"stat20/requirements.yaml": "dependencies:\n- {name: jupyterhub, version: 0.9.0, repository: URL}\n",
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t *testing.T, onPin pinHandler) *desk {
 	t.Helper()
-	d := &desk{Bench: rig.New(t), dir: t.TempDir()}
+	d := &desk{Bench: rig.New(t), dir: t.TempDir(), onPin: onPin}
 	for _, v := range []string{"1.0.0", "1.1.0"} {
 		d.HubImage(v)
 		d.Publish(rig.Hub{Version: v})
@@ -234,7 +236,7 @@ func TestOneAct(t *testing.T) {
 	lose := func(d *desk, w http.ResponseWriter, r *http.Request) { hangUp(w) }
 	loseAll := func(d *desk, w http.ResponseWriter, r *http.Request) { d.down.Store(true); hangUp(w) }
 	for name, c := range map[string]struct {
-		onPin func(d *desk, w http.ResponseWriter, r *http.Request)
+		onPin pinHandler
 		code  int
 		words string
 		done  string                         // version after the bump; "" for nothing
@@ -296,8 +298,7 @@ func TestOneAct(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
-			d.onPin = c.onPin
+			d := newDesk(t, c.onPin)
 			before := d.files()
 			d.want(c.code, c.words, bump...)
 			if c.done != "?" {
@@ -329,7 +330,7 @@ func (d *desk) edit(file, old, now string) {
 
 // A directory that takes no file: nothing is pinned, and the message says so.
 func TestNoPlaceForFiles(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t, nil)
 	before := d.files()
 	full := filepath.Join(d.dir, "data8")
 	if err := syscall.Mount("tmpfs", full, "tmpfs", 0, "size=8k"); err != nil {
@@ -352,12 +353,11 @@ func TestNoPlaceForFiles(t *testing.T) {
 
 // Somebody pins first: nothing is written.
 func TestStaleWithFiles(t *testing.T) {
-	d := newDesk(t)
-	before := d.files()
-	d.onPin = func(d *desk, w http.ResponseWriter, r *http.Request) {
+	d := newDesk(t, func(d *desk, w http.ResponseWriter, r *http.Request) {
 		d.Bench.Ctl(0, "bump", "data8/prod", "--version", "1.1.0")
 		d.next.ServeHTTP(w, r)
-	}
+	})
+	before := d.files()
 	d.want(api.ExitStale, "data8/prod moved meanwhile", "bump", "data8/prod", "--version", "1.0.0")
 	if now := d.files(); !maps.Equal(before, now) {
 		t.Errorf("files changed: %v", now)
@@ -367,21 +367,23 @@ func TestStaleWithFiles(t *testing.T) {
 
 // A request that was given up stays without effect, even if it arrives later.
 func TestLateRequest(t *testing.T) {
-	d := newDesk(t)
-	var late *http.Request
-	var body []byte
-	d.onPin = func(d *desk, w http.ResponseWriter, r *http.Request) {
-		body, _ = io.ReadAll(r.Body)
-		late = r.Clone(context.Background())
+	kept := make(chan *http.Request, 1)
+	d := newDesk(t, func(d *desk, w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			d.Errorf("read the request: %v", err)
+		}
+		late := r.Clone(context.Background())
+		late.Body = io.NopCloser(bytes.NewReader(body))
+		kept <- late
 		d.down.Store(true)
 		hangUp(w)
-	}
+	})
 	d.want(api.ExitUnavailable, "is not known", "bump", "data8/prod", "--version", "1.0.0")
 	d.down.Store(false)
 	d.want(0, "discarded", "recover")
-	late.Body = io.NopCloser(bytes.NewReader(body))
 	rec := httptest.NewRecorder()
-	d.next.ServeHTTP(rec, late)
+	d.next.ServeHTTP(rec, <-kept)
 	if rec.Code != http.StatusUnprocessableEntity || !strings.Contains(rec.Body.String(), "fenced") {
 		t.Errorf("the late request: %d %s", rec.Code, rec.Body)
 	}
@@ -389,7 +391,7 @@ func TestLateRequest(t *testing.T) {
 
 // Two at once in one checkout: both edits are there, or one lost and says so.
 func TestTwoAtOnce(t *testing.T) {
-	d := newDesk(t)
+	d := newDesk(t, nil)
 	env := []string{"CHARTCTL_SERVER=" + d.proxy.URL, "CHARTCTL_TOKEN=" + d.Server.Token, "HOME=" + d.dir + ".home", "XDG_CONFIG_HOME="}
 	hubs := []string{"data8", "stat20"}
 	results := make([]rig.Result, len(hubs))

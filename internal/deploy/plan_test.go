@@ -259,8 +259,11 @@ func TestOpen(t *testing.T) {
 		branch string
 		forced bool
 		want   string
-	}{{"", false, ""}, {"main", false, "staging"}, {"prod", true, "prod"}, {"feature", false, "prod"}} {
+	}{{"", false, ""}, {"main", false, "staging"}, {"prod", true, "prod"}, {"feature", false, ""}} {
 		below.TargetBranch(c.branch, c.forced)
+		if err := below.Reload(); err != nil {
+			t.Fatal(err)
+		}
 		if got, err := below.Stage(t.Context()); err != nil || got != c.want {
 			t.Errorf("target %q: stage %q, %v, want %q", c.branch, got, err, c.want)
 		}

@@ -33,6 +33,7 @@ type Repo struct {
 	conf   config.Config
 	branch *string // nil until it is asked for
 	target string  // of TargetBranch
+	forced bool
 
 	lock    lockfile.File
 	lockErr error
@@ -151,18 +152,16 @@ func (r *Repo) GitPath(path string) (string, error) {
 // TargetBranch names the branch that the checkout is meant for where the one
 // that is checked out is no stage's, as on a pull request. It comes before the
 // checked out one if it is forced.
-func (r *Repo) TargetBranch(branch string, forced bool) {
-	r.target = branch
-	if forced && branch != "" {
-		r.branch = &branch
-	}
-}
+func (r *Repo) TargetBranch(branch string, forced bool) { r.target, r.forced = branch, forced }
 
 // Stage is the stage that the checkout is of, "" where branches are no stages
 // or its branch is none of them.
 func (r *Repo) Stage(ctx context.Context) (string, error) {
 	if !r.conf.ByBranch() {
 		return "", nil
+	}
+	if r.forced {
+		return r.conf.Branches[r.target], nil
 	}
 	if r.branch == nil {
 		branch := ""
