@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,25 +14,9 @@ import (
 
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/gatetest"
 	"github.com/anishathalye/porcupine"
 )
-
-// gateAsk is what a client asks of the lock file.
-type gateAsk struct {
-	verb string // "pin", "set", "report", "halt", "resolve", "approve", "policy", "beat", "read", "time"
-	pin  worldPin
-	more worldPin // the other one of a set
-
-	env, revision, binding int
-	state                  lock.ReportState
-	halt                   int
-	soak, approvals        int
-	client                 int
-	// line is the number of the journal line that it left, 0 for none, and
-	// after that of the last line that it saw: the answer must fit at that
-	// place.
-	line, after uint64
-}
 
 // placing notes for each transaction where in the journal it stands.
 type placing struct{ lock.Store }
@@ -70,109 +53,18 @@ func (s placing) Update(ctx context.Context, fn func(lock.Txn) error) error {
 	})
 }
 
-// gateTold is what the client is told.
-type gateTold struct {
-	rule     string // that refused it; "" if it was done
-	revision int
-	halt     int // raised
-	ended    int // halts
-	// Of a read.
-	binding, halts, held, approvals int
-	verdict                         lock.ReportState
-}
-
-// gateModel is the lock file as its clients see it: the world.
-func gateModel(start world) porcupine.Model {
-	return porcupine.Model{
-		Init: func() any { return start },
-		Step: func(state, input, output any) (bool, any) {
-			w, in, out := state.(world), input.(gateAsk), output.(gateTold)
-			return w.step(in, out), w
-		},
-		DescribeOperation: func(in, out any) string { return fmt.Sprintf("%+v → %+v", in, out) },
-	}
-}
-
-// step does what was asked, and reports whether the answer fits.
-func (w *world) step(in gateAsk, out gateTold) bool {
-	var want gateTold
-	if w.line != in.after || in.line != 0 && in.line != w.line+1 {
-		return false
-	}
-	w.line = max(w.line, in.line)
-	was := *w
-	switch in.verb {
-	case "pin":
-		if want.rule = w.rule(in.pin, true); want.rule == "" {
-			w.pin(in.pin)
-		}
-		want.revision = w.envs[in.pin.env].revision
-	case "set":
-		if want.rule = w.rule(in.pin, true); want.rule == "" {
-			want.rule = w.rule(in.more, true)
-		}
-		if want.rule == "" {
-			w.pin(in.pin)
-			w.pin(in.more)
-		}
-	case "report":
-		halt, ended := w.report(in.env, in.revision, in.binding, in.state)
-		want.ended = ended
-		if halt != nil {
-			if halt.id == newHalt {
-				halt.id = out.halt
-			}
-			want.halt = halt.id
-		}
-	case "halt":
-		want.halt = out.halt
-		w.hand(in.env, out.halt)
-	case "resolve":
-		w.resolve(in.halt)
-	case "approve":
-		w.envs[in.env].approved[in.binding][in.client] = true
-	case "policy":
-		w.envs[in.env].soak, w.envs[in.env].approvals = in.soak, in.approvals
-	case "beat":
-		w.beat()
-	case "read":
-		want = w.read(in.env)
-	}
-	return out == want && (in.line != 0 || in.verb == "beat" || was == *w)
-}
-
-func (w *world) read(env int) gateTold {
-	e := w.envs[env]
-	out := gateTold{revision: e.revision}
-	out.halts, _ = w.halts(env)
-	for _, all := range e.approved {
-		for _, yes := range all {
-			if yes {
-				out.approvals++
-			}
-		}
-	}
-	if s := w.sums[env][e.binding]; e.revision > 0 {
-		out.binding = e.binding
-		if s.revision == e.revision {
-			out.verdict, out.held = s.verdict, s.held
-		}
-	}
-	return out
-}
-
 // field is the lock file that a history plays on.
 type field struct {
 	*rig
-	bindings [worldBindings]ref.BindingID
+	bindings [gatetest.Bindings]ref.BindingID
 	number   map[ref.BindingID]int
 	began    time.Time
 	hands    atomic.Int64
 }
 
-func newField(t testing.TB, store lock.Store, seed uint64) (*field, world) {
+func newField(t testing.TB, store lock.Store, seed uint64) (*field, gatetest.World) {
 	t.Helper()
-	random := rand.New(rand.NewPCG(seed, worldClients))
+	random := rand.New(rand.NewPCG(seed, gatetest.Clients))
 	f := &field{rig: open(t, placing{store}), number: map[ref.BindingID]int{}, began: time.Now()}
 	own1 := f.publish("1.0.0")
 	must(f.Publish(f.ctx, alice, version(hub("1.5.0"), "")))
@@ -182,162 +74,128 @@ func newField(t testing.TB, store lock.Store, seed uint64) (*field, world) {
 	for i, b := range []lock.Binding{own1, own2, rebuilt, word} {
 		f.bindings[i], f.number[b.ID] = b.ID, i
 	}
-	var w world
-	for i, name := range envNames {
+	var w gatetest.World
+	for i, name := range gatetest.EnvNames {
 		f.create(name)
-		w.envs[i].scope = []lock.Scope{lock.ScopeEnvironment, lock.ScopeHub, lock.ScopeEverything}[random.IntN(3)]
-		if upOf[i] >= 0 {
-			w.envs[i].soak = 10 * random.IntN(3)
+		w.Envs[i].Scope = []lock.Scope{lock.ScopeEnvironment, lock.ScopeHub, lock.ScopeEverything}[random.IntN(3)]
+		if gatetest.UpOf[i] >= 0 {
+			w.Envs[i].Soak = 10 * random.IntN(3)
 		}
-		w.envs[i].approvals = random.IntN(2)
+		w.Envs[i].Approvals = random.IntN(2)
 		f.policy(name, f.policyOf(w, i))
 	}
-	w.line = uint64(len(f.lines()))
+	w.Line = uint64(len(f.lines()))
 	return f, w
 }
 
-func (f *field) policyOf(w world, i int) lock.Policy {
-	e := w.envs[i]
+func (f *field) policyOf(w gatetest.World, i int) lock.Policy {
+	e := w.Envs[i]
 	p := lock.Policy{
-		Accept: []lock.Evidence{lock.ChartValues, lock.BaseLayers, lock.DeclaredBy}, Halt: e.scope,
-		Soak: lock.Duration(time.Duration(e.soak) * time.Second), Approvals: e.approvals,
+		Accept: []lock.Evidence{lock.ChartValues, lock.BaseLayers, lock.DeclaredBy}, Halt: e.Scope,
+		Soak: lock.Duration(time.Duration(e.Soak) * time.Second), Approvals: e.Approvals,
 	}
-	if upOf[i] >= 0 {
-		p.Upstream = []ref.Env{env(envNames[upOf[i]])}
+	if gatetest.UpOf[i] >= 0 {
+		p.Upstream = []ref.Env{env(gatetest.EnvNames[gatetest.UpOf[i]])}
 	}
 	return p
 }
 
-// client asks at random, guided by what it looks up, so that much of it passes.
+// client asks the lock file.
 type client struct {
 	*field
-	start  world
-	id     int
-	random *rand.Rand
+	gatetest.Client
+	start gatetest.World
+}
+
+func (f *field) client(start gatetest.World, id int, seed uint64) *client {
+	c := &client{f, gatetest.Client{
+		ID: id, Random: rand.New(rand.NewPCG(seed, uint64(id))), Hands: &f.hands, Soaks: []int{0, 10, 20}, Idle: []string{"time", "beat"},
+	}, start}
+	c.Lookup = f
+	return c
 }
 
 // op is the client's, marked so that its line in the journal is found again.
 func (c *client) op(n int) lock.Op {
-	op := by(fmt.Sprint("client-", c.id))
-	op.Actor.Source = fmt.Sprintf("client-%d op-%d", c.id, n)
+	op := by(gatetest.ClientName(c.ID))
+	op.Actor.Source = mark(c.ID, n)
 	return op
 }
 
-func (c *client) one(n int) bool { return c.random.IntN(n) == 0 }
+func mark(id, n int) string { return fmt.Sprintf("client-%d op-%d", id, n) }
 
-func (c *client) ask() gateAsk {
-	in := gateAsk{client: c.id, env: c.random.IntN(worldEnvs), binding: c.random.IntN(worldBindings)}
-	s := must(c.Environment(c.ctx, env(envNames[in.env])))
-	switch n := c.random.IntN(100); {
-	case n < 40:
-		in.verb, in.pin = "pin", c.drawPin(in.env, s, in.binding)
-	case n < 44:
-		in.verb, in.pin = "set", c.drawPin(in.env, s, in.binding)
-		other := (in.env + 1 + c.random.IntN(worldEnvs-1)) % worldEnvs
-		in.pin.kind = lock.Bump
-		in.more = in.pin
-		in.more.env, in.more.base = other, int(must(c.Environment(c.ctx, env(envNames[other]))).Revision)
-	case n < 64 && s.Revision > 0:
-		in.verb, in.revision = "report", int(s.Revision)
-		if in.revision > 1 && c.one(6) {
-			in.revision--
-		}
-		in.binding = c.number[must(c.Pin(c.ctx, s.Env, uint64(in.revision))).Binding]
-		in.state = []lock.ReportState{lock.ReportPassed, lock.ReportPassed, lock.ReportPassed, lock.ReportPassed, lock.ReportStarted, lock.ReportFailed}[c.random.IntN(6)]
-	case n < 66 && c.hands.Add(1) <= maxHands:
-		in.verb = "halt"
-	case n < 73:
-		open := must(c.OpenHalts(c.ctx))
-		if len(open) == 0 {
-			in.verb = "beat"
-			break
-		}
-		in.verb, in.halt = "resolve", int(open[c.random.IntN(len(open))].Seq)
-	case n < 80:
-		in.verb = "approve"
-	case n < 82:
-		in.verb, in.approvals = "policy", c.random.IntN(2)
-		if upOf[in.env] >= 0 {
-			in.soak = 10 * c.random.IntN(3)
-		}
-	case n < 83:
-		in.verb = "time"
-	case n < 93:
-		in.verb = "beat"
-	default:
-		in.verb = "read"
+func (f *field) Now(e int) (out gatetest.Now, err error) {
+	s, err := f.Environment(f.ctx, env(gatetest.EnvNames[e]))
+	out.Revision, out.Halted = int(s.Revision), len(s.Halts) > 0
+	if s.Pin != nil {
+		out.Binding = f.number[s.Pin.Binding]
 	}
-	return in
+	return out, err
 }
 
-func (c *client) drawPin(e int, s lock.EnvironmentState, binding int) worldPin {
-	p := worldPin{env: e, base: int(s.Revision), binding: binding, kind: lock.Bump, client: c.id, downgrade: c.one(2), glass: c.one(15)}
-	switch n := c.random.IntN(10); {
-	case n < 3 && upOf[e] >= 0:
-		from := must(c.Environment(c.ctx, env(envNames[upOf[e]])))
-		p.kind, p.from = lock.Promote, upOf[e]
-		if from.Pin != nil && !c.one(8) {
-			p.binding = c.number[from.Pin.Binding]
-		}
-	case n < 6 && s.Revision > 0:
-		p.kind, p.from = lock.Rollback, 1+c.random.IntN(int(s.Revision))
-		p.binding = c.number[must(c.Pin(c.ctx, s.Env, uint64(p.from))).Binding]
-	case n < 8 && (len(s.Halts) > 0 || c.one(10)):
-		p.kind = lock.Fix
+func (f *field) PinnedTo(e, revision int) (int, error) {
+	p, err := f.Pin(f.ctx, env(gatetest.EnvNames[e]), uint64(revision))
+	return f.number[p.Binding], err
+}
+
+func (f *field) OpenHalts() (out []int, err error) {
+	open, err := f.Lockfile.OpenHalts(f.ctx)
+	for _, h := range open {
+		out = append(out, int(h.Seq))
 	}
-	return p
+	return out, err
 }
 
 // pinOf is the pin as the lock file takes it.
-func (f *field) pinOf(p worldPin) lock.NewPin {
-	np := lock.NewPin{Env: env(envNames[p.env]), Base: uint64(p.base), Binding: f.bindings[p.binding], Kind: p.kind}
-	switch p.kind {
+func (f *field) pinOf(p gatetest.Pin) lock.NewPin {
+	np := lock.NewPin{Env: env(gatetest.EnvNames[p.Env]), Base: uint64(p.Base), Binding: f.bindings[p.Binding], Kind: p.Kind}
+	switch p.Kind {
 	case lock.Promote:
-		np.From = envNames[p.from]
+		np.From = gatetest.EnvNames[p.From]
 	case lock.Rollback:
-		np.From = fmt.Sprint(p.from)
+		np.From = fmt.Sprint(p.From)
 	}
-	if p.downgrade {
+	if p.Downgrade {
 		np.Downgrade = "any"
 	}
-	if p.glass {
+	if p.Glass {
 		np.BreakGlass = "any"
 	}
 	return np
 }
 
 // do asks the lock file.
-func (c *client) do(ctx context.Context, in gateAsk, op lock.Op) (out gateTold, err error) {
-	e := env(envNames[in.env])
-	switch in.verb {
+func (c *client) do(ctx context.Context, in gatetest.Ask, op lock.Op) (out gatetest.Told, err error) {
+	e := env(gatetest.EnvNames[in.Env])
+	switch in.Verb {
 	case "pin":
 		var p lock.Pin
-		p, err = c.MakePin(ctx, op, c.pinOf(in.pin))
-		out.revision = int(p.Revision)
+		p, err = c.MakePin(ctx, op, c.pinOf(in.Pin))
+		out.Revision = int(p.Revision)
 	case "set":
-		one, two := c.pinOf(in.pin), c.pinOf(in.more)
+		one, two := c.pinOf(in.Pin), c.pinOf(in.More)
 		_, err = c.MakePinSet(ctx, op, lock.NewPinSet{Pins: []lock.NewPin{one, two}, Kind: one.Kind, Downgrade: one.Downgrade, BreakGlass: one.BreakGlass})
 	case "report":
 		var r lock.Report
-		r, err = c.AddReport(ctx, op, lock.NewReport{Env: e, Revision: uint64(in.revision), State: in.state})
-		out.halt, out.ended = haltNumber(r.Halt), len(r.Ended)
+		r, err = c.AddReport(ctx, op, lock.NewReport{Env: e, Revision: uint64(in.Revision), State: in.State})
+		out.Halt, out.Ended = gatetest.HaltNumber(r.Halt), len(r.Ended)
 	case "halt":
 		var h lock.Halt
 		h, err = c.Halt(ctx, op, lock.NewHalt{Env: e, Reason: "any"})
-		out.halt = int(h.Seq)
+		out.Halt = int(h.Seq)
 	case "resolve":
-		_, err = c.ResolveHalt(ctx, op, fmt.Sprint("halt-", in.halt), "any")
+		_, err = c.ResolveHalt(ctx, op, fmt.Sprint("halt-", in.Halt), "any")
 	case "approve":
-		_, err = c.Approve(ctx, op, lock.NewApproval{Env: e, Binding: c.bindings[in.binding]})
+		_, err = c.Approve(ctx, op, lock.NewApproval{Env: e, Binding: c.bindings[in.Binding]})
 	case "policy":
 		w := c.start
-		w.envs[in.env].soak, w.envs[in.env].approvals = in.soak, in.approvals
-		_, err = c.SetPolicy(ctx, op, e, c.policyOf(w, in.env))
+		w.Envs[in.Env].Soak, w.Envs[in.Env].Approvals = in.Soak, in.Approvals
+		_, err = c.SetPolicy(ctx, op, e, c.policyOf(w, in.Env))
 	case "beat":
-		err = c.Beat(ctx, beatSeconds*time.Second)
+		err = c.Beat(ctx, gatetest.BeatSeconds*time.Second)
 	case "time":
 		c.pass(365 * 24 * time.Hour)
-		_, err = c.OpenHalts(ctx) // for its place
+		_, err = c.Lockfile.OpenHalts(ctx) // for its place
 	case "read":
 		return c.read(ctx, e)
 	}
@@ -345,44 +203,39 @@ func (c *client) do(ctx context.Context, in gateAsk, op lock.Op) (out gateTold, 
 	var no *lock.Refusal
 	switch {
 	case errors.As(err, &stale):
-		return gateTold{rule: "stale", revision: int(stale.Revision)}, nil
+		return gatetest.Told{Rule: "stale", Revision: int(stale.Revision)}, nil
 	case errors.As(err, &no):
-		return gateTold{rule: no.Rule, revision: in.pin.base}, nil
+		return gatetest.Told{Rule: no.Rule, Revision: in.Pin.Base}, nil
 	}
 	return out, err
 }
 
-func (c *client) read(ctx context.Context, e ref.Env) (out gateTold, err error) {
+func (c *client) read(ctx context.Context, e ref.Env) (out gatetest.Told, err error) {
 	s, err := c.Status(ctx, e)
 	if err != nil {
 		return out, err
 	}
-	out = gateTold{revision: int(s.Revision), halts: len(s.Halts), held: int(time.Duration(s.Held).Seconds()), approvals: len(s.Approvals), verdict: s.Verdict}
+	out = gatetest.Told{Revision: int(s.Revision), Halts: len(s.Halts), Held: int(time.Duration(s.Held).Seconds()), Approvals: len(s.Approvals), Verdict: s.Verdict}
 	if s.Pin != nil {
-		out.binding = c.number[s.Pin.Binding]
+		out.Binding = c.number[s.Pin.Binding]
 	}
 	return out, nil
 }
 
-func haltNumber(id string) int {
-	n, _ := strconv.Atoi(strings.TrimPrefix(id, "halt-"))
-	return n
-}
-
 // play lets the clients ask at once and returns what each was told.
-func (f *field) play(start world, seed uint64) []porcupine.Operation {
+func (f *field) play(start gatetest.World, seed uint64) []porcupine.Operation {
 	const each = 40
-	all := make([][]porcupine.Operation, worldClients)
+	all := make([][]porcupine.Operation, gatetest.Clients)
 	var wait sync.WaitGroup
-	for id := range worldClients {
+	for id := range gatetest.Clients {
 		wait.Go(func() {
-			c := &client{f, start, id, rand.New(rand.NewPCG(seed, uint64(id)))}
+			c := f.client(start, id, seed)
 			for n := range each {
-				in := c.ask()
+				in := must(c.Ask())
 				called := time.Since(f.began)
-				out, err := c.do(placed(c.ctx, &in.after), in, c.op(n))
-				if in.verb == "set" {
-					out.revision = 0
+				out, err := c.do(placed(c.ctx, &in.After), in, c.op(n))
+				if in.Verb == "set" {
+					out.Revision = 0
 				}
 				if err != nil {
 					f.t.Errorf("client %d: %+v: %v", id, in, err)
@@ -402,8 +255,8 @@ func (f *field) play(start world, seed uint64) []porcupine.Operation {
 	var out []porcupine.Operation
 	for id, ops := range all {
 		for n, o := range ops {
-			in := o.Input.(gateAsk)
-			in.line = lines[fmt.Sprintf("client-%d op-%d", id, n)]
+			in := o.Input.(gatetest.Ask)
+			in.Line = lines[mark(id, n)]
 			o.Input = in
 			out = append(out, o)
 		}
@@ -412,11 +265,11 @@ func (f *field) play(start world, seed uint64) []porcupine.Operation {
 }
 
 // judge says what is wrong with a history; "" if nothing is.
-func (f *field) judge(start world, h []porcupine.Operation) string {
-	if broken := f.broken(start); len(broken) > 0 {
+func (f *field) judge(start gatetest.World, h []porcupine.Operation) string {
+	if broken := must(gatetest.Journal{Lines: f.lines(), Numbers: f.number}.Broken(start)); len(broken) > 0 {
 		return fmt.Sprintf("the journal breaks the gate: %q", broken)
 	}
-	if !porcupine.CheckOperations(gateModel(start), h) {
+	if !porcupine.CheckOperations(gatetest.Model(start), h) {
 		return "what the clients were told is no history of the world"
 	}
 	return ""
@@ -453,8 +306,8 @@ func TestGateIsLinearizable(t *testing.T) {
 			t.Fatalf("history %d: %s", i, wrong)
 		}
 		for _, o := range h {
-			in, out := o.Input.(gateAsk), o.Output.(gateTold)
-			told[in.verb+" "+string(in.pin.kind)+" "+out.rule]++
+			in, out := o.Input.(gatetest.Ask), o.Output.(gatetest.Told)
+			told[in.Verb+" "+string(in.Pin.Kind)+" "+out.Rule]++
 		}
 		if i%20 == 0 {
 			for _, p := range f.problems() {

@@ -53,7 +53,7 @@ var rooms = map[string][]string{
 // support lists the packages that exist for tests; only tests, and each other,
 // may import them.
 var support = []string{
-	"storage/storagetest", "lock/locktest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools",
+	"storage/storagetest", "lock/locktest", "lock/gatetest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools",
 	"internal/layers", "internal/e2e", "internal/demo", "internal/bench",
 }
 
