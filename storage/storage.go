@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -57,4 +58,14 @@ type Store interface {
 
 	// Delete removes a blob, durably. Deleting a missing one is fine.
 	Delete(ctx context.Context, d ref.Digest) error
+}
+
+// Files is a Store whose blobs are files, which can be sent without a copy.
+type Files interface {
+	Store
+
+	// File opens a blob at its start, and has verified all of it: then, or
+	// earlier where the file has provably not changed since. A damaged one is
+	// ErrMismatch. The caller closes it and only reads.
+	File(ctx context.Context, d ref.Digest) (*os.File, error)
 }

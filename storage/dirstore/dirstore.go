@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"chartd.dev/chartd/internal/durable"
 	"chartd.dev/chartd/internal/ref"
@@ -27,9 +28,11 @@ type Store struct {
 	root       fs.FileInfo // of blobs, to tell a missing blob from a missing disk
 	broken     atomic.Pointer[error]
 	synced     sync.Map // names of the directories in blobs that are on disk
+	verified   verified
+	ahead      time.Duration // of the clock; set by tests
 }
 
-var _ storage.Store = (*Store)(nil)
+var _ storage.Files = (*Store)(nil)
 
 // Open opens the store in dir, which it creates, and removes what unfinished
 // puts left. The caller keeps other processes away from dir.
