@@ -382,6 +382,17 @@ func (l *Lockfile) Binding(ctx context.Context, id ref.BindingID) (Binding, erro
 	return view(ctx, l, func(t Tx) (Binding, error) { return readBinding(t, id) })
 }
 
+// BoundImages returns the images of a binding, which the caller does not
+// change.
+func (l *Lockfile) BoundImages(ctx context.Context, id ref.BindingID) ([]BoundImage, error) {
+	return l.images.Get(ctx, l, id.String(), func(l *Lockfile) ([]BoundImage, error) {
+		return view(ctx, l, func(t Tx) ([]BoundImage, error) {
+			b, err := getBinding(t, id)
+			return b.Images, err
+		})
+	})
+}
+
 // BindingsOf returns the bindings of a chart version, oldest first.
 func (l *Lockfile) BindingsOf(ctx context.Context, chart ref.ChartVersion) ([]Binding, error) {
 	return view(ctx, l, func(t Tx) ([]Binding, error) {

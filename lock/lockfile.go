@@ -62,15 +62,17 @@ const (
 // Lockfile applies the rules on top of a store. Its methods may be called
 // concurrently.
 type Lockfile struct {
-	store Store
-	now   func() time.Time
-	bug   bug // seeded by the test that must find it
+	store  Store
+	now    func() time.Time
+	tokens *Memo[Token]        // every request asks for one
+	images *Memo[[]BoundImage] // every pin's answer names them
+	bug    bug                 // seeded by the test that must find it
 }
 
 // Open returns the lock file in s, which may be empty. A store written by a
 // newer version is refused.
 func Open(ctx context.Context, s Store, now func() time.Time) (*Lockfile, error) {
-	l := &Lockfile{store: s, now: now}
+	l := &Lockfile{store: s, now: now, tokens: &Memo[Token]{Size: 256}, images: &Memo[[]BoundImage]{Size: 256}}
 	err := s.View(ctx, func(t Tx) error {
 		raw, err := t.Get(bucketMeta, metaFormat)
 		if errors.Is(err, ErrNoKey) {

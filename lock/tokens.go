@@ -60,9 +60,11 @@ func (l *Lockfile) RevokeToken(ctx context.Context, op Op, id string) error {
 	return err
 }
 
-// Token returns the token with the given ID.
+// Token returns the token with the given ID, which the caller does not change.
 func (l *Lockfile) Token(ctx context.Context, id string) (Token, error) {
-	tok, err := view(ctx, l, func(t Tx) (Token, error) { return get[Token](t, bucketTokens, id) })
+	tok, err := l.tokens.Get(ctx, l, id, func(l *Lockfile) (Token, error) {
+		return view(ctx, l, func(t Tx) (Token, error) { return get[Token](t, bucketTokens, id) })
+	})
 	if errors.Is(err, ErrNoKey) {
 		err = fail(ErrNotFound, "there is no token %q", id)
 	}

@@ -34,14 +34,20 @@ func SealedName(chart ref.ChartVersion, sealed ref.Digest) string {
 // EnvironmentIndex is the index of an environment repository: exactly the
 // pinned version, as its sealed package. URLs are local to it.
 func (r *Repository) EnvironmentIndex(ctx context.Context, env ref.Env) (Page, error) {
-	s, err := r.Lock.Environment(ctx, env)
+	return r.pages.Get(ctx, r.Lock, "environment "+env.String(), func(l *lock.Lockfile) (Page, error) {
+		return environmentIndex(ctx, l, env)
+	})
+}
+
+func environmentIndex(ctx context.Context, l *lock.Lockfile, env ref.Env) (Page, error) {
+	s, err := l.Environment(ctx, env)
 	if err != nil {
 		return Page{}, err
 	}
 	if s.Pin == nil {
-		return r.smallIndex(nil, s.Created, "environment "+env.String()+" has no pin yet")
+		return smallIndex(nil, s.Created, "environment "+env.String()+" has no pin yet")
 	}
-	v, err := r.Lock.ChartVersion(ctx, s.Pin.Chart)
+	v, err := l.ChartVersion(ctx, s.Pin.Chart)
 	if err != nil {
 		return Page{}, err
 	}
@@ -49,35 +55,37 @@ func (r *Repository) EnvironmentIndex(ctx context.Context, env ref.Env) (Page, e
 	switch {
 	case !s.Binding.Sealed.IsZero():
 		from.Chart.Package = s.Binding.Sealed
-		return r.pinnedIndex(from, *s.Pin, "sealed/"+SealedName(v.Chart, s.Binding.Sealed))
+		return pinnedIndex(from, *s.Pin, "sealed/"+SealedName(v.Chart, s.Binding.Sealed))
 	case len(s.Binding.Images) == 0:
-		return r.pinnedIndex(from, *s.Pin, fmt.Sprintf("revisions/%d/%s", s.Pin.Revision, v.Chart.FileName()))
+		return pinnedIndex(from, *s.Pin, fmt.Sprintf("revisions/%d/%s", s.Pin.Revision, v.Chart.FileName()))
 	}
-	return r.smallIndex(nil, s.Pin.At, fmt.Sprintf("%s cannot be sealed (%s): use revisions/%d/ with its values.yaml", v.Chart, s.Binding.Unsealed, s.Pin.Revision))
+	return smallIndex(nil, s.Pin.At, fmt.Sprintf("%s cannot be sealed (%s): use revisions/%d/ with its values.yaml", v.Chart, s.Binding.Unsealed, s.Pin.Revision))
 }
 
 // RevisionIndex is the index of one revision: an immutable repository with the
 // original package.
 func (r *Repository) RevisionIndex(ctx context.Context, env ref.Env, revision uint64) (Page, error) {
-	p, b, err := r.Lock.PinnedState(ctx, env, revision)
-	if err != nil {
-		return Page{}, err
-	}
-	v, err := r.Lock.ChartVersion(ctx, p.Chart)
-	if err != nil {
-		return Page{}, err
-	}
-	return r.pinnedIndex(lock.IndexLine{Chart: v, Binding: &b}, p, v.Chart.FileName())
+	return r.pages.Get(ctx, r.Lock, fmt.Sprintf("revision %d of %s", revision, env), func(l *lock.Lockfile) (Page, error) {
+		p, b, err := l.PinnedState(ctx, env, revision)
+		if err != nil {
+			return Page{}, err
+		}
+		v, err := l.ChartVersion(ctx, p.Chart)
+		if err != nil {
+			return Page{}, err
+		}
+		return pinnedIndex(lock.IndexLine{Chart: v, Binding: &b}, p, v.Chart.FileName())
+	})
 }
 
-func (r *Repository) pinnedIndex(from lock.IndexLine, p lock.Pin, url string) (Page, error) {
+func pinnedIndex(from lock.IndexLine, p lock.Pin, url string) (Page, error) {
 	raw, err := entry(from, []string{url}, map[string]string{
 		annotationEnv: p.Env.String(), annotationRevision: strconv.FormatUint(p.Revision, 10),
 	})
 	if err != nil {
 		return Page{}, err
 	}
-	return r.smallIndex(&named{p.Chart.Name(), raw}, p.At, "")
+	return smallIndex(&named{p.Chart.Name(), raw}, p.At, "")
 }
 
 type named struct {
@@ -86,7 +94,7 @@ type named struct {
 }
 
 // smallIndex is an index with at most one line. Why says why there is none.
-func (r *Repository) smallIndex(n *named, at time.Time, why string) (Page, error) {
+func smallIndex(n *named, at time.Time, why string) (Page, error) {
 	var b bytes.Buffer
 	b.WriteString(`{"apiVersion":"v1",`)
 	if why != "" {
@@ -107,7 +115,13 @@ func (r *Repository) smallIndex(n *named, at time.Time, why string) (Page, error
 // SealedPackage finds a sealed package by its file name; it answers for ever,
 // whatever the environment is pinned to by now.
 func (r *Repository) SealedPackage(ctx context.Context, env ref.Env, file string) (Blob, error) {
-	if _, err := r.Lock.Environment(ctx, env); err != nil {
+	return r.files.Get(ctx, r.Lock, env.String()+" "+file, func(l *lock.Lockfile) (Blob, error) {
+		return sealedPackage(ctx, l, env, file)
+	})
+}
+
+func sealedPackage(ctx context.Context, l *lock.Lockfile, env ref.Env, file string) (Blob, error) {
+	if _, err := l.Environment(ctx, env); err != nil {
 		return Blob{}, err
 	}
 	nothing := fmt.Errorf("%w: there is no sealed package %q", lock.ErrNotFound, file)
@@ -116,23 +130,23 @@ func (r *Repository) SealedPackage(ctx context.Context, env ref.Env, file string
 	if !ok || i < 0 {
 		return Blob{}, nothing
 	}
-	v, err := r.Lock.ByFile(ctx, base[:i]+".tgz")
+	v, err := l.ByFile(ctx, base[:i]+".tgz")
 	if err != nil {
 		return Blob{}, nothing
 	}
-	bindings, err := r.Lock.BindingsOf(ctx, v.Chart)
+	bindings, err := l.BindingsOf(ctx, v.Chart)
 	if err != nil {
 		return Blob{}, err
 	}
 	for _, b := range bindings {
 		if !b.Sealed.IsZero() && SealedName(v.Chart, b.Sealed) == file {
-			return r.sealedBlob(v, b)
+			return sealedBlob(v, b)
 		}
 	}
 	return Blob{}, nothing
 }
 
-func (r *Repository) sealedBlob(v lock.ChartVersion, b lock.Binding) (Blob, error) {
+func sealedBlob(v lock.ChartVersion, b lock.Binding) (Blob, error) {
 	switch {
 	case v.State == lock.Purged:
 		return Blob{}, fmt.Errorf("%w: %s was purged: %s", lock.ErrNotFound, v.Chart, v.Why)
@@ -158,23 +172,26 @@ func (r *Repository) RevisionPackage(ctx context.Context, env ref.Env, revision 
 // Overlay is the values file that puts a revision's images over the original
 // package. A prefix is the name under which a wrapper chart has the chart.
 func (r *Repository) Overlay(ctx context.Context, env ref.Env, revision uint64, prefix string) (Page, error) {
-	pin, b, err := r.Lock.PinnedState(ctx, env, revision)
-	if err != nil {
-		return Page{}, err
-	}
-	if prefix != "" && prefix != pin.Chart.Name() {
-		return Page{}, fmt.Errorf("%w: the prefix %q is not the chart %q, and Helm ignores values under a wrong name without a word", lock.ErrInvalid, prefix, pin.Chart.Name())
-	}
-	p, _, err := r.load(ctx, pin.Chart)
-	if err != nil {
-		return Page{}, err
-	}
-	body, err := p.Overlay(sealImages(b.Images), prefix)
-	if err != nil {
-		return Page{}, fmt.Errorf("overlay of %s revision %d: %w", env, revision, err)
-	}
-	head := fmt.Sprintf("# %s revision %d: %s, binding %s\n", env, revision, pin.Chart, b.ID)
-	return page(append([]byte(head), body...), "application/yaml"), nil
+	name := fmt.Sprintf("overlay %q of revision %d of %s", prefix, revision, env)
+	return r.pages.Get(ctx, r.Lock, name, func(l *lock.Lockfile) (Page, error) {
+		pin, b, err := l.PinnedState(ctx, env, revision)
+		if err != nil {
+			return Page{}, err
+		}
+		if prefix != "" && prefix != pin.Chart.Name() {
+			return Page{}, fmt.Errorf("%w: the prefix %q is not the chart %q, and Helm ignores values under a wrong name without a word", lock.ErrInvalid, prefix, pin.Chart.Name())
+		}
+		p, _, err := r.loadFrom(ctx, l, pin.Chart)
+		if err != nil {
+			return Page{}, err
+		}
+		body, err := p.Overlay(sealImages(b.Images), prefix)
+		if err != nil {
+			return Page{}, fmt.Errorf("overlay of %s revision %d: %w", env, revision, err)
+		}
+		head := fmt.Sprintf("# %s revision %d: %s, binding %s\n", env, revision, pin.Chart, b.ID)
+		return page(append([]byte(head), body...), "application/yaml"), nil
+	})
 }
 
 func sealImages(images []lock.BoundImage) map[ref.Role]archive.SealImage {
@@ -204,7 +221,7 @@ func (r *Repository) Sealed(ctx context.Context, id ref.BindingID) (Blob, error)
 	if err != nil {
 		return Blob{}, err
 	}
-	return r.sealedBlob(v, b)
+	return sealedBlob(v, b)
 }
 
 // Proof says in what a sealed package differs from the original: in the

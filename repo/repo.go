@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +45,13 @@ type Resolver interface {
 	Resolve(ctx context.Context, r ref.Reference) (lock.Image, error)
 }
 
+// How many answers are kept for the next who asks: a page has a few kB, what
+// is known of a file half of one, and what they were made from as much again.
+const (
+	keptPages = 1 << 10
+	keptFiles = 2 << 10
+)
+
 // Config of a Repository.
 type Config struct {
 	Blobs       storage.Store
@@ -64,6 +73,8 @@ type Repository struct {
 	leases  leases
 	names   keyedMutex
 	index   indexer
+	pages   lock.Memo[Page]
+	files   lock.Memo[Blob]
 	backing sync.RWMutex // held for reading by a sweep's deletions, for writing by a backup
 }
 
@@ -78,7 +89,7 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 	if c.Archive == (archive.Limits{}) {
 		c.Archive = archive.DefaultLimits()
 	}
-	r := &Repository{Config: c}
+	r := &Repository{Config: c, pages: lock.Memo[Page]{Size: keptPages}, files: lock.Memo[Blob]{Size: keptFiles}}
 	var err error
 	if r.keys, err = readKeyring(c.Keyring); err != nil {
 		return nil, fmt.Errorf("read keyring: %w", err)
@@ -100,16 +111,14 @@ type Blob struct {
 // Package finds a package or, with the suffix ".prov", its provenance file by
 // file name. Yanked versions are found, purged ones are not.
 func (r *Repository) Package(ctx context.Context, name string) (Blob, error) {
-	const suffix = ".prov"
-	file, prov := name, false
-	if n := len(name) - len(suffix); n > 0 && name[n:] == suffix {
-		file, prov = name[:n], true
-	}
-	v, err := r.Lock.ByFile(ctx, file)
-	if err != nil {
-		return Blob{}, err
-	}
-	return r.packageBlob(ctx, v, prov)
+	return r.files.Get(ctx, r.Lock, name, func(l *lock.Lockfile) (Blob, error) {
+		file, prov := strings.CutSuffix(name, ".prov")
+		v, err := l.ByFile(ctx, file)
+		if err != nil {
+			return Blob{}, err
+		}
+		return r.packageBlob(ctx, v, prov)
+	})
 }
 
 func (r *Repository) packageBlob(ctx context.Context, v lock.ChartVersion, prov bool) (Blob, error) {
@@ -135,6 +144,17 @@ func (r *Repository) packageBlob(ctx context.Context, v lock.ChartVersion, prov 
 func (r *Repository) Open(ctx context.Context, b Blob, off, length int64) (io.ReadCloser, error) {
 	rc, err := r.Blobs.Get(ctx, b.Digest, off, length)
 	return rc, r.missing(err, b.Digest)
+}
+
+// OpenFile opens a blob as a file that was verified. It is nil where blobs are
+// no files: use Open.
+func (r *Repository) OpenFile(ctx context.Context, b Blob) (*os.File, error) {
+	files, ok := r.Blobs.(storage.Files)
+	if !ok {
+		return nil, nil
+	}
+	f, err := files.File(ctx, b.Digest)
+	return f, r.missing(err, b.Digest)
 }
 
 func (r *Repository) missing(err error, d ref.Digest) error {
@@ -187,7 +207,11 @@ func (r *Repository) Templates(ctx context.Context, chart ref.ChartVersion) ([]a
 
 // load reads a published package again.
 func (r *Repository) load(ctx context.Context, chart ref.ChartVersion) (*archive.Package, []byte, error) {
-	v, err := r.Lock.ChartVersion(ctx, chart)
+	return r.loadFrom(ctx, r.Lock, chart)
+}
+
+func (r *Repository) loadFrom(ctx context.Context, l *lock.Lockfile, chart ref.ChartVersion) (*archive.Package, []byte, error) {
+	v, err := l.ChartVersion(ctx, chart)
 	if err != nil {
 		return nil, nil, err
 	}

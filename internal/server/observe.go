@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -79,6 +80,12 @@ func (s *Server) finish(w *recorder, r *http.Request, st *state, took time.Durat
 	s.metrics.requests.WithLabelValues(st.route, method, strconv.Itoa(status)).Inc()
 	s.metrics.seconds.WithLabelValues(st.route, method).Observe(took.Seconds())
 	level := slog.LevelInfo
+	if st.err != nil && status >= 500 {
+		level = slog.LevelError
+	}
+	if !s.Log.Enabled(r.Context(), level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("request_id", st.id), slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.Path)),
 		slog.Int("status", status), slog.Int64("bytes", w.bytes), slog.Duration("took", took.Round(time.Microsecond)),
@@ -86,9 +93,6 @@ func (s *Server) finish(w *recorder, r *http.Request, st *state, took time.Durat
 	}
 	if st.err != nil {
 		attrs = append(attrs, slog.String("error", st.err.Error()))
-		if status >= 500 {
-			level = slog.LevelError
-		}
 	}
 	s.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
@@ -140,19 +144,26 @@ func (w *recorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends in pieces, and moves the write deadline on before each.
-func (w *recorder) Write(p []byte) (int, error) {
-	const piece = 256 << 10
+// piece is what is sent on one deadline.
+const piece = 256 << 10
+
+// progress moves the write deadline on.
+func (w *recorder) progress() {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+	if now := time.Now(); now.Sub(w.set) > time.Second {
+		// A recorder in a test has no deadline to set; the server's own has.
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(now.Add(sendStall))
+		w.set = now
+	}
+}
+
+// Write sends in pieces, and moves the write deadline on before each.
+func (w *recorder) Write(p []byte) (int, error) {
 	sent := 0
 	for {
-		if now := time.Now(); now.Sub(w.set) > time.Second {
-			// A recorder in a test has no deadline to set; the server's own has.
-			_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(now.Add(sendStall))
-			w.set = now
-		}
+		w.progress()
 		n, err := w.ResponseWriter.Write(p[sent:min(sent+piece, len(p))])
 		sent += n
 		w.bytes += int64(n)
@@ -160,4 +171,25 @@ func (w *recorder) Write(p []byte) (int, error) {
 			return sent, err
 		}
 	}
+}
+
+// ReadFrom does the same for a file, which then never comes through here.
+func (w *recorder) ReadFrom(r io.Reader) (sent int64, err error) {
+	to, ok := w.ResponseWriter.(io.ReaderFrom)
+	from, limited := r.(*io.LimitedReader)
+	if !ok || !limited {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	for from.N > 0 {
+		w.progress()
+		part := io.LimitedReader{R: from.R, N: min(from.N, piece)}
+		n, err := to.ReadFrom(&part)
+		sent += n
+		w.bytes += n
+		from.N -= n
+		if err != nil || n == 0 {
+			return sent, err
+		}
+	}
+	return sent, nil
 }

@@ -156,19 +156,24 @@ func decodeAs[T any](t *testing.T, w *httptest.ResponseRecorder) T {
 // content.
 func pack(t *testing.T, name, version, extra string) []byte {
 	t.Helper()
+	return packFiles(t, name,
+		[2]string{"Chart.yaml", fmt.Sprintf("apiVersion: v2\nname: %s\nversion: %s\nappVersion: \"1.0\"\ndescription: a test\n", name, version)},
+		[2]string{"values.yaml", "note: \"" + extra + "\"\n"},
+		[2]string{"templates/note.yaml", "kind: ConfigMap\n"})
+}
+
+// packFiles packs files of a chart, each a name and a text.
+func packFiles(t testing.TB, chart string, files ...[2]string) []byte {
+	t.Helper()
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
 	w := tar.NewWriter(z)
-	for _, f := range []struct{ name, text string }{
-		{"Chart.yaml", fmt.Sprintf("apiVersion: v2\nname: %s\nversion: %s\nappVersion: \"1.0\"\ndescription: a test\n", name, version)},
-		{"values.yaml", "note: \"" + extra + "\"\n"},
-		{"templates/note.yaml", "kind: ConfigMap\n"},
-	} {
-		h := &tar.Header{Name: name + "/" + f.name, Mode: 0o644, Size: int64(len(f.text)), Typeflag: tar.TypeReg, ModTime: time.Unix(1700000000, 0)}
+	for _, f := range files {
+		h := &tar.Header{Name: chart + "/" + f[0], Mode: 0o644, Size: int64(len(f[1])), Typeflag: tar.TypeReg, ModTime: time.Unix(1700000000, 0)}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(w, f.text); err != nil {
+		if _, err := io.WriteString(w, f[1]); err != nil {
 			t.Fatal(err)
 		}
 	}

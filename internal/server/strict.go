@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -85,15 +86,36 @@ func checkKey(d *json.Decoder, t reflect.Type, seen map[string]bool) (reflect.Ty
 		return nil, nil
 	}
 	// encoding/json would match fields without regard to case.
-	names := []string{}
+	fields := fieldsOf(t)
+	if inner, ok := fields.types[key]; ok {
+		return inner, nil
+	}
+	return nil, fmt.Errorf("unknown field %q, want one of %s", clip(key), strings.Join(fields.names, ", "))
+}
+
+// fields are the keys of a wire type, in the order of the type.
+type fields struct {
+	names []string
+	index [][]int
+	types map[string]reflect.Type
+}
+
+var knownFields sync.Map // reflect.Type to *fields
+
+func fieldsOf(t reflect.Type) *fields {
+	if known, ok := knownFields.Load(t); ok {
+		return known.(*fields)
+	}
+	out := &fields{types: map[string]reflect.Type{}}
 	for _, f := range reflect.VisibleFields(t) {
 		name := keyOf(f)
-		if name == key {
-			return f.Type, nil
+		out.names, out.index = append(out.names, name), append(out.index, f.Index)
+		if _, ok := out.types[name]; !ok {
+			out.types[name] = f.Type
 		}
-		names = append(names, name)
 	}
-	return nil, fmt.Errorf("unknown field %q, want one of %s", clip(key), strings.Join(names, ", "))
+	knownFields.Store(t, out)
+	return out
 }
 
 // plainType is what lies behind pointers; nil for a type that reads itself.
@@ -117,9 +139,15 @@ func keyOf(f reflect.StructField) string {
 // checkRequired names the first required key of a struct that was not sent, or
 // sent without a value.
 func checkRequired(v reflect.Value, required []string) error {
-	for _, f := range reflect.VisibleFields(v.Type()) {
-		name, field := keyOf(f), v.FieldByIndex(f.Index)
-		if slices.Contains(required, name) && (field.IsZero() || field.Kind() == reflect.Slice && field.Len() == 0) {
+	if len(required) == 0 {
+		return nil
+	}
+	known := fieldsOf(v.Type())
+	for i, name := range known.names {
+		if !slices.Contains(required, name) {
+			continue
+		}
+		if field := v.FieldByIndex(known.index[i]); field.IsZero() || field.Kind() == reflect.Slice && field.Len() == 0 {
 			return badRequest("read JSON body: %q is missing or empty", name)
 		}
 	}

@@ -133,11 +133,11 @@ func pinOf(p lock.Pin) api.Pin {
 // fullPin adds the images of the pin's binding.
 func (s *Server) fullPin(ctx context.Context, p lock.Pin) (api.Pin, error) {
 	out := pinOf(p)
-	b, err := s.Lock.Binding(ctx, p.Binding)
+	images, err := s.Lock.BoundImages(ctx, p.Binding)
 	if err != nil {
 		return api.Pin{}, err
 	}
-	out.Images = imagesOf(b.Images)
+	out.Images = imagesOf(images)
 	return out, nil
 }
 

@@ -200,6 +200,11 @@ func (g *group) commit() error {
 	err := g.write()
 	if err == nil {
 		durableID = id
+		// After the commit can be seen: who takes a new stamp reads what it
+		// stands for.
+		for bucket := range g.tx.counts {
+			g.s.stamp(bucket).Add(1)
+		}
 	} else if !errors.Is(err, lock.ErrBroken) {
 		err = g.s.commitFailed(err, durableID)
 	}

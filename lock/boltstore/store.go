@@ -58,9 +58,13 @@ type Store struct {
 	ended chan struct{}
 
 	commits commits
+	stamps  sync.Map // bucket to *atomic.Uint64: commits that wrote to it
 }
 
-var _ lock.Store = (*Store)(nil)
+var (
+	_ lock.Store  = (*Store)(nil)
+	_ lock.Stamps = (*Store)(nil)
+)
 
 var errClosed = errors.New("lock database is closed")
 
@@ -99,6 +103,19 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	}
 	w.err = err
 	return n, err
+}
+
+// Stamp implements lock.Stamps.
+func (s *Store) Stamp(bucket string) (uint64, bool) {
+	return s.stamp(bucket).Load(), s.broken.Load() == nil
+}
+
+func (s *Store) stamp(bucket string) *atomic.Uint64 {
+	if n, ok := s.stamps.Load(bucket); ok {
+		return n.(*atomic.Uint64)
+	}
+	n, _ := s.stamps.LoadOrStore(bucket, new(atomic.Uint64))
+	return n.(*atomic.Uint64)
 }
 
 // enter keeps Close waiting until leave, which the caller calls if there was

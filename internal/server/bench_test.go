@@ -1,0 +1,258 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/repo"
+	"chartd.dev/chartd/storage/dirstore"
+)
+
+// oneImage is a registry that has one image under every tag.
+type oneImage struct{}
+
+func (oneImage) Resolve(_ context.Context, r ref.Reference) (lock.Image, error) {
+	p := lock.Platform{Platform: "linux/amd64", Config: ref.DigestOf([]byte("config")), DiffIDs: []ref.Digest{ref.DigestOf([]byte("layer"))}}
+	return lock.Image{
+		Image:     ref.Image{Repository: r.Repository, Digest: ref.DigestOf([]byte("manifest " + r.Repository.String()))},
+		MediaType: "application/vnd.oci.image.manifest.v1+json", Platforms: []lock.Platform{p},
+	}, nil
+}
+
+// disk is a server on the stores that chartd has, with a chart of two images
+// and environments that are pinned to it.
+type disk struct {
+	server  *Server
+	lock    *lock.Lockfile
+	repo    *repo.Repository
+	blobs   string
+	token   string
+	binding string
+}
+
+func onDisk(t testing.TB, environments int) *disk {
+	t.Helper()
+	dir := t.TempDir()
+	d := &disk{blobs: filepath.Join(dir, "blobs")}
+	store, err := boltstore.Open(filepath.Join(dir, "lock.db"), boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := dirstore.Open(d.blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.WithoutCancel(t.Context())
+	if d.lock, err = lock.Open(ctx, store, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	if d.repo, err = repo.Open(ctx, repo.Config{Blobs: blobs, Lock: d.lock, Resolver: oneImage{}}); err != nil {
+		t.Fatal(err)
+	}
+	a := auth.NewAuthenticator(d.lock, time.Now)
+	d.server, err = New(Config{
+		Repo: d.repo, Lock: d.lock, Auth: a, Log: slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Now: time.Now, Version: "test", AnonymousRead: true, MaxUpload: 1 << 20, UploadSlots: 4, UploadWait: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		a.Close()
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	d.fill(t, ctx, environments)
+	return d
+}
+
+func (d *disk) fill(t testing.TB, ctx context.Context, environments int) {
+	t.Helper()
+	tok, secret, err := auth.New(auth.Request{Name: "bench", Scopes: []string{"publish:*", "pin:*"}, Now: time.Now()})
+	op := lock.Op{Actor: lock.Actor{Name: "bench"}}
+	if err == nil {
+		err = d.lock.CreateToken(ctx, op, tok)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.token = secret.Reveal()
+	out, err := d.repo.Publish(ctx, op, repo.Upload{Package: hubPackage(t, "1.0.0"), RequireBinding: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.binding = out.Binding.ID.String()
+	for i := range environments {
+		env, err := ref.ParseEnv(fmt.Sprintf("hub%02d/prod", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.lock.CreateEnvironment(ctx, op, lock.NewEnvironment{Env: env, Chart: "jupyterhub"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.lock.MakePin(ctx, op, lock.NewPin{Env: env, Binding: out.Binding.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// hubPackage is a chart of 45 kB that names two images.
+func hubPackage(t testing.TB, version string) []byte {
+	t.Helper()
+	noise := make([]byte, 45<<10)
+	state := uint32(1)
+	for i := range noise {
+		state = state*1664525 + 1013904223
+		noise[i] = byte(state >> 24)
+	}
+	return packFiles(t, "jupyterhub",
+		[2]string{"Chart.yaml", "apiVersion: v2\nname: jupyterhub\nversion: " + version + "\nappVersion: \"5\"\ndescription: Many notebooks for many people\n"},
+		[2]string{"values.yaml", "hub:\n  image:\n    name: quay.io/jupyterhub/k8s-hub\n    tag: \"" + version + "\"\nproxy:\n  chp:\n    image:\n      name: quay.io/jupyterhub/chp\n      tag: 4.6.2\n"},
+		[2]string{"templates/hub.yaml", "image: {{ .Values.hub.image.name }}:{{ .Values.hub.image.tag }}\n"},
+		[2]string{"files/noise", string(noise)})
+}
+
+// pins pins one environment n times, from a base.
+func (d *disk) pins(i int, base, n uint64) error {
+	body, err := json.Marshal(map[string]string{"binding": d.binding, "reason": "bench"})
+	if err != nil {
+		return err
+	}
+	for rev := base; rev < base+n; rev++ {
+		r := httptest.NewRequest(http.MethodPost, fmt.Sprintf("/api/v1/environments/hub%02d/prod/pins", i), bytes.NewReader(body))
+		r.Header = http.Header{
+			"Authorization": {"Bearer " + d.token}, "Content-Type": {"application/json"},
+			"If-Match": {fmt.Sprintf(`"%d"`, rev)}, "Idempotency-Key": {fmt.Sprintf("%d-%d", i, rev)},
+		}
+		w := httptest.NewRecorder()
+		if d.server.ServeHTTP(w, r); w.Code != http.StatusCreated {
+			return fmt.Errorf("pin: %d %s", w.Code, w.Body)
+		}
+	}
+	return nil
+}
+
+// BenchmarkPins is durable pins by clients on environments of their own,
+// without the network.
+func BenchmarkPins(b *testing.B) {
+	for _, clients := range []int{1, 64} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			d := onDisk(b, clients)
+			each := uint64(b.N/clients + 1)
+			var failed atomic.Pointer[error]
+			b.ReportAllocs()
+			b.ResetTimer()
+			var wait sync.WaitGroup
+			for i := range clients {
+				wait.Go(func() {
+					if err := d.pins(i, 1, each); err != nil {
+						failed.Store(&err)
+					}
+				})
+			}
+			wait.Wait()
+			if err := failed.Load(); err != nil {
+				b.Fatal(*err)
+			}
+		})
+	}
+}
+
+// BenchmarkReads is what clients of Helm read, without the network.
+func BenchmarkReads(b *testing.B) {
+	d := onDisk(b, 1)
+	for name, path := range d.reads(b) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w := &discard{h: http.Header{}}
+				if d.server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil)); w.status != http.StatusOK {
+					b.Fatalf("%s: %d", path, w.status)
+				}
+			}
+		})
+	}
+}
+
+// reads are the paths of what clients read.
+func (d *disk) reads(t testing.TB) map[string]string {
+	t.Helper()
+	env, err := ref.ParseEnv("hub00/prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := d.repo.EnvironmentIndex(t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(p.Body), `"urls":["`)
+	sealed, _, ok2 := strings.Cut(rest, `"`)
+	if !ok || !ok2 {
+		t.Fatalf("no URL in %s", p.Body)
+	}
+	const base = "/environments/hub00/prod/"
+	return map[string]string{
+		"environment": base + "index.yaml", "sealed": base + sealed, "revision": base + "revisions/1/index.yaml",
+		"overlay": base + "revisions/1/values.yaml", "index": "/index.yaml", "package": "/charts/jupyterhub-1.0.0.tgz",
+	}
+}
+
+// discard is a ResponseWriter that keeps nothing but the status.
+type discard struct {
+	h      http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.h }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// BenchmarkPackage reads a package of 45 kB over a connection.
+func BenchmarkPackage(b *testing.B) {
+	d := onDisk(b, 1)
+	s := httptest.NewServer(d.server)
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	size := len(hubPackage(b, "1.0.0"))
+	buf := make([]byte, 128<<10)
+	b.ReportAllocs()
+	b.SetBytes(int64(size))
+	for b.Loop() {
+		if _, err := io.WriteString(c, "GET /charts/jupyterhub-1.0.0.tgz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			b.Fatal(err)
+		}
+		for got, head := 0, -1; head < 0 || got < head+size; {
+			n, err := c.Read(buf[got:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			if got += n; head < 0 {
+				if i := bytes.Index(buf[:got], []byte("\r\n\r\n")); i >= 0 {
+					head = i + 4
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package lock
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+)
+
+// Stamps is a Store that can say without a transaction that nothing was
+// written to a bucket: its stamp changes with every durable commit that wrote
+// there, before any Update of that commit returns. ok is false where the store
+// cannot tell.
+type Stamps interface {
+	Stamp(bucket string) (n uint64, ok bool)
+}
+
+// maxBasis bounds what a Basis keeps, in bytes.
+const maxBasis = 64 << 10
+
+// Basis is what an answer was made from. As long as it holds, the same answer
+// would be made again.
+type Basis struct {
+	store   Store
+	reads   []read
+	buckets []string // that were read
+	size    int
+	unsound bool // something was read that is not kept
+	stamps  atomic.Pointer[[]uint64]
+}
+
+// read is one thing that was read; same reads it again.
+type read struct {
+	bucket string
+	same   func(Tx) (bool, error)
+}
+
+// Watch makes an answer from a lock file that notes what is read through it,
+// one read after the other. It is for answers that rest on few records.
+func (l *Lockfile) Watch(answer func(*Lockfile) error) (*Basis, error) {
+	b := &Basis{store: l.store}
+	watched := *l
+	watched.store = watchedStore{l.store, b}
+	if err := answer(&watched); err != nil {
+		return nil, err
+	}
+	for _, r := range b.reads {
+		if !slices.Contains(b.buckets, r.bucket) {
+			b.buckets = append(b.buckets, r.bucket)
+		}
+	}
+	return b, nil
+}
+
+// Holds reports whether everything that was read is still the same. Where no
+// bucket was written to since it last was, it takes no transaction.
+func (b *Basis) Holds(ctx context.Context) bool {
+	now := b.stampsNow()
+	if before := b.stamps.Load(); before != nil && slices.Equal(*before, now) {
+		return true
+	}
+	if b.unsound {
+		return false
+	}
+	same := true
+	err := b.store.View(ctx, func(t Tx) (err error) {
+		same = true
+		for _, r := range b.reads {
+			if same, err = r.same(t); err != nil || !same {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && same && now != nil {
+		b.stamps.Store(&now)
+	}
+	return err == nil && same
+}
+
+// stampsNow returns the stamps of the buckets; nil where the store has none.
+func (b *Basis) stampsNow() []uint64 {
+	s, ok := b.store.(Stamps)
+	if !ok {
+		return nil
+	}
+	out := make([]uint64, len(b.buckets))
+	for i, bucket := range b.buckets {
+		if out[i], ok = s.Stamp(bucket); !ok {
+			return nil
+		}
+	}
+	return out
+}
+
+// add keeps one read, unless that is too much by now.
+func (b *Basis) add(r read, size int) {
+	if b.size += size; b.size > maxBasis || b.unsound {
+		b.unsound, b.reads = true, nil
+		return
+	}
+	b.reads = append(b.reads, r)
+}
+
+// watchedStore notes what its views read.
+type watchedStore struct {
+	Store
+	basis *Basis
+}
+
+func (s watchedStore) View(ctx context.Context, fn func(Tx) error) error {
+	return s.Store.View(ctx, func(t Tx) error { return fn(watchedTx{t, s.basis}) })
+}
+
+// Update has no place in what only reads.
+func (s watchedStore) Update(context.Context, func(Txn) error) error {
+	return errors.New("an answer that is kept cannot be one that writes")
+}
+
+type watchedTx struct {
+	Tx
+	basis *Basis
+}
+
+func (t watchedTx) Revision() uint64 {
+	t.basis.add(read{}, maxBasis+1)
+	return t.Tx.Revision()
+}
+
+func (t watchedTx) Count(bucket string) (uint64, error) {
+	n, err := t.Tx.Count(bucket)
+	t.basis.add(read{bucket, func(t Tx) (bool, error) {
+		m, err := t.Count(bucket)
+		return m == n, err
+	}}, 8)
+	return n, err
+}
+
+func (t watchedTx) Get(bucket, key string) ([]byte, error) {
+	raw, err := t.Tx.Get(bucket, key)
+	missing := errors.Is(err, ErrNoKey)
+	if err != nil && !missing {
+		return raw, err
+	}
+	kept := slices.Clone(raw)
+	t.basis.add(read{bucket, func(t Tx) (bool, error) {
+		now, err := t.Get(bucket, key)
+		if errors.Is(err, ErrNoKey) {
+			return missing, nil
+		}
+		return !missing && bytes.Equal(now, kept), err
+	}}, len(kept))
+	return raw, err
+}
+
+// pair is a key and its value as a scan gave them.
+type pair struct {
+	key   string
+	value []byte
+}
+
+func (t watchedTx) Scan(bucket string, o ScanOptions, fn func(key string, value []byte) error) error {
+	var pairs []pair
+	cut, size := false, 0
+	err := t.Tx.Scan(bucket, o, func(k string, v []byte) error {
+		if size += len(k) + len(v); size <= maxBasis {
+			pairs = append(pairs, pair{k, slices.Clone(v)})
+		}
+		err := fn(k, v)
+		cut = err != nil
+		return err
+	})
+	t.basis.add(read{bucket, func(t Tx) (bool, error) { return sameScan(t, bucket, o, pairs, cut) }}, size)
+	return err
+}
+
+// sameScan reports whether a scan gives the pairs again; one that was cut
+// short was so by its last pair.
+func sameScan(t Tx, bucket string, o ScanOptions, pairs []pair, cut bool) (bool, error) {
+	n, same := 0, true
+	err := t.Scan(bucket, o, func(k string, v []byte) error {
+		same = n < len(pairs) && pairs[n].key == k && bytes.Equal(pairs[n].value, v)
+		n++
+		if !same || cut && n == len(pairs) {
+			return ErrStop
+		}
+		return nil
+	})
+	return same && n == len(pairs), err
+}
