@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +66,7 @@ func statusTable(w *writer, list []api.EnvironmentStatus, pins map[string]api.En
 	for _, e := range list {
 		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", waitingUpstream(e, pins)}
 		if p := e.Pin; p != nil {
-			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", stateOf(e), verdictOf(e), heldFor(e), upstreamDiff(e, pins)}
+			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", stateOf(e), verdictOf(e), heldFor(e, pins), upstreamDiff(e, pins)}
 			if len(p.Images) > 0 {
 				row[3] = mainImage(p.Images)
 			}
@@ -109,11 +110,20 @@ func verdictOf(e api.EnvironmentStatus) string {
 	return "none"
 }
 
-func heldFor(e api.EnvironmentStatus) string {
+// heldFor is how long it has soaked, of how long those after it ask for.
+func heldFor(e api.EnvironmentStatus, all map[string]api.EnvironmentStatus) string {
 	if e.Verdict != "passed" {
 		return "-"
 	}
-	return e.Held
+	var most time.Duration
+	need := ""
+	for _, x := range all {
+		d, err := time.ParseDuration(first(x.Policy.Soak, "0s"))
+		if err == nil && d > most && slices.Contains(x.Upstream, e.Env.String()) {
+			most, need = d, " of "+x.Policy.Soak
+		}
+	}
+	return e.Held + need
 }
 
 // upstreamDiff says which upstream stages have another pair.

@@ -36,6 +36,7 @@ const (
 	most     = 10 * time.Minute // between two tries
 	answer   = 15 * time.Second // longest time for one try
 	maxReply = 64 << 10         // bytes read of an answer
+	skipped  = 1000             // lines that concern it not, after which its place is stored
 )
 
 // Deliverer sends events to webhooks: each one in order, each event again and
@@ -102,9 +103,15 @@ func (d *Deliverer) match(ctx context.Context, running map[string]context.Cancel
 // serve sends one webhook what it is to have, from its cursor on.
 func (d *Deliverer) serve(ctx context.Context, h lock.WebhookState) {
 	hc := &http.Client{Transport: d.Transport, Timeout: answer, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	at := h.Cursor
+	at, kept := h.Cursor, h.Cursor.Seq
 	for ctx.Err() == nil && !d.Feed.closed() {
-		list, last, err := d.Feed.Wait(ctx, at.Seq, page, time.Hour)
+		list, last, err := d.Feed.After(ctx, at.Seq, page)
+		if err == nil && last == at.Seq {
+			list, last, err = d.Feed.Wait(ctx, at.Seq, page, time.Hour)
+		}
+		if err != nil && ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			d.Log.Warn("reading events failed", "webhook", h.ID, "error", err.Error())
 			sleep(ctx, d.wait(1))
@@ -117,8 +124,12 @@ func (d *Deliverer) serve(ctx context.Context, h lock.WebhookState) {
 			if !d.deliver(ctx, hc, h, &at, e) {
 				return
 			}
+			kept = at.Seq
 		}
-		at.Seq, at.Part = last, 0
+		if at.Seq, at.Part = last, 0; last-kept >= skipped {
+			kept = last
+			d.keep(ctx, h, at)
+		}
 	}
 }
 
@@ -144,15 +155,20 @@ func (d *Deliverer) deliver(ctx context.Context, hc *http.Client, h lock.Webhook
 		} else {
 			at.Seq, at.Part, at.Failed, at.Error = e.Seq-1, e.N, 0, ""
 		}
-		if lost := d.Lock.MoveCursor(ctx, h.ID, *at); lost != nil && ctx.Err() == nil {
-			d.Log.Warn("keeping a webhook's place failed", "webhook", h.ID, "error", lost.Error())
-		}
+		d.keep(ctx, h, *at)
 		if err == nil {
 			return true
 		}
 		if !sleep(ctx, d.wait(at.Failed)) {
 			return false
 		}
+	}
+}
+
+// keep stores a webhook's place. One that is lost has events sent again.
+func (d *Deliverer) keep(ctx context.Context, h lock.WebhookState, at lock.Cursor) {
+	if err := d.Lock.MoveCursor(ctx, h.ID, at); err != nil && ctx.Err() == nil {
+		d.Log.Warn("keeping a webhook's place failed", "webhook", h.ID, "error", err.Error())
 	}
 }
 

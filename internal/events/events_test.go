@@ -216,6 +216,34 @@ func TestAWebhookGetsItsKindsUntilItIsDeleted(t *testing.T) {
 	}
 }
 
+// Who wants little is not led through the whole journal at each start.
+func TestThePlaceMovesOverWhatIsNotWanted(t *testing.T) {
+	w := newWorld(t)
+	r := newReceiver(t, "a")
+	w.webhook("a", r.URL, api.EventHalted)
+	for i := range 1100 {
+		if _, err := w.lock.CreateWebhook(t.Context(), op, lock.Webhook{ID: "x", URL: r.URL}); err != nil {
+			t.Fatal(i, err)
+		}
+		if err := w.lock.DeleteWebhook(t.Context(), op, "x"); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	w.deliver()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for done := uint64(0); done < 1000; <-tick.C {
+		list, err := w.lock.Webhooks(t.Context())
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%v, %v", list, err)
+		}
+		done = list[0].Cursor.Seq
+	}
+	if got := r.deliveries(); len(got) > 0 {
+		t.Errorf("it got %q", got)
+	}
+}
+
 func TestWaitEndsWithTheEventTheTimeOrTheCaller(t *testing.T) {
 	w := newWorld(t)
 	type result struct {
