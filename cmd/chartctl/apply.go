@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,6 +16,7 @@ import (
 
 func (a *app) apply() *cobra.Command {
 	var f fileFlags
+	var g gateFlags
 	var reason string
 	c := &cobra.Command{
 		Use:   "apply",
@@ -29,17 +31,24 @@ job again (exit 6), and a pin that the repo never had is not overwritten (exit
 
 The pin is a promote if every environment's upstream stage has that pair now,
 else a bump; where the gate refuses that and all of them had the pair before, it
-is a rollback, so that a merged revert passes as one.
+is a rollback, so that a merged revert passes as one. A bump or rollback that
+needed --downgrade or --break-glass needs it here again: files do not hold it, so
+somebody who may pin runs apply with it, on the branch that was merged into.
 
 Where branches are stages, the stage is that of the branch checked out; CI often
 checks out none, so --branch, GITHUB_REF_NAME or CI_COMMIT_BRANCH tells it.`,
-		Example: "  chartctl apply\n  chartctl apply --branch prod",
-		Args:    args(0, 0),
+		Example: `  chartctl apply
+  chartctl apply --branch prod
+  chartctl apply --downgrade "logins fail since 3.3.8"`,
+		Args: args(0, 0),
 	}
 	c.Flags().StringVarP(&f.dir, "directory", "C", "", "work in the deploy repo of this directory")
 	c.Flags().StringVar(&f.branch, "branch", "", "with branches as stages: the branch that was merged into")
 	c.Flags().StringVar(&reason, "reason", "", "why; kept with the pin")
-	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.doApply(cmd.Context(), f, reason) }
+	g.add(c)
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.doApply(cmd.Context(), f, job{reason: reason, downgrade: g.downgrade, breakGlass: g.breakGlass})
+	}
 	return c
 }
 
@@ -50,7 +59,7 @@ type applied struct {
 	Pins   []api.Pin `json:"pins"` // made now; none: the server had it all
 }
 
-func (a *app) doApply(ctx context.Context, f fileFlags, reason string) error {
+func (a *app) doApply(ctx context.Context, f fileFlags, j job) error {
 	f.dir = first(f.dir, ".")
 	co, err := a.find(ctx, f)
 	if err != nil {
@@ -76,7 +85,7 @@ func (a *app) doApply(ctx context.Context, f fileFlags, reason string) error {
 	if err != nil {
 		return err
 	}
-	j := job{reason: reason, commit: past.head}
+	j.commit = past.head
 	if j.moves, err = co.behind(ctx, past); err != nil {
 		return err
 	}
@@ -86,7 +95,7 @@ func (a *app) doApply(ctx context.Context, f fileFlags, reason string) error {
 			return err
 		}
 		if j, err = co.kindOf(ctx, j); err != nil {
-			return err
+			return byApply(err)
 		}
 		res, err := a.pinOnly(ctx, co.client, j, j.intent(co.client.Server()))
 		if err != nil {
@@ -213,6 +222,19 @@ func (co *checkout) kindOf(ctx context.Context, j job) (job, error) {
 		err = no
 	}
 	return back, err
+}
+
+// byApply names apply where a refusal names a bump: under flow: review that
+// only writes files.
+func byApply(err error) error {
+	var e *api.Error
+	if !errors.As(err, &e) || e.Rule != "direction" || e.Code != api.CodeGate {
+		return err
+	}
+	told := *e
+	told.Want = "if it is to go back, somebody who may pin says why, on this branch"
+	told.Command = `chartctl apply --downgrade "…"`
+	return &told
 }
 
 // upstream is the upstream environment that has the very pair of m, if any.

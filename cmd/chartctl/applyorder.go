@@ -97,7 +97,7 @@ func (h history) allows(ctx context.Context, co *checkout, e api.Environment, ke
 			if i := slices.Index(locked[at:], p.Binding); i >= 0 {
 				at += i
 			} else if slices.Contains(later, p.Binding) {
-				return left(e, p)
+				return h.left(co, e, p)
 			}
 			before = p.Revision
 		}
@@ -119,8 +119,15 @@ func (h history) stranger(e api.Environment) error {
 }
 
 // left refuses to go again to a lock that was pinned before the current one.
-func left(e api.Environment, p api.Pin) error {
+func (h history) left(co *checkout, e api.Environment, p api.Pin) error {
+	locked := h.bindings(co.repo.Key(e.Env))[0]
+	all := e.Env.String()
+	for _, other := range co.repo.Group(e.Env) { // a part of a group would split it
+		if entry, ok := h.locks[0].Get(co.repo.Key(other)); ok && other != e.Env && entry.Binding == locked {
+			all += " " + other.String()
+		}
+	}
 	return &api.Error{Code: api.CodeStale, Message: fmt.Sprintf("%s had what HEAD locks, or a lock before it, as revision %d (%s@%s), and went back to %s@%s since (revision %d, %s by %s)",
 		e.Env, p.Revision, p.Name, p.Version, e.Pin.Name, e.Pin.Version, e.Revision, e.Pin.Kind, e.Pin.By),
-		Want: fmt.Sprintf("revert the commit, or pin it again on purpose: chartctl bump %s --binding %s --no-files", e.Env, p.Binding)}
+		Want: fmt.Sprintf("revert the commit, or pin it again on purpose: chartctl bump %s --binding %s --no-files", all, locked)}
 }

@@ -115,7 +115,7 @@ func (a *app) doBump(ctx context.Context, f bumpFlags, args []string) error {
 		b, ok := chosen[s.leader[e.Env]]
 		if !ok {
 			if b, err = a.bumpBinding(ctx, s.client, f, e, images); err != nil {
-				return err
+				return s.grouped(err)
 			}
 		}
 		chosen[e.Env] = b

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -112,8 +114,20 @@ func (a *app) review(ctx context.Context, s scope, j job, p *deploy.Plan) error 
 		return err
 	}
 	out.Written = true
-	a.note("nothing is pinned yet (flow: review): chartctl apply pins it after the merge")
+	a.note("nothing is pinned yet (flow: review): chartctl apply%s pins it after the merge", j.said())
 	return a.print(out, out.lines)
+}
+
+// said are the flags of the job that no file holds, so apply needs them again.
+func (j job) said() string {
+	var out string
+	if j.downgrade != "" {
+		out += fmt.Sprintf(" --downgrade %q", j.downgrade)
+	}
+	if j.breakGlass != "" {
+		out += fmt.Sprintf(" --break-glass %q", j.breakGlass)
+	}
+	return out
 }
 
 // writeOnly changes files to which no pin belongs.
@@ -143,7 +157,15 @@ func boundTo(ctx context.Context, c *client.Client, ch api.Chart, images map[ref
 		}
 	}
 	return api.Binding{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not bound to that image yet, and a dry run binds nothing", v),
-		Want: "bind it first with chartctl bind"}
+		Want: fmt.Sprintf("bind it first: chartctl bind %s%s", v, imageFlags(images))}
+}
+
+func imageFlags(images map[ref.Role]string) string {
+	var out string
+	for _, role := range slices.Sorted(maps.Keys(images)) {
+		out += fmt.Sprintf(" --image %s=%s", role, images[role])
+	}
+	return out
 }
 
 func holds(b api.Binding, images map[ref.Role]string) bool {

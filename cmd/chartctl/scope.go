@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 
+	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -47,9 +50,29 @@ func (a *app) begin(ctx context.Context, f fileFlags, args []string) (scope, err
 func (a *app) do(ctx context.Context, s scope, j job) error {
 	switch {
 	case s.co != nil:
-		return a.inRepo(ctx, s, j)
+		return s.grouped(a.inRepo(ctx, s, j))
 	case s.dryRun:
 		return a.dryRun(ctx, s, j, nil)
 	}
 	return a.pinServer(ctx, s.client, j)
+}
+
+// grouped adds --group to what a refusal says to run: the server knows of no
+// files that environments share.
+func (s scope) grouped(err error) error {
+	var e *api.Error
+	if s.co == nil || !s.co.flags.group || len(s.envs) < 2 || !errors.As(err, &e) {
+		return err
+	}
+	told := *e
+	for _, env := range s.envs {
+		bump := "chartctl bump " + env.String() + " "
+		told.Want = strings.ReplaceAll(told.Want, bump, bump+"--group ")
+		for _, verb := range []string{"bump ", "rollback "} {
+			if strings.HasPrefix(told.Command, "chartctl "+verb+env.String()+" ") {
+				told.Command += " --group"
+			}
+		}
+	}
+	return &told
 }
