@@ -145,14 +145,16 @@ type fileHash struct {
 func newFileHash() *fileHash { return &fileHash{h: sha256.New()} }
 
 func (f *fileHash) Write(p []byte) (int, error) {
-	if f.past {
-		return f.h.Write(p)
+	n := len(p)
+	if !f.past {
+		few := min(n, len(bom)-len(f.head))
+		f.head, p = append(f.head, p[:few]...), p[few:]
+		if len(f.head) == len(bom) {
+			f.flush()
+		}
 	}
-	f.head = append(f.head, p...)
-	if len(f.head) >= len(bom) {
-		f.flush()
-	}
-	return len(p), nil
+	f.h.Write(p) // a hash takes everything
+	return n, nil
 }
 
 func (f *fileHash) flush() {

@@ -163,7 +163,10 @@ func doubledKey(n *yaml.Node, depth int) (key string, line int) {
 	if depth > 64 {
 		return "", 0
 	}
-	seen := map[string]bool{}
+	if len(n.Content) == 0 {
+		return "", 0
+	}
+	seen := make(map[string]bool, len(n.Content)/2)
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.Tag != "!!merge" {
 			if seen[c.Value] {

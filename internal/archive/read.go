@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,14 +11,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"chartd.dev/chartd/internal/ref"
+	yamlv4 "go.yaml.in/yaml/v4"
 	"sigs.k8s.io/yaml"
 )
 
 const (
 	maxLock   = 1 << 20
 	maxReadme = 1 << 20
+	maxSmall  = 256 << 10 // of a schema that is read as a whole
 )
 
 // reader reads one package with everything packed in it.
@@ -52,6 +56,7 @@ func read(data []byte, o Options, template func(string, []byte)) (*Package, *cha
 		return nil, nil, refused("polyglot", "the file is a gzip and a zip file at once")
 	}
 	r := &reader{o: o, b: &budget{l: o.Limits, packed: int64(len(data))}, template: template}
+	defer r.b.free()
 	top, err := r.archive(bytes.NewReader(data), "", 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read package: %w", err)
@@ -159,6 +164,7 @@ func (r *reader) archive(src byteReader, where string, depth int) (*chart, error
 	if err != nil {
 		return nil, err
 	}
+	defer m.close()
 	t := newTarReader(m, r.b, r.o.Lenient)
 	top, w := newChart(where, where == ""), &walk{seen: map[uint64]uint64{}}
 	for {
@@ -304,6 +310,12 @@ func (r *reader) keep(c *chart, name string, data []byte) error {
 // values reads a values file for its image maps.
 func (r *reader) values(c *chart, data []byte) error {
 	file := c.where + "values.yaml"
+	if r.b.l.YAMLDepth > 2*plainDepth {
+		if root, nodes, ok := readPlain(data, r.b.l.YAMLNodes-r.b.nodes); ok {
+			r.b.nodes += nodes
+			return r.imageMaps(c, file, root)
+		}
+	}
 	f, err := r.b.parseYAML(file, data)
 	if err != nil {
 		return err
@@ -321,18 +333,34 @@ func (r *reader) values(c *chart, data []byte) error {
 	if len(docs) == 0 {
 		return nil
 	}
-	if key, line := doubledKey(docs[0], 0); key != "" && c.where == "" {
+	return r.imageMaps(c, file, docs[0])
+}
+
+func (r *reader) imageMaps(c *chart, file string, root *yamlv4.Node) (err error) {
+	if key, line := doubledKey(root, 0); key != "" && c.where == "" {
 		if err := r.soft(refused("values", "%s has the key %s a second time in line %d", file, quote(key), line)); err != nil {
 			return err
 		}
 	}
-	c.values, err = r.b.imageMaps(file, docs[0])
+	c.values, err = r.b.imageMaps(file, root)
 	return err
 }
 
 func (r *reader) schema(c *chart, name string, t *tarReader) error {
 	h := newFileHash()
-	err := checkJSONObject(io.TeeReader(t, h))
+	var err error
+	if t.left <= maxSmall {
+		data := make([]byte, t.left)
+		if _, err := io.ReadFull(t, data); err != nil {
+			return truncated(err)
+		}
+		h.Write(data)
+		if !json.Valid(data) || !utf8.Valid(data) || bytes.TrimLeft(data, " \t\r\n")[0] != '{' {
+			err = checkJSONObject(bytes.NewReader(data))
+		}
+	} else {
+		err = checkJSONObject(io.TeeReader(t, h))
+	}
 	if own(err) {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -26,11 +27,31 @@ type budget struct {
 
 // copy is io.Copy without a buffer of its own each time.
 func (b *budget) copy(dst io.Writer, src io.Reader) error {
-	if b.buf == nil {
-		b.buf = make([]byte, 32<<10)
-	}
-	_, err := io.CopyBuffer(dst, src, b.buf)
+	_, err := io.CopyBuffer(dst, src, b.buffer())
 	return err
+}
+
+func (b *budget) buffer() []byte {
+	if b.buf == nil {
+		b.buf = *buffers.Get().(*[]byte)
+	}
+	return b.buf
+}
+
+// Buffers and decompressors are large beside a small package: they are used
+// again.
+var (
+	buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+	flates  = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+)
+
+// free gives the buffer back.
+func (b *budget) free() {
+	if b.buf != nil {
+		buf := b.buf
+		b.buf = nil
+		buffers.Put(&buf)
+	}
 }
 
 func (b *budget) unpacked(n int) error {
@@ -67,8 +88,22 @@ func openMember(src byteReader, b *budget) (*member, error) {
 	if err := m.readHeader(); err != nil {
 		return nil, err
 	}
-	m.z = flate.NewReader(src)
+	m.z = flates.Get().(io.ReadCloser)
+	if err := m.z.(flate.Resetter).Reset(src, nil); err != nil {
+		return nil, err
+	}
 	return m, nil
+}
+
+// close gives the decompressor back; nothing can be read after that.
+func (m *member) close() {
+	if m.z != nil {
+		// It must not keep the package.
+		if m.z.(flate.Resetter).Reset(bytes.NewReader(nil), nil) == nil {
+			flates.Put(m.z)
+		}
+		m.z, m.err = nil, io.ErrClosedPipe
+	}
 }
 
 func (m *member) readHeader() error {

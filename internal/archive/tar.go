@@ -180,7 +180,7 @@ func (t *tarReader) skip() error {
 // end reads to the end: a second zero block must follow the first, and
 // nothing but zeros after that.
 func (t *tarReader) end() error {
-	buf := make([]byte, 32<<10)
+	buf := t.b.buffer()
 	if _, err := io.ReadFull(t.r, buf[:block]); err != nil {
 		return truncated(err)
 	}

@@ -1,0 +1,408 @@
+package archive
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Most values files use a small part of YAML: block mappings and sequences,
+// one-line scalars, text blocks, empty collections. plainYAML reads that part
+// in one pass, many times faster than the two full readers that a file needs
+// otherwise (ours for positions, Helm's for what it takes). Whatever is the
+// least unusual is left to those: it never refuses, it only declines.
+type plainYAML struct {
+	lines []plainLine
+	at    int
+	nodes int
+	fail  bool
+}
+
+// plainLine is a line that is neither blank nor a comment, or one of a text
+// block.
+type plainLine struct {
+	indent int
+	text   string // without indentation
+	number int
+}
+
+// plainDepth is far below any limit of nesting that is in force.
+const plainDepth = 24
+
+// readPlain returns the tree of a document and the number of its nodes, as the
+// full reader counts them; a text that could have more than limit is left to
+// that one. Of text blocks only the place is kept: a mapping in
+// which one could say something about an image is declined.
+func readPlain(data []byte, limit int) (root *yaml.Node, nodes int, ok bool) {
+	if most, ok := plainText(data); !ok || most > limit {
+		return nil, 0, false
+	}
+	p := &plainYAML{nodes: 1, lines: make([]plainLine, 0, bytes.Count(data, []byte("\n"))+1)}
+	text := string(data)
+	for number := 1; text != ""; number++ {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		rest := strings.TrimLeft(line, " ")
+		p.lines = append(p.lines, plainLine{len(line) - len(rest), rest, number})
+	}
+	if l, ok := p.peek(); !ok || l.indent != 0 || l.text[0] == '-' {
+		return nil, 0, false
+	}
+	root = p.mapping(0, 0)
+	if _, more := p.peek(); more || p.fail {
+		return nil, 0, false
+	}
+	return root, p.nodes, true
+}
+
+// plainText: no control characters, no separators of lines but LF, nothing
+// that readers may take for another encoding. It returns how many nodes the
+// text can have at most.
+func plainText(data []byte) (most int, ok bool) {
+	most = 6
+	for i := 0; i < len(data); {
+		c := data[i]
+		if c < utf8.RuneSelf {
+			switch c {
+			case '\n':
+				most += 3
+			case ',', '[', '{', '-', '?', ':':
+				most++
+			case 0x7f:
+				return 0, false
+			default:
+				if c < ' ' {
+					return 0, false
+				}
+			}
+			i++
+			continue
+		}
+		r, w := utf8.DecodeRune(data[i:])
+		if w == 1 || r < 0xa0 || r >= 0x2028 && r <= 0x2029 || r >= 0xd7ff {
+			return 0, false
+		}
+		i += w
+	}
+	return most, !bytes.HasPrefix(data, []byte("%"))
+}
+
+// peek returns the next line that says something.
+func (p *plainYAML) peek() (plainLine, bool) {
+	for ; p.at < len(p.lines); p.at++ {
+		if t := p.lines[p.at].text; t != "" && t[0] != '#' {
+			return p.lines[p.at], !p.fail
+		}
+	}
+	return plainLine{}, false
+}
+
+func (p *plainYAML) decline() *yaml.Node {
+	p.fail = true
+	return nil
+}
+
+func (p *plainYAML) node(kind yaml.Kind, tag, value string, line int) *yaml.Node {
+	p.nodes++
+	return &yaml.Node{Kind: kind, Tag: tag, Value: value, Line: line}
+}
+
+// mapping reads the keys that stand at an indentation.
+func (p *plainYAML) mapping(indent, depth int) *yaml.Node {
+	l, _ := p.peek()
+	n := p.node(yaml.MappingNode, "!!map", "", l.number)
+	for {
+		l, ok := p.peek()
+		if !ok || l.indent < indent {
+			return n
+		}
+		key, rest, isKey := plainKey(l.text)
+		if l.indent != indent || !isKey || depth > plainDepth {
+			return p.decline()
+		}
+		p.at++
+		n.Content = append(n.Content, p.node(yaml.ScalarNode, "!!str", key, l.number))
+		value := p.value(rest, l, depth, true)
+		if p.fail {
+			return nil
+		}
+		if value.Kind == yaml.ScalarNode && value.Style != 0 && imageKey(key) {
+			return p.decline()
+		}
+		n.Content = append(n.Content, value)
+	}
+}
+
+func imageKey(key string) bool {
+	for _, k := range imageKeys {
+		if k == key {
+			return true
+		}
+	}
+	return false
+}
+
+// sequence reads the items that stand at an indentation.
+func (p *plainYAML) sequence(indent, depth int) *yaml.Node {
+	l, _ := p.peek()
+	n := p.node(yaml.SequenceNode, "!!seq", "", l.number)
+	for {
+		l, ok := p.peek()
+		item := ok && (l.text == "-" || strings.HasPrefix(l.text, "- "))
+		if !ok || l.indent < indent || l.indent == indent && !item {
+			return n
+		}
+		if l.indent != indent || depth > plainDepth {
+			return p.decline()
+		}
+		var value *yaml.Node
+		rest := strings.TrimLeft(l.text[1:], " ")
+		if _, _, isKey := plainKey(rest); isKey {
+			// The item is a mapping that begins on this line.
+			p.lines[p.at] = plainLine{indent + len(l.text) - len(rest), rest, l.number}
+			value = p.mapping(p.lines[p.at].indent, depth+1)
+		} else {
+			p.at++
+			value = p.value(rest, l, depth, false)
+		}
+		if p.fail {
+			return nil
+		}
+		n.Content = append(n.Content, value)
+	}
+}
+
+// value reads what stands behind a key or a dash, on its line or below it.
+func (p *plainYAML) value(rest string, l plainLine, depth int, keyed bool) *yaml.Node {
+	if rest != "" && rest[0] != '#' {
+		return p.inline(rest, l)
+	}
+	next, ok := p.peek()
+	dash := ok && (next.text == "-" || strings.HasPrefix(next.text, "- "))
+	switch {
+	case ok && dash && (next.indent > l.indent || keyed && next.indent == l.indent):
+		return p.sequence(next.indent, depth+1)
+	case ok && next.indent > l.indent:
+		return p.mapping(next.indent, depth+1)
+	case p.fail:
+		return nil
+	}
+	return p.node(yaml.ScalarNode, "!!null", "", l.number)
+}
+
+// inline reads a value that stands on the line of its key or dash.
+func (p *plainYAML) inline(s string, l plainLine) *yaml.Node {
+	if s[0] == '|' || s[0] == '>' {
+		return p.block(s, l)
+	}
+	n, rest := plainScalar(s)
+	if n == nil && s[0] == '[' {
+		n, rest = p.plainList(s, l)
+	}
+	if n == nil {
+		return p.decline()
+	}
+	if text := strings.TrimLeft(rest, " "); text != "" && (text[0] != '#' || len(text) == len(rest)) {
+		return p.decline() // not a comment
+	}
+	n.Line = l.number
+	p.nodes++
+	// A line further in would go on with the scalar.
+	if next, ok := p.peek(); ok && next.indent > l.indent {
+		return p.decline()
+	}
+	return n
+}
+
+// block passes over a text block.
+func (p *plainYAML) block(s string, l plainLine) *yaml.Node {
+	if s = s[1:]; s != "" && s != "-" && s != "+" {
+		return p.decline()
+	}
+	n := p.node(yaml.ScalarNode, "!!str", "", l.number)
+	n.Style = yaml.LiteralStyle
+	inner := 0
+	for ; p.at < len(p.lines); p.at++ {
+		b := p.lines[p.at]
+		switch {
+		case b.text == "" && b.indent > max(inner, l.indent):
+			return p.decline() // blanks further in than the text
+		case b.text == "":
+		case b.indent <= l.indent:
+			if b.text[0] == '#' && b.indent > 0 {
+				return p.decline() // a comment that could be text to some
+			}
+			return n
+		case inner == 0:
+			inner = b.indent
+		case b.indent < inner:
+			return p.decline()
+		}
+	}
+	return n
+}
+
+// plainKey cuts "key: rest", where the key is a word that no reader takes for
+// anything but a text.
+func plainKey(s string) (key, rest string, ok bool) {
+	i := 0
+	for i < len(s) && (letter(s[i]) || s[i] >= '0' && s[i] <= '9' || i > 0 && strings.IndexByte("-./", s[i]) >= 0) {
+		i++
+	}
+	if i == 0 || !letter(s[0]) && !strings.ContainsAny(s[:i], "cdfghijklmnpqrsuvw") || i > 200 || i == len(s) || s[i] != ':' || i+1 < len(s) && s[i+1] != ' ' {
+		return "", "", false
+	}
+	switch len(s[:i]) {
+	case 1, 2, 3, 4, 5: // y, no, yes, null, false in all their cases
+		switch strings.ToLower(s[:i]) {
+		case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+			return "", "", false
+		}
+	}
+	return s[:i], strings.TrimLeft(s[i+1:], " "), true
+}
+
+func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' }
+
+// plainScalar reads a scalar, or an empty collection, and returns what follows
+// it. A text that is not quoted must be a word, a path, a whole number or a
+// version: what readers could take for a fraction or a date is declined.
+func plainScalar(s string) (*yaml.Node, string) {
+	switch c := s[0]; {
+	case strings.HasPrefix(s, "{}"):
+		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}, s[2:]
+	case strings.HasPrefix(s, "[]"):
+		return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}, s[2:]
+	case c == '"' || c == '\'':
+		end := strings.IndexByte(s[1:], c)
+		if end < 0 || strings.IndexByte(s[1:1+end], '\\') >= 0 || strings.HasPrefix(s[2+end:], s[:1]) {
+			return nil, ""
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s[1 : 1+end]}, s[2+end:]
+	}
+	end := strings.Index(s, " #")
+	rest := ""
+	if end >= 0 {
+		s, rest = s[:end], s[end:]
+	}
+	s = strings.TrimRight(s, " ")
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: s}
+	switch {
+	case s[0] >= '0' && s[0] <= '9':
+		n.Tag = numberTag(s)
+	case len(s) > 1 && s[0] == '-' && s[1] >= '1' && s[1] <= '9' && numberTag(s[1:]) == "!!int":
+		n.Tag = "!!int"
+	case !letter(s[0]) && s[0] != '/' && !(strings.HasPrefix(s, "--") && len(s) > 2 && letter(s[2])) || !plainWord(s):
+		return nil, ""
+	default:
+		n.Tag = wordTag(s)
+	}
+	if n.Tag == "" {
+		return nil, ""
+	}
+	return n, rest
+}
+
+// numberTag is the tag of what begins with a digit: a decimal number, a
+// quantity such as 10Gi, a version of three numbers. None for the rest.
+func numberTag(s string) string {
+	digits, dots, i := 0, 0, 0
+	for ; i < len(s) && (s[i] == '.' || s[i] >= '0' && s[i] <= '9'); i++ {
+		if s[i] != '.' {
+			digits++
+		} else if dots++; s[i-1] == '.' || i+1 == len(s) || s[i+1] == '.' {
+			return ""
+		}
+	}
+	unit := s[i:]
+	switch {
+	case digits > 15 || s[0] == '0' && i > 1 && s[1] != '.' && !wordy(s[i:]) || i > 0 && s[i-1] == '.':
+		return ""
+	case unit == "":
+		if dots > 3 {
+			return ""
+		}
+		return [...]string{"!!int", "!!float", "!!str", "!!str"}[dots]
+	case dots == 3 && unit[0] == '/' && unit[1:] != "" && strings.Trim(unit[1:], "0123456789") == "":
+		return "!!str"
+	case dots >= 2 && unit[0] == '-' && strings.IndexFunc(unit, func(r rune) bool { return r > 'z' || !letter(byte(r)) && (r < '0' || r > '9') && r != '-' && r != '.' }) < 0:
+		return "!!str"
+	case dots == 0 && (s[0] != '0' || i > 1) && wordy(unit):
+		return "!!str"
+	case dots == 0 && (unit == "m" || unit == "s" || unit == "Mi" || unit == "Gi"):
+		return "!!str"
+	}
+	return ""
+}
+
+// wordy: letters and digits, with a letter that is part of no number or date.
+func wordy(s string) bool {
+	found := false
+	for i := range len(s) {
+		if !letter(s[i]) && (s[i] < '0' || s[i] > '9') || s[i] == '_' {
+			return false
+		}
+		found = found || strings.IndexByte("abcdfghijklmnpqrsuvwyABCDFGHIJKLMNPQRSUVWY", s[i]) >= 0
+	}
+	return found
+}
+
+// plainList reads a list of words on one line.
+func (p *plainYAML) plainList(s string, l plainLine) (*yaml.Node, string) {
+	end := strings.IndexByte(s, ']')
+	if end < 0 || strings.ContainsAny(s[1:end], "[{}#:&*!|>?%@`\\") {
+		return nil, ""
+	}
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	for item := range strings.SplitSeq(s[1:end], ",") {
+		item = strings.Trim(item, " ")
+		if item == "" || item[0] == '-' {
+			return nil, ""
+		}
+		v, rest := plainScalar(item)
+		if v == nil || rest != "" {
+			return nil, ""
+		}
+		v.Line = l.number
+		p.nodes++
+		n.Content = append(n.Content, v)
+	}
+	return n, s[end+1:]
+}
+
+// plainWord: characters that end or change a text nowhere in YAML.
+func plainWord(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case letter(c), c >= '0' && c <= '9', c == ' ', c >= utf8.RuneSelf:
+		case c == ':':
+			if i+1 == len(s) || s[i+1] == ' ' {
+				return false
+			}
+		case strings.IndexByte("-./+=@$()*;<>^~{}?,", c) < 0:
+			return false
+		}
+	}
+	return true
+}
+
+// wordTag is the tag of a word; none for those that readers disagree about.
+func wordTag(s string) string {
+	if len(s) > 5 {
+		return "!!str"
+	}
+	switch s {
+	case "true", "True", "TRUE", "false", "False", "FALSE":
+		return "!!bool"
+	case "null", "Null", "NULL":
+		return "!!null"
+	}
+	switch strings.ToLower(s) {
+	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return ""
+	}
+	return "!!str"
+}
