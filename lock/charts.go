@@ -51,44 +51,46 @@ func chartKey(c ref.ChartVersion) string { return c.Name() + "\x00" + c.Version(
 // Publish makes a chart version public, in one transaction with its binding:
 // the commit point of publishing. The caller has stored the blobs durably.
 func (l *Lockfile) Publish(ctx context.Context, op Op, nv NewVersion) (Published, error) {
-	return run(ctx, l, op, func(c *change) (Published, error) {
-		old, err := getChart(c, nv.Version.Chart)
-		if err == nil {
-			return republish(c, old, nv)
-		}
-		if !errors.Is(err, ErrNotFound) {
+	return run(ctx, l, op, func(c *change) (Published, error) { return publish(c, nv) })
+}
+
+func publish(c *change, nv NewVersion) (Published, error) {
+	old, err := getChart(c, nv.Version.Chart)
+	if err == nil {
+		return republish(c, old, nv)
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return Published{}, err
+	}
+	v := nv.Version
+	v.Format, v.State, v.By = FormatVersion, Listed, c.op.Actor.Name
+	if err := checkTwins(c, v.Chart, nv.Import); err != nil {
+		return Published{}, err
+	}
+	if err := date(c, &v, nv); err != nil {
+		return Published{}, err
+	}
+	if v.Seq, err = c.nextSequence(); err != nil {
+		return Published{}, err
+	}
+	out := Published{Chart: v}
+	if nv.Binding != nil {
+		if out, err = publishBound(c, v, nv); err != nil {
 			return Published{}, err
 		}
-		v := nv.Version
-		v.Format, v.State, v.By = FormatVersion, Listed, op.Actor.Name
-		if err := checkTwins(c, v.Chart, nv.Import); err != nil {
-			return Published{}, err
-		}
-		if err := date(c, &v, nv); err != nil {
-			return Published{}, err
-		}
-		if v.Seq, err = c.nextSequence(); err != nil {
-			return Published{}, err
-		}
-		out := Published{Chart: v}
-		if nv.Binding != nil {
-			if out, err = publishBound(c, v, nv); err != nil {
-				return Published{}, err
-			}
-		}
-		verb := verbPublish
-		if nv.Import {
-			verb = verbImport
-		}
-		return out, errors.Join(
-			put(c, bucketCharts, chartKey(v.Chart), out.Chart),
-			put(c, bucketFiles, v.Chart.FileName(), v.Chart),
-			c.useBlob(v.Package, blobUse{v.Chart, "package", v.Size}),
-			c.useBlob(v.Provenance, blobUse{v.Chart, "provenance", nv.ProvenanceSize}),
-			c.touchIndex(v.Chart),
-			c.journal(verb, v.Chart.String(), out),
-		)
-	})
+	}
+	verb := verbPublish
+	if nv.Import {
+		verb = verbImport
+	}
+	return out, errors.Join(
+		put(c, bucketCharts, chartKey(v.Chart), out.Chart),
+		put(c, bucketFiles, v.Chart.FileName(), v.Chart),
+		c.useBlob(v.Package, blobUse{v.Chart, "package", v.Size}),
+		c.useBlob(v.Provenance, blobUse{v.Chart, "provenance", nv.ProvenanceSize}),
+		c.touchIndex(v.Chart),
+		c.journal(verb, v.Chart.String(), out),
+	)
 }
 
 func publishBound(c *change, v ChartVersion, nv NewVersion) (Published, error) {

@@ -9,6 +9,7 @@ import (
 const (
 	verbPublish     = "publish"
 	verbImport      = "import"
+	verbImportSet   = "importset"
 	verbProvenance  = "provenance"
 	verbYank        = "yank"
 	verbPurge       = "purge"

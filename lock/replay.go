@@ -86,11 +86,15 @@ func (h history) apply(line Line) error {
 		if err := json.Unmarshal(line.Detail, &p); err != nil {
 			return err
 		}
-		h.charts[p.Chart.Chart] = recorded(p.Chart)
-		if p.Binding != nil {
-			h.bindings[p.Binding.ID] = *p.Binding
-		}
+		h.publish(p)
 		return nil
+	case verbImportSet:
+		var set importSet
+		err := json.Unmarshal(line.Detail, &set)
+		for _, p := range set.Versions {
+			h.publish(p)
+		}
+		return err
 	case verbBind:
 		var b Binding
 		err := json.Unmarshal(line.Detail, &b)
@@ -129,6 +133,13 @@ func (h history) apply(line Line) error {
 		return err
 	}
 	return nil
+}
+
+func (h history) publish(p Published) {
+	h.charts[p.Chart.Chart] = recorded(p.Chart)
+	if p.Binding != nil {
+		h.bindings[p.Binding.ID] = *p.Binding
+	}
 }
 
 func (h history) applyPins(line Line) error {

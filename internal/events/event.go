@@ -34,11 +34,9 @@ func (f *Feed) parts(ctx context.Context, line lock.Line) ([]api.Event, error) {
 		if err := json.Unmarshal(line.Detail, &p); err != nil {
 			return nil, err
 		}
-		out := []api.Event{{Kind: api.EventPublished, Object: p.Chart.Chart.String(), Name: p.Chart.Chart.Name(), Version: p.Chart.Chart.Version(), Digest: p.Chart.Package}}
-		if p.Binding == nil {
-			return out, nil
-		}
-		return f.bound(ctx, out, line, *p.Binding)
+		return f.published(ctx, nil, line, p)
+	case "importset":
+		return f.importedSet(ctx, line)
 	case "bind":
 		var b lock.Binding
 		if err := json.Unmarshal(line.Detail, &b); err != nil {
@@ -79,6 +77,30 @@ func (f *Feed) parts(ctx context.Context, line lock.Line) ([]api.Event, error) {
 		return f.bound(ctx, out, line, a.Binding)
 	}
 	return nil, nil
+}
+
+// published adds a chart version and the binding that came with it.
+func (f *Feed) published(ctx context.Context, out []api.Event, line lock.Line, p lock.Published) ([]api.Event, error) {
+	v := p.Chart.Chart
+	out = append(out, api.Event{Kind: api.EventPublished, Object: v.String(), Name: v.Name(), Version: v.Version(), Digest: p.Chart.Package})
+	if p.Binding == nil {
+		return out, nil
+	}
+	return f.bound(ctx, out, line, *p.Binding)
+}
+
+// importedSet reads several versions that were imported at once.
+func (f *Feed) importedSet(ctx context.Context, line lock.Line) (out []api.Event, err error) {
+	var set struct {
+		Versions []lock.Published `json:"versions"`
+	}
+	err = json.Unmarshal(line.Detail, &set)
+	for _, p := range set.Versions {
+		if err == nil {
+			out, err = f.published(ctx, out, line, p)
+		}
+	}
+	return out, err
 }
 
 // bound adds a binding and, of its tags, those that were found with it to
