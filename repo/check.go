@@ -127,7 +127,7 @@ func (r *Repository) checkPackage(ctx context.Context, chart ref.ChartVersion, d
 	if err != nil {
 		return fmt.Sprintf("package of %s: %v", chart, err), nil
 	}
-	again, err := version(data, p, v.BareRequirements)
+	again, err := version(data, p, v.BareRequirements, true)
 	if err != nil {
 		return fmt.Sprintf("package of %s: %v", chart, err), nil
 	}

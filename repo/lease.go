@@ -69,7 +69,7 @@ func (r *Repository) put(ctx context.Context, data []byte) (ref.Digest, func(err
 func wroteNothing(err error) bool {
 	for _, known := range []error{
 		lock.ErrGate, lock.ErrExists, lock.ErrRefused, lock.ErrInvalid, lock.ErrNotFound, lock.ErrNoSpace,
-		storage.ErrNoSpace, ErrUnavailable,
+		storage.ErrNoSpace, ErrUnavailable, errAbandoned,
 	} {
 		if errors.Is(err, known) {
 			return true

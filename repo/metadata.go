@@ -13,9 +13,15 @@ import (
 )
 
 // metadata is what the index says of a package: what Helm's own loader reads,
-// held to Helm's own rules. The package has passed our tar walk before.
-func metadata(data []byte, p *archive.Package, bare bool) (json.RawMessage, error) {
-	c, err := loader.LoadArchive(bytes.NewReader(data))
+// held to Helm's own rules. The package has passed our tar walk before, which
+// takes nothing that Helm does not load, so the loader gets the files that the
+// metadata is made of; whole has it load all of them.
+func metadata(data []byte, p *archive.Package, bare, whole bool) (json.RawMessage, error) {
+	load := func() (*chart.Chart, error) { return loader.LoadArchive(bytes.NewReader(data)) }
+	if !whole {
+		load = func() (*chart.Chart, error) { return loader.LoadFiles(metadataFiles(p)) }
+	}
+	c, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrMetadata, p.Chart, err)
 	}
@@ -47,9 +53,27 @@ func checkMetadata(m *chart.Metadata) error {
 	return m.Validate()
 }
 
-// version is the chart version record of a package.
-func version(data []byte, p *archive.Package, bare bool) (lock.ChartVersion, error) {
-	raw, err := metadata(data, p, bare)
+// metadataFiles are the files that Helm reads metadata from, as it unpacks
+// them.
+func metadataFiles(p *archive.Package) []*loader.BufferedFile {
+	var out []*loader.BufferedFile
+	for _, name := range []string{"Chart.yaml", "requirements.yaml"} {
+		if data, ok := p.File(name); ok {
+			out = append(out, &loader.BufferedFile{Name: name, Data: bytes.TrimPrefix(data, []byte("\ufeff"))})
+		}
+	}
+	return out
+}
+
+// version is the chart version record of a package. Where our limits go beyond
+// Helm's own, Helm has to load the whole package to say whether it does.
+func (r *Repository) version(data []byte, p *archive.Package, bare bool) (lock.ChartVersion, error) {
+	beyond := r.Archive.Unpacked > loader.MaxDecompressedChartSize || r.Archive.File > loader.MaxDecompressedFileSize
+	return version(data, p, bare, beyond)
+}
+
+func version(data []byte, p *archive.Package, bare, whole bool) (lock.ChartVersion, error) {
+	raw, err := metadata(data, p, bare, whole)
 	if err != nil {
 		return lock.ChartVersion{}, err
 	}

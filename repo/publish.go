@@ -41,36 +41,14 @@ type Published = lock.Published
 // Publish makes a package public. Everything that can be refused is refused
 // before a byte is stored.
 func (r *Repository) Publish(ctx context.Context, op lock.Op, u Upload) (Published, error) {
-	p, err := archive.Read(u.Package, r.archiveOptions(u.Import != nil))
+	nv, err := r.inspect(u)
 	if err != nil {
 		return Published{}, err
-	}
-	if u.Authorize != nil {
-		if err := u.Authorize(p.Chart); err != nil {
-			return Published{}, err
-		}
-	}
-	v, err := version(u.Package, p, u.Import != nil && u.Import.BareRequirements)
-	if err != nil {
-		return Published{}, err
-	}
-	if u.Prov != nil {
-		prov, err := r.keys.parseProvenance(u.Prov)
-		if err == nil {
-			err = prov.check(p.Chart, p.Digest)
-		}
-		if err != nil {
-			return Published{}, err
-		}
 	}
 	// One at a time for each version, so that the loser of a race stores
 	// nothing at all.
-	defer r.names.lock(strings.ToLower(p.Chart.String()))()
-	nv := lock.NewVersion{Version: v}
-	if u.Import != nil {
-		nv.Import, nv.Created, nv.Undated = true, u.Import.Created, u.Import.OrderUnknown
-	}
-	old, err := r.Lock.ChartVersion(ctx, p.Chart)
+	defer r.names.lock(strings.ToLower(nv.Version.Chart.String()))()
+	old, err := r.Lock.ChartVersion(ctx, nv.Version.Chart)
 	switch {
 	case err == nil:
 		return r.republish(ctx, op, u, nv, old)
@@ -78,6 +56,36 @@ func (r *Repository) Publish(ctx context.Context, op lock.Op, u Upload) (Publish
 		return Published{}, err
 	}
 	return r.publishNew(ctx, op, u, nv)
+}
+
+// inspect reads a package and judges it and its provenance file.
+func (r *Repository) inspect(u Upload) (lock.NewVersion, error) {
+	var nv lock.NewVersion
+	p, err := archive.Read(u.Package, r.archiveOptions(u.Import != nil))
+	if err != nil {
+		return nv, err
+	}
+	if u.Authorize != nil {
+		if err := u.Authorize(p.Chart); err != nil {
+			return nv, err
+		}
+	}
+	if nv.Version, err = r.version(u.Package, p, u.Import != nil && u.Import.BareRequirements); err != nil {
+		return nv, err
+	}
+	if u.Prov != nil {
+		prov, err := r.keys.parseProvenance(u.Prov)
+		if err == nil {
+			err = prov.check(p.Chart, p.Digest)
+		}
+		if err != nil {
+			return nv, err
+		}
+	}
+	if u.Import != nil {
+		nv.Import, nv.Created, nv.Undated = true, u.Import.Created, u.Import.OrderUnknown
+	}
+	return nv, nil
 }
 
 // republish answers a version that is there. Its bytes are stored again where
@@ -174,37 +182,9 @@ func (r *Repository) mend(ctx context.Context, v lock.ChartVersion, pkg []byte) 
 }
 
 func (r *Repository) publishNew(ctx context.Context, op lock.Op, u Upload, nv lock.NewVersion) (out Published, err error) {
-	nv.Insist = u.RequireBinding || len(u.Images) > 0
-	nb, err := r.tryBinding(ctx, u, &nv)
+	end, err := r.storeNew(ctx, u, &nv)
+	defer func() { end(err) }()
 	if err != nil {
-		return Published{}, err
-	}
-	ends := []func(error){}
-	defer func() {
-		for _, end := range ends {
-			end(err)
-		}
-	}()
-	store := func(data []byte) (ref.Digest, error) {
-		d, end, err := r.put(ctx, data)
-		ends = append(ends, end)
-		return d, err
-	}
-	if nb != nil {
-		if nb.sealed != nil {
-			if _, err := store(nb.sealed); err != nil {
-				return Published{}, err
-			}
-		}
-		nv.Binding = &nb.NewBinding
-	}
-	if u.Prov != nil {
-		if nv.Version.Provenance, err = store(u.Prov); err != nil {
-			return Published{}, err
-		}
-		nv.ProvenanceSize = int64(len(u.Prov))
-	}
-	if _, err = store(u.Package); err != nil {
 		return Published{}, err
 	}
 	// The commit point of a publish.
@@ -213,6 +193,44 @@ func (r *Repository) publishNew(ctx context.Context, op lock.Op, u Upload, nv lo
 		return out, err
 	}
 	return out, r.refresh(ctx)
+}
+
+// storeNew makes the binding of a new version and stores its blobs. The caller
+// calls the returned function with the outcome of the transaction, also where
+// storing failed.
+func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion) (end func(error), err error) {
+	ends := []func(error){}
+	end = func(err error) {
+		for _, end := range ends {
+			end(err)
+		}
+	}
+	nv.Insist = u.RequireBinding || len(u.Images) > 0
+	nb, err := r.tryBinding(ctx, u, nv)
+	if err != nil {
+		return end, err
+	}
+	store := func(data []byte) (ref.Digest, error) {
+		d, end, err := r.put(ctx, data)
+		ends = append(ends, end)
+		return d, err
+	}
+	if nb != nil {
+		if nb.sealed != nil {
+			if _, err := store(nb.sealed); err != nil {
+				return end, err
+			}
+		}
+		nv.Binding = &nb.NewBinding
+	}
+	if u.Prov != nil {
+		if nv.Version.Provenance, err = store(u.Prov); err != nil {
+			return end, err
+		}
+		nv.ProvenanceSize = int64(len(u.Prov))
+	}
+	_, err = store(u.Package)
+	return end, err
 }
 
 // tryBinding makes the binding that is published with the chart, or notes why
