@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/ref"
@@ -113,38 +112,6 @@ func (c *Client) Publish(ctx context.Context, p PublishRequest) (api.PublishResu
 		f.field("require_binding", "true")
 	}
 	return c.send(ctx, f, "/api/v1/charts")
-}
-
-// ImportRequest is a package of another repository.
-type ImportRequest struct {
-	Package      []byte
-	Provenance   []byte
-	Created      time.Time // when it was published there; zero: not known
-	OrderUnknown bool      // its place among the other versions is not known
-	// BareRequirements says that the old index does not list what the chart's
-	// requirements.yaml requires, as the indexes of Helm 2 do not.
-	BareRequirements bool
-}
-
-// Import publishes a package of an existing repository, which keeps its date.
-func (c *Client) Import(ctx context.Context, p ImportRequest) (api.PublishResult, error) {
-	f := newForm()
-	f.file("chart", p.Package)
-	if p.Provenance != nil {
-		f.file("prov", p.Provenance)
-	}
-	if !p.Created.IsZero() {
-		f.field("created", p.Created.Format(time.RFC3339Nano))
-	}
-	order := "known"
-	if p.OrderUnknown {
-		order = "unknown"
-	}
-	f.field("order", order)
-	if p.BareRequirements {
-		f.field("requirements", "unlisted")
-	}
-	return c.send(ctx, f, "/api/v1/import")
 }
 
 func (c *Client) send(ctx context.Context, f *form, path string) (api.PublishResult, error) {

@@ -2,17 +2,17 @@
 // packages, a checkout of a pages branch, a ChartMuseum store, or whatever
 // serves an index.yaml.
 //
-// Packages are read in parallel and committed one after another in the order
-// in which they were published, because publication sequence is the order that
-// pins lean on. The server is asked first what it has, so an import that was
-// broken off goes on where it stopped. A directory is read without any network.
+// Of each package is read what it takes to put them in the order in which they
+// were published, because publication sequence is the order that pins lean on;
+// the server judges them and commits them in that order, many in one request.
+// It is asked first what it has, so an import that was broken off goes on where
+// it stopped. A directory is read without any network.
 package imports
 
 import (
 	"context"
 	"errors"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -92,6 +92,9 @@ func run(ctx context.Context, c *client.Client, o Options, r *Report) error {
 	if err := s.run(ctx, src.packages); err != nil {
 		return err
 	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	items := s.repeats(order(s.items))
 	if o.DryRun {
 		for _, it := range items {
@@ -111,120 +114,6 @@ func run(ctx context.Context, c *client.Client, o Options, r *Report) error {
 		return m.bind(ctx)
 	}
 	return nil
-}
-
-// commit writes to the server, in order.
-type commit struct {
-	c       *client.Client
-	o       Options
-	report  *Report
-	unbound []ref.ChartVersion
-}
-
-func (m *commit) run(ctx context.Context, items []*item, have map[ref.Digest]api.Chart) error {
-	for n, it := range items {
-		m.o.Progress(Progress{Phase: "importing", Done: n, Total: len(items), Current: it.chart.String()})
-		if it.already {
-			m.report.Existed++
-			m.note(have[it.digest])
-			continue
-		}
-		if err := m.one(ctx, it); err != nil {
-			return err
-		}
-	}
-	m.o.Progress(Progress{Phase: "importing", Done: len(items), Total: len(items)})
-	return nil
-}
-
-// note remembers what is still to be bound.
-func (m *commit) note(ch api.Chart) {
-	if ch.Binding != nil || ch.State != "listed" {
-		return
-	}
-	if v, err := ref.ParseImported(ch.Name, ch.Version); err == nil && !slices.Contains(m.unbound, v) {
-		m.unbound = append(m.unbound, v)
-	}
-}
-
-func (m *commit) find(k Kind, it *item, why string) {
-	m.report.Findings = append(m.report.Findings, Finding{Kind: k, Chart: it.chart.String(), File: it.file, Message: why, Got: it.digest})
-}
-
-// one imports one package. Its own faults become findings.
-func (m *commit) one(ctx context.Context, it *item) error {
-	data, err := it.again(ctx)
-	if err == nil && ref.DigestOf(data) != it.digest {
-		err = fail(api.CodeLocalIO, "%q changed while it was being imported", it.file)
-	}
-	if err != nil {
-		return err
-	}
-	req := client.ImportRequest{
-		Package: data, Created: it.date, OrderUnknown: it.date.IsZero(),
-		BareRequirements: it.meant() && len(it.entry.Dependencies) == 0,
-	}
-	if req.Provenance, err = it.prov(ctx); err != nil && !errors.Is(err, errNone) {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		m.find(Provenance, it, "the provenance file can't be read: "+err.Error())
-	}
-	res, err := m.c.Import(ctx, req)
-	if bad(err) != "" && bad(err) != Conflict && req.Provenance != nil {
-		why := err.Error()
-		req.Provenance = nil
-		if res, err = m.c.Import(ctx, req); err == nil {
-			m.find(Provenance, it, "imported without its provenance file: "+why)
-		}
-	}
-	switch kind := bad(err); {
-	case kind != "":
-		m.find(kind, it, err.Error())
-		return nil
-	case err != nil:
-		return err
-	case res.Existed:
-		m.report.Existed++
-	default:
-		m.report.Imported++
-	}
-	m.note(res.Chart)
-	return nil
-}
-
-// bad is the kind of finding for an error that is the package's own fault, ""
-// for errors that would hit every other package too.
-func bad(err error) Kind {
-	var e *api.Error
-	if !errors.As(err, &e) {
-		return ""
-	}
-	switch e.Code {
-	case api.CodeExists:
-		return Conflict
-	case api.CodeInvalid, api.CodeRefused, api.CodeTooLarge, api.CodeMismatch, api.CodeMediaType:
-		if e.Status != 0 {
-			return Refused
-		}
-	}
-	return ""
-}
-
-// again reads the package a second time, from disk.
-func (it *item) again(ctx context.Context) ([]byte, error) {
-	if it.kept == "" {
-		b, err := it.read(ctx)
-		if err != nil {
-			return nil, fail(api.CodeLocalIO, "read package: %v", err)
-		}
-		return b, nil
-	}
-	b, err := os.ReadFile(it.kept)
-	if err != nil {
-		return nil, fail(api.CodeLocalIO, "read package: %v", err)
-	}
-	return b, nil
 }
 
 // bind binds what has no binding yet. A version that can't be bound is a

@@ -24,7 +24,7 @@ var policy = map[string]string{
 	"POST /api/charts": "publish", "POST /api/prov": "publish", "DELETE /api/charts/{name}/{version}": "yank",
 
 	"GET /api/v1/charts": "read", "GET /api/v1/charts/{name}": "read", "GET /api/v1/charts/{name}/{version}": "read",
-	"POST /api/v1/charts": "publish", "POST /api/v1/import": "import",
+	"POST /api/v1/charts": "publish", "POST /api/v1/import": "import", "POST /api/v1/imports": "import",
 	"POST /api/v1/charts/{name}/{version}/yank": "yank", "POST /api/v1/charts/{name}/{version}/purge": "purge",
 	"GET /api/v1/charts/{name}/{version}/bindings": "read", "POST /api/v1/charts/{name}/{version}/bindings": "bind",
 	"GET /api/v1/bindings/{id}": "read", "GET /api/v1/bindings/{id}/sealed": "read", "GET /api/v1/bindings/{id}/seal": "read", "GET /api/v1/bindings/{id}/tags": "read",

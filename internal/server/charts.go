@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
@@ -118,37 +117,6 @@ func (s *Server) publish(c *call) error {
 		}
 	}
 	return s.store(c, u, repo.Upload{Images: images, RequireBinding: require == "true", Authorize: allowed})
-}
-
-func (s *Server) importChart(c *call) error {
-	u, err := s.readUpload(c, createdPart, orderPart, requiresPart)
-	if err != nil {
-		return err
-	}
-	if u.pkg == nil {
-		return badRequest("the form has no part %q", singlePart)
-	}
-	var im repo.Import
-	if text := u.field(createdPart); text != "" {
-		if im.Created, err = time.Parse(time.RFC3339, text); err != nil {
-			return badRequest("part created %q: want a time such as 2024-05-01T12:00:00Z", clip(text))
-		}
-	}
-	switch order := u.field(orderPart); order {
-	case "", "known":
-	case "unknown":
-		im.OrderUnknown = true
-	default:
-		return badRequest("part order %q: want known or unknown", clip(order))
-	}
-	switch requires := u.field(requiresPart); requires {
-	case "", "listed":
-	case "unlisted":
-		im.BareRequirements = true
-	default:
-		return badRequest("part requirements %q: want listed or unlisted", clip(requires))
-	}
-	return s.store(c, u, repo.Upload{Import: &im})
 }
 
 // store publishes and answers with what is stored now.

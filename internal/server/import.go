@@ -1,0 +1,225 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/repo"
+)
+
+const (
+	maxItems     = 256       // packages of one import
+	maxImport    = 256 << 20 // bytes of one import, where a package may not be larger
+	provRulePart = "provenance"
+)
+
+// importFields are the parts that say something of the next package.
+var importFields = []string{createdPart, orderPart, requiresPart, provRulePart}
+
+func (s *Server) importChart(c *call) error {
+	u, err := s.readUpload(c, importFields[:3]...)
+	if err != nil {
+		return err
+	}
+	if u.pkg == nil {
+		return badRequest("the form has no part %q", singlePart)
+	}
+	im, err := u.imported()
+	if err != nil {
+		return err
+	}
+	return s.store(c, u, repo.Upload{Import: &im})
+}
+
+// imported reads the parts that say how a package stood in its repository.
+func (u upload) imported() (im repo.Import, err error) {
+	if text := u.field(createdPart); text != "" {
+		if im.Created, err = time.Parse(time.RFC3339, text); err != nil {
+			return im, badRequest("part created %q: want a time such as 2024-05-01T12:00:00Z", clip(text))
+		}
+	}
+	switch order := u.field(orderPart); order {
+	case "", "known":
+	case "unknown":
+		im.OrderUnknown = true
+	default:
+		return im, badRequest("part order %q: want known or unknown", clip(order))
+	}
+	switch requires := u.field(requiresPart); requires {
+	case "", "listed":
+	case "unlisted":
+		im.BareRequirements = true
+	default:
+		return im, badRequest("part requirements %q: want listed or unlisted", clip(requires))
+	}
+	return im, nil
+}
+
+// importCharts imports several packages in the order in which they are sent.
+// They are taken in as they come: what was read when the body breaks off is
+// imported.
+func (s *Server) importCharts(c *call) error {
+	media, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
+		return fmt.Errorf("%w: Content-Type %q, want multipart/form-data with a boundary", errMediaType, clip(c.r.Header.Get("Content-Type")))
+	}
+	most := max(maxImport, s.MaxUpload+maxProv+formMargin)
+	if c.r.ContentLength > most {
+		return tooLarge(most)
+	}
+	op, err := c.op("import", ref.Digest{})
+	if err != nil {
+		return err
+	}
+	workers, release := s.moreSlots(2*runtime.GOMAXPROCS(0) + 2)
+	defer release()
+	im := s.Repo.Import(c.ctx(), op, workers)
+	broken := s.readImport(im, multipart.NewReader(&bounded{c.r.Body, most, most}, params["boundary"]))
+	results, err := im.Wait()
+	if err = errors.Join(err, broken); err != nil {
+		return err
+	}
+	out := api.ImportResults{Results: make([]api.ImportResult, 0, len(results))}
+	for _, r := range results {
+		out.Results = append(out.Results, importResult(r))
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+// moreSlots takes up to so many places among the uploads that nobody else
+// wants now, beside the one that the request has: each package that is read at
+// once takes as much memory as an upload.
+func (s *Server) moreSlots(want int) (have int, release func()) {
+	for have = 1; have < want; have++ {
+		select {
+		case s.slots <- struct{}{}:
+			continue
+		default:
+		}
+		break
+	}
+	return have, func() {
+		for range have - 1 {
+			<-s.slots
+		}
+	}
+}
+
+// bounded ends a body that is larger than announced or allowed.
+type bounded struct {
+	io.Reader
+	left, most int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, tooLarge(b.most)
+	}
+	n, err := b.Reader.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// readImport hands on package after package. An error is a body that cannot be
+// read on; what is wrong with one package is for its own answer.
+func (s *Server) readImport(im *repo.Importer, form *multipart.Reader) error {
+	for n := 0; ; n++ {
+		item, fault, err := s.nextItem(form)
+		switch {
+		case err == io.EOF && n == 0:
+			return badRequest("the form has no part %q", singlePart)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case n == maxItems:
+			return fmt.Errorf("%w: more than %d packages, send the rest in another request", errTooLarge, maxItems)
+		}
+		if im.Add(item, fault) != nil {
+			return nil // Wait says why
+		}
+	}
+}
+
+// nextItem reads the parts of one package: what is said of it, and then the
+// package itself.
+func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, err error) {
+	u := upload{form: true, fields: map[string][]string{}}
+	for n := 0; u.pkg == nil; n++ {
+		part, err := form.NextRawPart()
+		switch {
+		case err == io.EOF && n > 0:
+			return item, nil, badRequest("the form ends with parts that no part %q follows", singlePart)
+		case err == io.EOF:
+			return item, nil, err
+		case err != nil:
+			return item, nil, bodyError(err)
+		case n == maxParts:
+			return item, nil, badRequest("more than %d parts before a part %q", maxParts, singlePart)
+		}
+		if name := part.FormName(); name != singlePart && name != provPart && !slices.Contains(importFields, name) {
+			return item, nil, badRequest("part %q: want %s, %s", clip(name), strings.Join(importFields, ", "), "prov, and then chart")
+		}
+		_, addErr := u.add(part, s.MaxUpload, importFields)
+		switch {
+		case addErr == nil:
+		case errors.Is(addErr, errTooLarge):
+			fault = errors.Join(fault, addErr)
+		default:
+			return item, nil, addErr
+		}
+		if addErr != nil && part.FormName() == singlePart {
+			break
+		}
+	}
+	if fault != nil {
+		return item, fault, nil
+	}
+	imported, fault := u.imported()
+	item.Upload = repo.Upload{Package: u.pkg, Prov: u.prov, Import: &imported}
+	switch rule := u.field(provRulePart); rule {
+	case "", "required":
+	case "optional":
+		item.ProvOptional = true
+	default:
+		fault = badRequest("part provenance %q: want required or optional", clip(rule))
+	}
+	return item, fault, nil
+}
+
+func importResult(r repo.Imported) api.ImportResult {
+	if r.Err != nil {
+		p := problemOf(r.Err)
+		out := api.ImportResult{Status: p.status, Error: &api.Error{Message: p.say, Code: p.code}}
+		if p.say == "" {
+			out.Error.Message = r.Err.Error()
+		}
+		return out
+	}
+	v := r.Chart
+	out := api.ImportResult{
+		Status: http.StatusCreated, Existed: r.Existed, Name: v.Chart.Name(), Version: v.Chart.Version(), Package: v.Package,
+		Seq: v.Seq, State: string(v.State), Binding: v.Default,
+	}
+	if v.State == lock.Listed {
+		out.State = "listed"
+	}
+	if r.Existed {
+		out.Status = http.StatusOK
+	}
+	if r.Provenance != nil {
+		out.Provenance = r.Provenance.Error()
+	}
+	return out
+}
