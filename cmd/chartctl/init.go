@@ -123,6 +123,9 @@ func (a *app) doInit(ctx context.Context, f initFlags) error {
 	if err := a.agreeToInit(s); err != nil {
 		return err
 	}
+	if err := s.writable(); err != nil {
+		return err
+	}
 	// The server comes first: what is done there, a second run finds done.
 	if err := s.setUpServer(ctx); err != nil {
 		return err

@@ -7,14 +7,9 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/deploy"
-	"chartd.dev/chartd/internal/deploy/fileset"
 	"chartd.dev/chartd/internal/deploy/gitrepo"
-	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -210,60 +205,4 @@ func (s *setup) stopped(done int, err error) error {
 	told.Message = fmt.Sprintf("%s: %v; %d of %d environments are set up and no file is changed", s.out.Environments[done].Env, err, done, len(s.out.Environments))
 	told.Want = "run chartctl init again once that is mended"
 	return told
-}
-
-// writeFiles writes .chartctl.yaml, the sites and chartd.lock as one change.
-func (s *setup) writeFiles(a *app) error {
-	var entries []lockfile.Entry
-	for _, e := range s.out.Environments {
-		if e.binding == nil || s.conf.ByBranch() && e.Env.Stage() != s.stage {
-			continue
-		}
-		entry := deploy.EntryOf(s.conf.Key(e.Env), *e.binding, s.source())
-		entries = append(entries, entry)
-		if err := s.addDigests(e.Env, deploy.WantOf(entry)); err != nil {
-			return repoError(err)
-		}
-	}
-	if err := s.collect(); err != nil {
-		return repoError(err)
-	}
-	if len(entries) > 0 {
-		now := s.lock.With(entries...).Bytes()
-		s.changes = append(s.changes, fileset.Change{Path: lockfile.Name, Old: s.lockOld, New: now})
-	}
-	s.changes = slices.DeleteFunc(s.changes, func(c fileset.Change) bool { return c.Old != nil && string(c.Old) == string(c.New) })
-	slices.SortFunc(s.changes, func(a, b fileset.Change) int { return strings.Compare(a.Path, b.Path) })
-	s.out.Diff = deploy.Diff(s.changes)
-	if len(s.changes) == 0 {
-		return nil
-	}
-	tx, err := s.root.Stage(s.changes, intent{Format: intentFormat, Server: s.client.Server(), Envs: []ref.Env{}}.encode())
-	if err != nil {
-		return repoError(err)
-	}
-	for _, w := range tx.Warnings() {
-		a.note("note: %s", w)
-	}
-	if err := tx.Finish(); err != nil {
-		return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("the server is set up, and the files are not all written: %v", err), Want: "run chartctl init again"}
-	}
-	return nil
-}
-
-// addDigests writes the digest to every site that names the pinned tag without
-// it. A site that says something else stays: chartctl verify tells of it.
-func (s *setup) addDigests(env ref.Env, w site.Want) error {
-	for _, at := range s.conf.SitesOf(env) {
-		found, err := s.files.Check(at, w)
-		if err != nil {
-			return err
-		}
-		if len(found) > 0 && !slices.ContainsFunc(found, func(f site.Finding) bool { return !f.Weak }) {
-			if err := s.files.Edit(at, w); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

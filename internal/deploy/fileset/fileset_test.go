@@ -312,3 +312,24 @@ func TestAbortBesideEqualEdit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestCheck(t *testing.T) {
+	dir := checkout(t, true, three())
+	r := open(t, dir)
+	if err := r.Check(three()); err != nil {
+		t.Errorf("files that can be replaced: %v", err)
+	}
+	other := three()
+	other[0].Old = []byte("tag: zero\r\n")
+	if err := r.Check(other); !errors.Is(err, fileset.ErrChanged) {
+		t.Errorf("a file that was changed meanwhile: %v", err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "hub/values.yaml"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Check(three()); !errors.Is(err, fileset.ErrIO) || !strings.Contains(err.Error(), "chmod u+w hub/values.yaml") {
+		t.Errorf("a read-only file: %v", err)
+	}
+	compare(t, "after Check", dir, want(three(), false))
+	noLeft(t, r)
+}

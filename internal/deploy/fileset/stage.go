@@ -85,6 +85,12 @@ func (r *Root) Stage(changes []Change, note json.RawMessage) (*Tx, error) {
 	return t, nil
 }
 
+// Check tells what Stage would refuse of the files themselves, and leaves all
+// as it is. It is for what has to be known before something else is done.
+func (r *Root) Check(changes []Change) error {
+	return (&Tx{root: r}).plan(changes)
+}
+
 // locked returns the state directory if the lock is held.
 func (r *Root) locked() (*os.Root, error) {
 	r.mu.Lock()
@@ -147,7 +153,7 @@ func (t *Tx) checkOld(f file, fi fs.FileInfo) error {
 		return nil
 	}
 	if fi.Mode().Perm()&0o222 == 0 {
-		return fail("replace", f.Path, fmt.Errorf("its mode %v lets nobody write it; run: chmod u+w: %w", fi.Mode(), syscall.EACCES))
+		return fail("replace", f.Path, fmt.Errorf("its mode %v lets nobody write it; run: chmod u+w %s: %w", fi.Mode(), f.Path, syscall.EACCES))
 	}
 	if err := checkFlags(old); err != nil {
 		return fail("replace", f.Path, err)

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/fileset"
+	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// writable refuses to begin where a file that is to change cannot: nothing is
+// to be pinned before that. Which digests will be written is not known yet.
+func (s *setup) writable() error {
+	changes := slices.Clone(s.changes)
+	add := func(file string) error {
+		if slices.ContainsFunc(changes, func(c fileset.Change) bool { return c.Path == file }) {
+			return nil
+		}
+		old, err := s.files.Bytes(file)
+		changes = append(changes, fileset.Change{Path: file, Old: old})
+		return err
+	}
+	for _, e := range s.out.Environments {
+		if e.Action != "adopt" || s.conf.ByBranch() && e.Env.Stage() != s.stage {
+			continue
+		}
+		for _, at := range s.conf.SitesOf(e.Env) {
+			if _, named := e.Images[string(at.Role)]; !named {
+				continue
+			}
+			if err := add(at.File); err != nil {
+				return repoError(err)
+			}
+		}
+	}
+	if s.lockOld != nil {
+		changes = append(changes, fileset.Change{Path: lockfile.Name, Old: s.lockOld})
+	}
+	err := repoError(s.root.Check(changes))
+	var e *api.Error
+	if errors.As(err, &e) {
+		told := *e
+		told.Message = "nothing was changed, here or on the server: " + told.Message
+		return &told
+	}
+	return err
+}
+
+// writeFiles writes .chartctl.yaml, the sites and chartd.lock as one change.
+func (s *setup) writeFiles(a *app) error {
+	var entries []lockfile.Entry
+	for _, e := range s.out.Environments {
+		if e.binding == nil || s.conf.ByBranch() && e.Env.Stage() != s.stage {
+			continue
+		}
+		entry := deploy.EntryOf(s.conf.Key(e.Env), *e.binding, s.source())
+		entries = append(entries, entry)
+		if err := s.addDigests(e.Env, deploy.WantOf(entry)); err != nil {
+			return repoError(err)
+		}
+	}
+	if err := s.collect(); err != nil {
+		return repoError(err)
+	}
+	if len(entries) > 0 {
+		now := s.lock.With(entries...).Bytes()
+		s.changes = append(s.changes, fileset.Change{Path: lockfile.Name, Old: s.lockOld, New: now})
+	}
+	s.changes = slices.DeleteFunc(s.changes, func(c fileset.Change) bool { return c.Old != nil && string(c.Old) == string(c.New) })
+	slices.SortFunc(s.changes, func(a, b fileset.Change) int { return strings.Compare(a.Path, b.Path) })
+	s.out.Diff = deploy.Diff(s.changes)
+	if len(s.changes) == 0 {
+		return nil
+	}
+	tx, err := s.root.Stage(s.changes, intent{Format: intentFormat, Server: s.client.Server(), Envs: []ref.Env{}}.encode())
+	if err != nil {
+		return repoError(err)
+	}
+	for _, w := range tx.Warnings() {
+		a.note("note: %s", w)
+	}
+	if err := tx.Finish(); err != nil {
+		return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("the server is set up, and the files are not all written: %v", err), Want: "run chartctl init again"}
+	}
+	return nil
+}
+
+// addDigests writes the digest to every site that names the pinned tag without
+// it. A site that says something else stays: chartctl verify tells of it.
+func (s *setup) addDigests(env ref.Env, w site.Want) error {
+	for _, at := range s.conf.SitesOf(env) {
+		found, err := s.files.Check(at, w)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 && !slices.ContainsFunc(found, func(f site.Finding) bool { return !f.Weak }) {
+			if err := s.files.Edit(at, w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
