@@ -3,7 +3,7 @@
 package gatelinear
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/internal/testtools"
 	"chartd.dev/chartd/lock/gatetest"
 )
 
@@ -51,9 +51,9 @@ func TestGateSurvivesKills(t *testing.T) {
 	for i := range kills(t) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			g := f.begin(t, uint64(i))
-			ops := g.play(uint64(i))
-			if g.Failed() {
-				return
+			ops, err := g.play(uint64(i))
+			if err != nil {
+				t.Fatal(err)
 			}
 			if wrong := g.judge(ops); wrong != "" {
 				t.Error(wrong)
@@ -76,9 +76,9 @@ func TestGateSurvivesKills(t *testing.T) {
 // not in the journal, and those that nobody approved, are found.
 func TestWrongHistoriesAreFound(t *testing.T) {
 	g := newField(t).begin(t, 1)
-	ops := g.play(1)
-	if g.Failed() {
-		return
+	ops, err := g.play(1)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if wrong := g.judge(ops); wrong != "" {
 		t.Fatal(wrong)
@@ -102,20 +102,45 @@ func TestWrongHistoriesAreFound(t *testing.T) {
 	}
 }
 
+// A server that answers before it commits is found: what it acknowledged is
+// lost in a kill.
+func TestEarlyAnswersAreFound(t *testing.T) {
+	f := newField(t)
+	f.binary = testtools.ChartdTagged(t, "chartd_seeded")
+	for i := range 20 {
+		g := f.begin(t, uint64(i))
+		ops, err := g.play(uint64(i))
+		if err != nil {
+			t.Logf("history %d: %v", i, err)
+			continue
+		}
+		if wrong := g.judge(ops); wrong != "" {
+			t.Logf("history %d: %s", i, wrong)
+			return
+		}
+	}
+	t.Error("20 histories are fine")
+}
+
 // play lets the clients ask at once, with a kill in between, and returns what
 // each was told.
-func (g *game) play(seed uint64) []porcupine.Operation {
+func (g *game) play(seed uint64) ([]porcupine.Operation, error) {
 	var all [gatetest.Clients][]porcupine.Operation
+	var failed [gatetest.Clients]error
 	var answered, hands atomic.Int64
 	enough, ended := make(chan struct{}), make(chan struct{})
 	random := rand.New(rand.NewPCG(seed, 1000))
 	after := int64(gatetest.Clients * each / 5 * (1 + random.IntN(3)))
 	var wait sync.WaitGroup
 	for id := range all {
+		p, err := g.player(gatetest.Client{
+			ID: id, Random: rand.New(rand.NewPCG(seed, uint64(id))), Hands: &hands, Soaks: []int{0, 0, 0, day},
+		})
+		if err != nil {
+			return nil, err
+		}
 		wait.Go(func() {
-			p, err := g.player(gatetest.Client{
-				ID: id, Random: rand.New(rand.NewPCG(seed, uint64(id))), Hands: &hands, Soaks: []int{0, 0, 0, day},
-			})
+			var err error
 			for n := 0; err == nil && n < each; n++ {
 				var o porcupine.Operation
 				o, err = g.one(p, n)
@@ -125,7 +150,7 @@ func (g *game) play(seed uint64) []porcupine.Operation {
 				}
 			}
 			if err != nil {
-				g.Errorf("client %d, operation %d: %v", id, len(all[id]), err)
+				failed[id] = fmt.Errorf("client %d, operation %d: %w", id, len(all[id]), err)
 			}
 		})
 	}
@@ -138,8 +163,8 @@ func (g *game) play(seed uint64) []porcupine.Operation {
 	case <-ended:
 	}
 	<-ended
-	if g.Failed() {
-		return nil
+	if err := errors.Join(failed[:]...); err != nil {
+		return nil, err
 	}
 	return g.place(all)
 }
@@ -153,74 +178,6 @@ func (g *game) one(p *player, n int) (o porcupine.Operation, err error) {
 	o.Output, err = p.do(in, n)
 	o.Return = int64(time.Since(g.began))
 	return o, err
-}
-
-// place gives each operation the line that it left in the journal. A pin that
-// was refused by a server that died before it said so was asked again: the
-// first line is an operation whose answer was lost.
-func (g *game) place(all [gatetest.Clients][]porcupine.Operation) (out []porcupine.Operation) {
-	for _, l := range g.lines() {
-		id, ok := gatetest.ClientNumber(l.By.Name)
-		if !ok {
-			continue
-		}
-		n, err := operation(l, id)
-		if err != nil || n >= each {
-			g.Fatalf("line %d is of operation %d (%v): %s", l.Seq, n, err, l.Detail)
-		}
-		o := &all[id][n]
-		in := o.Input.(gatetest.Ask)
-		if in.Line != 0 {
-			lost := *o
-			lost.Output = gatetest.Told{Lost: true, Rule: "?"}
-			out = append(out, lost)
-		}
-		in.Line = l.Seq
-		o.Input = in
-	}
-	for _, ops := range all {
-		out = append(out, ops...)
-	}
-	return out
-}
-
-// operation reads the number of the operation that left the line.
-func operation(l lock.Line, id int) (int, error) {
-	switch {
-	case l.Verb == "policy":
-		var d struct {
-			New struct{ Deadline lock.Duration }
-		}
-		err := json.Unmarshal(l.Detail, &d)
-		return int((time.Duration(d.New.Deadline)-markedDeadline)/time.Second) - 1 - id*each, err
-	case l.Verb == "report":
-		var d struct{ Report struct{ Note string } }
-		err := json.Unmarshal(l.Detail, &d)
-		return number(d.Report.Note, err)
-	case l.Verb == "resolve":
-		var d struct{ Ended struct{ Reason string } }
-		err := json.Unmarshal(l.Detail, &d)
-		return number(d.Ended.Reason, err)
-	case l.Result == "refused":
-		var d struct{ Asked struct{ Reason string } }
-		err := json.Unmarshal(l.Detail, &d)
-		return number(d.Asked.Reason, err)
-	case l.Verb == "pinset":
-		var d struct{ Pins [2]struct{ Reason string } }
-		err := json.Unmarshal(l.Detail, &d)
-		return number(d.Pins[0].Reason, err)
-	}
-	var d struct{ Reason string }
-	err := json.Unmarshal(l.Detail, &d)
-	return number(d.Reason, err)
-}
-
-func number(text string, err error) (int, error) {
-	digits, ok := strings.CutPrefix(text, "op-")
-	if err != nil || !ok {
-		return 0, fmt.Errorf("%q names no operation (%v)", text, err)
-	}
-	return strconv.Atoi(digits)
 }
 
 // underWay counts the operations that the kill found unanswered.
