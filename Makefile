@@ -16,7 +16,7 @@ BENCH_FLAGS ?=
 # The race detector sees this process only, so tests that drive programs run
 # without it, and so do the long ones, which have fewer cases under it.
 RACED    := $$(go list ./... | grep -vE '/internal/(e2e|demo|bench)(/|$$)')
-FEWER    := CHARTD_MERGES=500 CHARTD_BRANCH_MERGES=20 CHARTD_GATE_HISTORIES=50 CHARTD_PIN_HISTORY=30000
+FEWER    := CHARTD_MERGES=500 CHARTD_BRANCH_MERGES=20 CHARTD_GATE_HISTORIES=50 CHARTD_GROWTH=10000
 PLAIN    := ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./lock
 GOTEST   := go test -timeout 25m -v
 STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
