@@ -82,7 +82,12 @@ type Package struct {
 	Warnings   []string
 
 	files map[string][]byte
+	meta  *metadata
 }
+
+// Metadata is Chart.yaml, with what requirements.yaml adds, as Helm reads it,
+// in Helm's JSON.
+func (p *Package) Metadata() ([]byte, error) { return p.meta.canonical() }
 
 // Image is one image that the values of a chart name.
 type Image struct {

@@ -3,9 +3,11 @@ package archive
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"testing"
 
+	helm "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 )
 
@@ -33,8 +35,8 @@ func FuzzChartYAML(f *testing.F) {
 	f.Add(chartYAML("c", "1.0.0"), "a: 1\n")
 	f.Add("name: \"c\"\nversion: '1.0.0'\nappVersion: 1.10\nmaintainers:\n- name: x\n", "x: &a {<<: {b: c}}\ny: *a\n")
 	f.Add("apiVersion: v1\nname: c\nversion: 1.0.0-rc.1+b\ndeprecated: true\nannotations: {a: b}\n", "")
-	f.Fuzz(func(t *testing.T, chart, values string) {
-		tarball := new(raw).file("c/Chart.yaml", chart).file("c/values.yaml", values).end()
+	f.Fuzz(func(t *testing.T, text, values string) {
+		tarball := new(raw).file("c/Chart.yaml", text).file("c/values.yaml", values).end()
 		agree(t, gz(tarball))
 	})
 }
@@ -60,6 +62,37 @@ func compareWithHelm(t *testing.T, p *Package, data []byte) {
 	}
 	if c.Name() != p.Chart.Name() || c.Metadata.Version != p.Chart.Version() {
 		t.Fatalf("we read %s, Helm %s@%s", p.Chart, c.Name(), c.Metadata.Version)
+	}
+	sameMetadata(t, p, c.Metadata)
+}
+
+// sameMetadata: what Helm makes of its own reading, it makes of ours.
+func sameMetadata(t *testing.T, p *Package, want *helm.Metadata) {
+	t.Helper()
+	raw, err := p.Metadata()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := new(helm.Metadata)
+	if err := json.Unmarshal(raw, got); err != nil {
+		t.Fatal(err)
+	}
+	if want.APIVersion == "" {
+		want.APIVersion = helm.APIVersionV1
+	}
+	wantErr, gotErr := want.Validate(), got.Validate()
+	if (wantErr == nil) != (gotErr == nil) {
+		t.Fatalf("%s: Helm says %v, and of our reading %v", p.Chart, wantErr, gotErr)
+	}
+	if wantErr != nil {
+		return
+	}
+	a, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := json.Marshal(got); err != nil || !bytes.Equal(a, b) {
+		t.Fatalf("%s: Helm reads %s, we %s (%v)", p.Chart, a, b, err)
 	}
 }
 

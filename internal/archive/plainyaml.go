@@ -18,6 +18,7 @@ type plainYAML struct {
 	at    int
 	nodes int
 	fail  bool
+	spare []yaml.Node // made many at once
 }
 
 // plainLine is a line that is neither blank nor a comment, or one of a text
@@ -47,10 +48,15 @@ func readPlain(data []byte, limit int) (root *yaml.Node, nodes int, ok bool) {
 		rest := strings.TrimLeft(line, " ")
 		p.lines = append(p.lines, plainLine{len(line) - len(rest), rest, number})
 	}
-	if l, ok := p.peek(); !ok || l.indent != 0 || l.text[0] == '-' {
+	l, ok := p.peek()
+	if !ok || l.indent != 0 {
 		return nil, 0, false
 	}
-	root = p.mapping(0, 0)
+	if l.text[0] == '-' {
+		root = p.sequence(0, 0)
+	} else {
+		root = p.mapping(0, 0)
+	}
 	if _, more := p.peek(); more || p.fail {
 		return nil, 0, false
 	}
@@ -106,7 +112,13 @@ func (p *plainYAML) decline() *yaml.Node {
 
 func (p *plainYAML) node(kind yaml.Kind, tag, value string, line int) *yaml.Node {
 	p.nodes++
-	return &yaml.Node{Kind: kind, Tag: tag, Value: value, Line: line}
+	if len(p.spare) == 0 {
+		p.spare = make([]yaml.Node, 64)
+	}
+	n := &p.spare[0]
+	p.spare = p.spare[1:]
+	n.Kind, n.Tag, n.Value, n.Line = kind, tag, value, line
+	return n
 }
 
 // mapping reads the keys that stand at an indentation.
@@ -197,8 +209,12 @@ func (p *plainYAML) inline(s string, l plainLine) *yaml.Node {
 	if s[0] == '|' || s[0] == '>' {
 		return p.block(s, l)
 	}
-	n, rest := plainScalar(s)
-	if n == nil && s[0] == '[' {
+	var n *yaml.Node
+	kind, tag, value, rest := plainScalar(s)
+	switch {
+	case kind != 0:
+		n = p.node(kind, tag, value, l.number)
+	case s[0] == '[':
 		n, rest = p.plainList(s, l)
 	}
 	if n == nil {
@@ -207,8 +223,6 @@ func (p *plainYAML) inline(s string, l plainLine) *yaml.Node {
 	if text := strings.TrimLeft(rest, " "); text != "" && (text[0] != '#' || len(text) == len(rest)) {
 		return p.decline() // not a comment
 	}
-	n.Line = l.number
-	p.nodes++
 	// A line further in would go on with the scalar.
 	if next, ok := p.peek(); ok && next.indent > l.indent {
 		return p.decline()
@@ -267,42 +281,43 @@ func plainKey(s string) (key, rest string, ok bool) {
 func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' }
 
 // plainScalar reads a scalar, or an empty collection, and returns what follows
-// it. A text that is not quoted must be a word, a path, a whole number or a
-// version: what readers could take for a fraction or a date is declined.
-func plainScalar(s string) (*yaml.Node, string) {
+// it; no kind where it declines. A text that is not quoted must be a word, a
+// path, a number or a version: what readers could take for a date or for
+// something stranger is declined.
+func plainScalar(s string) (kind yaml.Kind, tag, value, rest string) {
 	switch c := s[0]; {
 	case strings.HasPrefix(s, "{}"):
-		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}, s[2:]
+		return yaml.MappingNode, "!!map", "", s[2:]
 	case strings.HasPrefix(s, "[]"):
-		return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}, s[2:]
+		return yaml.SequenceNode, "!!seq", "", s[2:]
 	case c == '"' || c == '\'':
 		end := strings.IndexByte(s[1:], c)
 		if end < 0 || strings.IndexByte(s[1:1+end], '\\') >= 0 || strings.HasPrefix(s[2+end:], s[:1]) {
-			return nil, ""
+			return 0, "", "", ""
 		}
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s[1 : 1+end]}, s[2+end:]
+		return yaml.ScalarNode, "!!str", s[1 : 1+end], s[2+end:]
 	}
-	end := strings.Index(s, " #")
-	rest := ""
-	if end >= 0 {
+	if end := strings.Index(s, " #"); end >= 0 {
 		s, rest = s[:end], s[end:]
 	}
 	s = strings.TrimRight(s, " ")
-	n := &yaml.Node{Kind: yaml.ScalarNode, Value: s}
 	switch {
 	case s[0] >= '0' && s[0] <= '9':
-		n.Tag = numberTag(s)
+		tag = numberTag(s)
 	case len(s) > 1 && s[0] == '-' && s[1] >= '1' && s[1] <= '9' && numberTag(s[1:]) == "!!int":
-		n.Tag = "!!int"
-	case !letter(s[0]) && s[0] != '/' && !(strings.HasPrefix(s, "--") && len(s) > 2 && letter(s[2])) || !plainWord(s):
-		return nil, ""
-	default:
-		n.Tag = wordTag(s)
+		tag = "!!int"
+	case plainStart(s) && plainWord(s):
+		tag = wordTag(s)
 	}
-	if n.Tag == "" {
-		return nil, ""
+	if tag == "" {
+		return 0, "", "", ""
 	}
-	return n, rest
+	return yaml.ScalarNode, tag, s, rest
+}
+
+// plainStart: a letter, a path, or an option.
+func plainStart(s string) bool {
+	return letter(s[0]) || s[0] == '/' || strings.HasPrefix(s, "--") && len(s) > 2 && letter(s[2])
 }
 
 // numberTag is the tag of what begins with a digit: a decimal number, a
@@ -355,19 +370,17 @@ func (p *plainYAML) plainList(s string, l plainLine) (*yaml.Node, string) {
 	if end < 0 || strings.ContainsAny(s[1:end], "[{}#:&*!|>?%@`\\") {
 		return nil, ""
 	}
-	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	n := p.node(yaml.SequenceNode, "!!seq", "", l.number)
 	for item := range strings.SplitSeq(s[1:end], ",") {
 		item = strings.Trim(item, " ")
 		if item == "" || item[0] == '-' {
 			return nil, ""
 		}
-		v, rest := plainScalar(item)
-		if v == nil || rest != "" {
+		kind, tag, value, rest := plainScalar(item)
+		if kind == 0 || rest != "" {
 			return nil, ""
 		}
-		v.Line = l.number
-		p.nodes++
-		n.Content = append(n.Content, v)
+		n.Content = append(n.Content, p.node(kind, tag, value, l.number))
 	}
 	return n, s[end+1:]
 }

@@ -62,6 +62,7 @@ func TestRealRead(t *testing.T) {
 		if p.Chart.Name() != c.Name() || p.Chart.Version() != c.Metadata.Version {
 			t.Errorf("%s: we read %s, Helm %s@%s", name, p.Chart, c.Name(), c.Metadata.Version)
 		}
+		sameMetadata(t, p, c.Metadata)
 		if p.Chart.FileName() != name {
 			t.Errorf("%s: read as %s", name, p.Chart)
 		}

@@ -20,7 +20,9 @@ type tarReader struct {
 	left    int64 // of the current file's data
 	pad     int64 // behind it
 	padding []byte
-	tail    int64 // bytes from the first zero block on
+	rec     [block]byte
+	raw     []byte // of the last header, used again
+	tail    int64  // bytes from the first zero block on
 }
 
 // header is one file or directory.
@@ -29,7 +31,7 @@ type header struct {
 	dir   bool
 	size  int64
 	mtime time.Time // zero where the archive has none
-	raw   []byte    // the header blocks as read, the last one the file's own
+	raw   []byte    // the header blocks as read, the last one the file's own; until the next header is read
 	pax   map[string]string
 	long  string // GNU long name
 }
@@ -43,14 +45,15 @@ func (t *tarReader) next() (*header, error) {
 	if err := t.skip(); err != nil {
 		return nil, err
 	}
-	h := &header{}
+	h := &header{raw: t.raw[:0]}
+	defer func() { t.raw = h.raw }()
 	for {
-		var rec [block]byte
-		if _, err := io.ReadFull(t.r, rec[:]); err != nil {
+		rec := t.rec[:]
+		if _, err := io.ReadFull(t.r, rec); err != nil {
 			return nil, truncated(err)
 		}
-		if rec == ([block]byte{}) {
-			if h.raw != nil {
+		if t.rec == ([block]byte{}) {
+			if len(h.raw) > 0 {
 				return nil, malformed("tar-header", "an extended header without a file")
 			}
 			return nil, t.end()
@@ -58,8 +61,8 @@ func (t *tarReader) next() (*header, error) {
 		if t.b.entries++; t.b.entries > t.b.l.Entries {
 			return nil, tooLarge("tar-entries", "more than %d files and directories", t.b.l.Entries)
 		}
-		h.raw = append(h.raw, rec[:]...)
-		done, err := t.header(h, rec[:])
+		h.raw = append(h.raw, rec...)
+		done, err := t.header(h, rec)
 		if err != nil || done {
 			return h, err
 		}
