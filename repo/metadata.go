@@ -14,27 +14,23 @@ import (
 
 // metadata is what the index says of a package: what Helm's own loader reads,
 // held to Helm's own rules. The package has passed our tar walk before, which
-// takes nothing that Helm does not load, so the loader gets the files that the
-// metadata is made of; whole has it load all of them.
+// reads it as Helm does and takes nothing that Helm does not load; whole has
+// Helm load it all the same.
 func metadata(data []byte, p *archive.Package, bare, whole bool) (json.RawMessage, error) {
-	load := func() (*chart.Chart, error) { return loader.LoadArchive(bytes.NewReader(data)) }
-	if !whole {
-		load = func() (*chart.Chart, error) { return loader.LoadFiles(metadataFiles(p)) }
+	m, err := readMetadata(data, p, whole)
+	if err == nil {
+		err = checkMetadata(m)
 	}
-	c, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", ErrMetadata, p.Chart, err)
 	}
-	if err := checkMetadata(c.Metadata); err != nil {
-		return nil, fmt.Errorf("%w: %s: %v", ErrMetadata, p.Chart, err)
+	if m.Name != p.Chart.Name() || m.Version != p.Chart.Version() {
+		return nil, fmt.Errorf("%w: the package says %s and Helm reads %s@%s", ErrMetadata, p.Chart, m.Name, m.Version)
 	}
-	if c.Metadata.Name != p.Chart.Name() || c.Metadata.Version != p.Chart.Version() {
-		return nil, fmt.Errorf("%w: the package says %s and Helm reads %s@%s", ErrMetadata, p.Chart, c.Metadata.Name, c.Metadata.Version)
+	if bare && m.APIVersion == chart.APIVersionV1 {
+		m.Dependencies = nil
 	}
-	if bare && c.Metadata.APIVersion == chart.APIVersionV1 {
-		c.Metadata.Dependencies = nil
-	}
-	raw, err := json.Marshal(c.Metadata)
+	raw, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode metadata of %s: %w", p.Chart, err)
 	}
@@ -53,16 +49,20 @@ func checkMetadata(m *chart.Metadata) error {
 	return m.Validate()
 }
 
-// metadataFiles are the files that Helm reads metadata from, as it unpacks
-// them.
-func metadataFiles(p *archive.Package) []*loader.BufferedFile {
-	var out []*loader.BufferedFile
-	for _, name := range []string{"Chart.yaml", "requirements.yaml"} {
-		if data, ok := p.File(name); ok {
-			out = append(out, &loader.BufferedFile{Name: name, Data: bytes.TrimPrefix(data, []byte("\ufeff"))})
+func readMetadata(data []byte, p *archive.Package, whole bool) (*chart.Metadata, error) {
+	if whole {
+		c, err := loader.LoadArchive(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
 		}
+		return c.Metadata, nil
 	}
-	return out
+	raw, err := p.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	m := new(chart.Metadata)
+	return m, json.Unmarshal(raw, m)
 }
 
 // version is the chart version record of a package. Where our limits go beyond

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ const (
 	maxField     = 4 << 10  // bytes of a plain form field
 	maxProv      = 1 << 20  // bytes of a provenance file
 	formMargin   = 64 << 10 // bytes of part headers and boundaries
+	usualPackage = 48 << 10 // bytes that most packages fit into
 	singlePart   = "chart"
 	provPart     = "prov"
 	imagePart    = "image"
@@ -107,10 +109,14 @@ func (u *upload) add(part *multipart.Part, maxPackage int64, fields []string) ([
 			return nil, badRequest("part %q: want %s", clip(name), strings.Join(append([]string{singlePart, provPart}, fields...), ", "))
 		}
 	}
-	data, err := io.ReadAll(io.LimitReader(part, max+1))
-	if err != nil {
+	var buf bytes.Buffer
+	if name == singlePart {
+		buf.Grow(usualPackage)
+	}
+	if _, err := buf.ReadFrom(io.LimitReader(part, max+1)); err != nil {
 		return nil, bodyError(err)
 	}
+	data := buf.Bytes()
 	if int64(len(data)) > max {
 		return nil, fmt.Errorf("%w: part %q is larger than %d bytes", errTooLarge, name, max)
 	}
