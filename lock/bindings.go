@@ -344,7 +344,7 @@ func (l *Lockfile) Revoke(ctx context.Context, op Op, id ref.BindingID, reason s
 }
 
 func getBinding(t Tx, id ref.BindingID) (Binding, error) {
-	b, err := get[Binding](t, bucketBindings, id.String())
+	b, err := decodedBindings.get(t, bucketBindings, id.String())
 	if errors.Is(err, ErrNoKey) {
 		err = fail(ErrNotFound, "there is no binding %s", id)
 	}

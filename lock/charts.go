@@ -303,7 +303,7 @@ func (l *Lockfile) SetUnbound(ctx context.Context, chart ref.ChartVersion, why s
 }
 
 func getChart(t Tx, chart ref.ChartVersion) (ChartVersion, error) {
-	v, err := get[ChartVersion](t, bucketCharts, chartKey(chart))
+	v, err := decodedCharts.get(t, bucketCharts, chartKey(chart))
 	if errors.Is(err, ErrNoKey) {
 		err = fail(ErrNotFound, "chart version %s is not published here", chart)
 	}

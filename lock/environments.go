@@ -57,7 +57,7 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 }
 
 func getEnvironment(t Tx, env ref.Env) (Environment, error) {
-	e, err := get[Environment](t, bucketEnvironments, env.String())
+	e, err := decodedEnvironments.get(t, bucketEnvironments, env.String())
 	if errors.Is(err, ErrNoKey) {
 		err = fail(ErrNotFound, "there is no environment %s: create it with chartctl env create %s --chart NAME", env, env)
 	}
@@ -67,7 +67,7 @@ func getEnvironment(t Tx, env ref.Env) (Environment, error) {
 func pinKey(env ref.Env, revision uint64) string { return env.String() + "\x00" + number(revision) }
 
 func getPin(t Tx, env ref.Env, revision uint64) (Pin, error) {
-	p, err := get[Pin](t, bucketPins, pinKey(env, revision))
+	p, err := decodedPins.get(t, bucketPins, pinKey(env, revision))
 	if errors.Is(err, ErrNoKey) {
 		err = fail(ErrNotFound, "environment %s has no revision %d", env, revision)
 	}

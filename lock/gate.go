@@ -34,12 +34,15 @@ type RuleVerdict struct {
 	Want    string   `json:"want,omitempty"`
 	Command string   `json:"command,omitempty"`
 
-	err error // for what is not a *Refusal
+	err   error // for what is not a *Refusal
+	brief bool  // only the outcome is wanted
 }
 
 // fact adds to what the rule saw.
 func (r *RuleVerdict) fact(format string, args ...any) {
-	r.Facts = append(r.Facts, fmt.Sprintf(format, args...))
+	if !r.brief {
+		r.Facts = append(r.Facts, fmt.Sprintf(format, args...))
+	}
 }
 
 // refusal is the rule's answer as an error.
@@ -54,15 +57,23 @@ func (r RuleVerdict) refusal() error {
 // in the transaction: no registry, no clock.
 type move struct {
 	Tx
-	now   time.Time
-	actor Actor
-	e     Environment
-	np    NewPin
-	b     Binding
-	chart ChartVersion
-	from  *Binding // of the current pin; nil before the first
-	sum   Summary  // of this environment and the binding
-	bug   bug
+	now     time.Time
+	actor   Actor
+	e       Environment
+	asked   NewPin
+	np      NewPin // with what the rules add
+	b       Binding
+	chart   ChartVersion
+	current *Pin     // of the environment; nil before the first
+	from    *Binding // of the current pin
+	sum     Summary  // of this environment and the binding
+	bug     bug
+	explain bool // with facts, which a pin that passes needs none of
+}
+
+// rule begins the answer of a rule.
+func (m *move) rule(number int, name string, ok bool) RuleVerdict {
+	return RuleVerdict{Number: number, Rule: name, OK: ok, brief: !m.explain}
 }
 
 // seeded faults of the gate, for the test that must find them.
@@ -83,7 +94,7 @@ func (l *Lockfile) Gate(ctx context.Context, op Op, np NewPin) (Verdict, error) 
 		if err != nil {
 			return Verdict{}, err
 		}
-		m.now, m.actor, m.bug = now, op.Actor, l.bug
+		m.now, m.actor, m.bug, m.explain = now, op.Actor, l.bug, true
 		return m.verdict()
 	})
 }
@@ -119,13 +130,16 @@ func newMove(t Tx, np NewPin) (*move, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.from = &from
+		m.current, m.from = &p, &from
 	}
-	return m, m.checkKind()
+	err = m.checkKind()
+	m.asked = m.np
+	return m, err
 }
 
 // verdict asks all rules, in their order.
 func (m *move) verdict() (Verdict, error) {
+	m.np = m.asked
 	out := Verdict{Env: m.e.Env, Revision: m.e.Revision, Binding: m.b.ID, Kind: m.np.Kind, OK: true}
 	for _, rule := range []func() (RuleVerdict, error){
 		m.base, m.source, m.pair, m.halt, m.upstream, m.approvals, m.freeze,
@@ -186,19 +200,12 @@ func (m *move) skips(number int) string {
 
 // base is the rule that the caller knew what runs: compare and swap.
 func (m *move) base() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 1, Rule: "base", OK: m.np.Base == m.e.Revision}
+	r := m.rule(1, "base", m.np.Base == m.e.Revision)
 	r.fact("%s is at revision %d", m.e.Env, m.e.Revision)
 	if r.OK {
 		return r, nil
 	}
-	stale := &StaleError{Env: m.e.Env, Base: m.np.Base, Revision: m.e.Revision}
-	if m.e.Revision > 0 {
-		p, err := getPin(m, m.e.Env, m.e.Revision)
-		if err != nil {
-			return r, err
-		}
-		stale.Current = &p
-	}
+	stale := &StaleError{Env: m.e.Env, Base: m.np.Base, Revision: m.e.Revision, Current: m.current}
 	r.err = stale
 	r.Facts = []string{stale.Error()}
 	r.Want = "look at what changed and ask again from there"
@@ -208,8 +215,11 @@ func (m *move) base() (RuleVerdict, error) {
 
 // Refusals of the pair, each with its rule.
 func (m *move) pair() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 1, Rule: "pair"}
-	show := fmt.Sprintf("chartctl show %s", m.b.Chart)
+	r := m.rule(1, "pair", false)
+	show := ""
+	if m.explain {
+		show = fmt.Sprintf("chartctl show %s", m.b.Chart)
+	}
 	no := func(rule, want, command, format string, args ...any) (RuleVerdict, error) {
 		r.Rule, r.Want, r.Command = rule, want, command
 		r.fact(format, args...)

@@ -196,8 +196,8 @@ func (c *change) writePin(p *Pin, e Environment) error {
 	p.Format, p.By, p.At, p.Seq, p.Key = FormatVersion, c.op.Actor.Name, c.now, seq, c.op.Key
 	e.pinned(*p)
 	return errors.Join(
-		put(c, bucketPins, pinKey(p.Env, p.Revision), p),
-		put(c, bucketEnvironments, e.Env.String(), e),
+		decodedPins.put(c, bucketPins, pinKey(p.Env, p.Revision), *p),
+		decodedEnvironments.put(c, bucketEnvironments, e.Env.String(), e),
 	)
 }
 
@@ -209,6 +209,10 @@ func (c *change) plan(np NewPin, b bug) (Pin, Environment, error) {
 	}
 	m.now, m.actor, m.bug = c.now, c.op.Actor, b
 	v, err := m.verdict()
+	if !v.OK {
+		m.explain = true // now that somebody reads it
+		v, err = m.verdict()
+	}
 	if no := v.refusal(); no != nil && (err == nil || errors.Is(no, ErrStale)) {
 		err = no // who lost the race is told so, whatever else is wrong
 	}

@@ -10,7 +10,7 @@ import (
 // upstream is rule 3: every upstream stage passed this very binding and held
 // it for the soak time after that.
 func (m *move) upstream() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 3, Rule: "upstream", OK: true}
+	r := m.rule(3, "upstream", true)
 	if len(m.e.Policy.Upstream) == 0 {
 		r.fact("%s has no upstream stage", m.e.Env)
 	}
@@ -22,7 +22,7 @@ func (m *move) upstream() (RuleVerdict, error) {
 		if m.bug == datedSoak && u.Passed && m.now.Sub(u.At) >= time.Duration(u.Need) {
 			u.OK = true
 		}
-		r.fact("%s", u.said())
+		r.fact("%s", saying(u.said))
 		if u.OK || !r.OK {
 			r.OK = r.OK && u.OK
 			continue

@@ -28,7 +28,7 @@ func (m *move) checkKind() error {
 // source holds a promote to what its source is pinned to now, and a rollback
 // to what this environment was pinned to.
 func (m *move) source() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 1, Rule: "source", OK: true}
+	r := m.rule(1, "source", true)
 	switch m.np.Kind {
 	case Promote:
 		return m.promoted()
@@ -43,19 +43,19 @@ func (m *move) source() (RuleVerdict, error) {
 			return r, err
 		}
 		r.OK = p.Binding == m.b.ID
-		r.Want, r.Command = "go back to the pair that the revision had", fmt.Sprintf("chartctl history %s", m.e.Env)
 		if !r.OK {
+			r.Want, r.Command = "go back to the pair that the revision had", fmt.Sprintf("chartctl history %s", m.e.Env)
 			r.fact("revision %d of %s is %s with binding %s, not %s", rev, m.e.Env, p.Chart, p.Binding, m.b.ID)
 			return r, nil
 		}
 		r.fact("revision %d of %s had this pair", rev, m.e.Env)
-		r.fact("%s", m.sum.said())
+		r.fact("%s", saying(m.sum.said))
 	}
 	return r, nil
 }
 
 func (m *move) promoted() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 1, Rule: string(Promote)}
+	r := m.rule(1, string(Promote), false)
 	from, err := ref.ParseEnv(m.np.From)
 	if err != nil {
 		return r, fail(ErrInvalid, "a promote needs the environment that it comes from: %v", err)
@@ -87,6 +87,11 @@ func (m *move) promoted() (RuleVerdict, error) {
 	return r, nil
 }
 
+// saying is a fact that is written only where it is read.
+type saying func() string
+
+func (s saying) String() string { return s() }
+
 // said writes the last verdict as a fact.
 func (s Summary) said() string {
 	if s.Verdict == "" {
@@ -98,13 +103,13 @@ func (s Summary) said() string {
 // halt is rule 2: no halt is open in scope; but one fix is let through where
 // the failure was.
 func (m *move) halt() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 2, Rule: "halt"}
+	r := m.rule(2, "halt", false)
 	open, err := haltsOn(m, m.e.Env)
 	if err != nil {
 		return r, err
 	}
 	for _, h := range open {
-		r.fact("%s", h.said())
+		r.fact("%s", saying(h.said))
 	}
 	here := len(m.e.Halts) > 0
 	switch {
@@ -154,7 +159,7 @@ func (h Halt) said() string {
 
 // approvals is the first half of rule 4: enough others agree.
 func (m *move) approvals() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 4, Rule: "approvals"}
+	r := m.rule(4, "approvals", false)
 	have, err := getApprovals(m, m.e, m.b.ID)
 	if err != nil {
 		return r, err
@@ -173,6 +178,9 @@ func (m *move) approvals() (RuleVerdict, error) {
 	}
 	r.OK = n >= m.e.Policy.Approvals
 	r.fact("%d of %d approvals are there", n, m.e.Policy.Approvals)
+	if r.OK {
+		return r, nil
+	}
 	r.Want = fmt.Sprintf("let %d more approve it, who are not %s", m.e.Policy.Approvals-n, m.actor.Name)
 	r.Command = fmt.Sprintf("chartctl approve %s --binding %s", m.e.Env, m.b.ID)
 	return r, nil
@@ -180,7 +188,7 @@ func (m *move) approvals() (RuleVerdict, error) {
 
 // freeze is the other half of rule 4: no freeze window is open.
 func (m *move) freeze() (RuleVerdict, error) {
-	r := RuleVerdict{Number: 4, Rule: "freeze", OK: true}
+	r := m.rule(4, "freeze", true)
 	for _, f := range m.e.Policy.Freeze {
 		until, open, err := f.open(m.now)
 		if err != nil {
@@ -210,7 +218,7 @@ func (m *move) freeze() (RuleVerdict, error) {
 
 // direction is rule 5: no half goes back but by proof and on purpose.
 func (m *move) direction() (Direction, RuleVerdict, error) {
-	r := RuleVerdict{Number: 5, Rule: "direction", OK: true}
+	r := m.rule(5, "direction", true)
 	if m.from == nil {
 		r.fact("the first pin has no direction")
 		return Direction{}, r, nil
@@ -221,13 +229,13 @@ func (m *move) direction() (Direction, RuleVerdict, error) {
 	}
 	proof := m.b.Evidence.Proof()
 	r.fact("from %s, %s", m.from.Chart, d)
-	r.Command = fmt.Sprintf("chartctl bump %s --binding %s --downgrade \"…\"", m.e.Env, m.b.ID)
-	if m.np.Kind == Rollback {
-		r.Command = fmt.Sprintf("chartctl rollback %s --to %s --downgrade \"…\"", m.e.Env, m.np.From)
-	}
 	switch {
 	case d.back() && proof:
 		r.OK = m.np.Downgrade != ""
+		r.Command = fmt.Sprintf("chartctl bump %s --binding %s --downgrade \"…\"", m.e.Env, m.b.ID)
+		if m.np.Kind == Rollback {
+			r.Command = fmt.Sprintf("chartctl rollback %s --to %s --downgrade \"…\"", m.e.Env, m.np.From)
+		}
 		r.fact("content proves this pair (%s)", m.b.Evidence)
 		r.Want = "say why it goes back: --downgrade \"…\"; or roll back to a pair that passed here"
 	case d.back():
