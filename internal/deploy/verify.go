@@ -104,6 +104,7 @@ type verification struct {
 	lock   []byte
 	source string // the server of .chartctl.yaml
 	review bool   // flow: review
+	merged bool   // branches are stages: a merge is to be pinned
 	notes  []remark
 	out    []Finding
 	groups map[string]int
@@ -215,7 +216,13 @@ func (v *verification) one(s subject) {
 func (v *verification) prepared(s subject) {
 	if p := s.entry.Prepare; p != nil {
 		text := fmt.Sprintf("prepared, image pending: %s %s waits for its image", p.Name, p.Version)
-		mend := fmt.Sprintf("build the image, then chartctl bump {env}{group} --version %s --image ROLE=REPOSITORY:TAG", p.Version)
+		image := "ROLE=REPOSITORY:TAG"
+		if len(s.entry.Bases) == 1 {
+			role := s.entry.Bases[0].Role
+			is, _ := lockedImage(s, role)
+			image = fmt.Sprintf("%s=%s:TAG", role, is.Repository)
+		}
+		mend := fmt.Sprintf("build the image, then chartctl bump {env}{group} --version %s --image %s", p.Version, image)
 		if v.o.Pending {
 			v.note(s, "%s; %s", text, mend)
 			return

@@ -159,19 +159,19 @@ func TestVerifyHistory(t *testing.T) {
 			r.edit("hub/values.yaml", "'2026.2@"+r.entry.Images[0].Digest.String()+"'", "'2026.3'")
 		}, "hub/requirements.yaml:4: jupyterhub is 1.0.0, locked is 1.1.0: the chart moved back while the hub image in hub/values.yaml:5 moved forward, from 2026.2 to 2026.3: " +
 			"the halves went opposite ways and do not belong together. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + b +
-			"; to move both: chartctl bump data8/staging --group --version 1.0.0 --image hub=quay.io/campus/hub:2026.3 (data8/staging, r/staging)"},
+			"; to move both: chartctl bump data8/staging --group --allow-dirty --version 1.0.0 --image hub=quay.io/campus/hub:2026.3 (data8/staging, r/staging)"},
 		"2021: chart forward, image not": {func(r *deployRepo) {
 			r.edit("hub/requirements.yaml", "version: 1.1.0", "version: 1.2.0")
 			r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0")
 		}, "hub/requirements.yaml:4: jupyterhub is 1.2.0, locked is 1.1.0: the chart and FROM in images/hub/Dockerfile:2 moved forward alone; " +
 			"the hub image in hub/values.yaml:5 is still 2026.2, the one built for 1.1.0. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + b +
-			"; to move both: chartctl bump data8/staging --group --version 1.2.0 --image hub=quay.io/campus/hub:TAG, with an image built for it (data8/staging, r/staging)"},
+			"; to move both: chartctl bump data8/staging --group --allow-dirty --version 1.2.0 --image hub=quay.io/campus/hub:TAG, with an image built for it (data8/staging, r/staging)"},
 		"2024: chart and Dockerfile back, image stays": {func(r *deployRepo) {
 			r.edit("hub/requirements.yaml", "version: 1.1.0", "version: 1.0.0")
 			r.edit("images/hub/Dockerfile", "1.1.0", "1.0.0")
 		}, "hub/requirements.yaml:4: jupyterhub is 1.0.0, locked is 1.1.0: the chart and FROM in images/hub/Dockerfile:2 moved back alone; " +
 			"the hub image in hub/values.yaml:5 is still 2026.2, the one built for 1.1.0. Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + b +
-			"; to move both: chartctl bump data8/staging --group --version 1.0.0 --image hub=quay.io/campus/hub:TAG, with an image built for it (data8/staging, r/staging)"},
+			"; to move both: chartctl bump data8/staging --group --allow-dirty --version 1.0.0 --image hub=quay.io/campus/hub:TAG, with an image built for it (data8/staging, r/staging)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newDeployRepo(t)
@@ -222,6 +222,9 @@ func TestVerifyDifferences(t *testing.T) {
 		"a file that is gone": {func(r *deployRepo, _ *VerifyOptions) {
 			r.edit(".chartctl.yaml", "images/hub/Dockerfile", "images/hub/Containerfile")
 		}, DriftSite, "images/hub/Containerfile", []string{"there is no such file"}},
+		"a merge conflict": {func(r *deployRepo, _ *VerifyOptions) {
+			r.edit("hub/values.yaml", "      tag:", "<<<<<<< HEAD\n      tag: one\n=======\n      tag: two\n>>>>>>> other\n      tag:")
+		}, DriftSite, "hub/values.yaml:5", []string{"git's conflict markers", "take either side (git checkout --ours -- hub/values.yaml), then: chartctl bump data8/staging --group --allow-dirty --binding b1:"}},
 		"a template": {func(r *deployRepo, _ *VerifyOptions) { r.edit("hub/values.yaml", "'2026.2", "'{{ .Tag }}") },
 			DriftSite, "hub/values.yaml:5", []string{"{{"}},
 		"Helm's lock file": {func(r *deployRepo, _ *VerifyOptions) {
@@ -266,7 +269,7 @@ func TestVerifyDifferences(t *testing.T) {
 			r.entry.Prepare = &lockfile.Chart{Name: "jupyterhub", Version: "1.2.0", Digest: other}
 			r.lock("data8/staging", "r/staging")
 			r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0")
-		}, DriftLock, "chartd.lock:8", []string{"prepared, image pending", "--version 1.2.0"}},
+		}, DriftLock, "chartd.lock:8", []string{"prepared, image pending", "--version 1.2.0 --image hub=quay.io/campus/hub:TAG"}},
 		"another pin": {func(r *deployRepo, o *VerifyOptions) {
 			o.Environments = r.pinned()
 			for env, e := range o.Environments {

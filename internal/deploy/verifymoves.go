@@ -42,7 +42,7 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 		what = who + " " + way.String()
 	}
 	f.Message = fmt.Sprintf("%s is %s, locked is %s: %s", name, found, locked, what)
-	f.Mend = fmt.Sprintf("to stay at %s: %s; to move both: chartctl bump {env}{group} --version %s%s", locked, restore(s), found, v.imageFlag(s, h, roles))
+	f.Mend = fmt.Sprintf("to stay at %s: %s; to move both: chartctl bump {env}{group} --allow-dirty --version %s%s", locked, restore(s), found, v.imageFlag(s, h, roles))
 	f.Also = slices.Compact(f.Also)
 	v.add(s, f)
 }
@@ -98,7 +98,7 @@ func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref
 		}
 		f.Message = fmt.Sprintf("the %s image is %s, locked is %s: %s; %s%s is still %s", role, found, locked, what,
 			s.entry.Chart.Name, at, s.entry.Chart.Version)
-		f.Mend = fmt.Sprintf("to keep the locked image: %s; to take the new one: chartctl bump {env}{group} --version %s --image %s=%s:%s",
+		f.Mend = fmt.Sprintf("to keep the locked image: %s; to take the new one: chartctl bump {env}{group} --allow-dirty --version %s --image %s=%s:%s",
 			restore(s), s.entry.Chart.Version, role, x.value.Repository, x.value.Tag)
 		v.add(s, f)
 	}

@@ -98,8 +98,11 @@ func (v *verification) unreadable(s subject, at site.Site, err error) {
 	var e *site.Error
 	if errors.As(err, &e) {
 		f.Place, f.Message = Place{e.File, e.Line}, e.Text
-		if errors.Is(err, site.ErrMissing) {
+		switch {
+		case errors.Is(err, site.ErrMissing):
 			f.Found = "missing"
+		case errors.Is(err, site.ErrConflict):
+			f.Found, f.Mend = "a merge conflict", fmt.Sprintf("take either side (git checkout --ours -- %s), then: %s", e.File, restore(s))
 		}
 	}
 	f.Message = fmt.Sprintf("the site (%s) cannot be checked: %s", at, f.Message)

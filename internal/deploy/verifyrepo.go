@@ -35,7 +35,7 @@ func (r *Repo) Verify(o VerifyOptions) (Verdict, error) {
 		return Verdict{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("there is no %s beside %s, so nothing is locked yet", lockfile.Name, config.Name),
 			Want: "make one with chartctl init or chartctl bump"}
 	}
-	v := &verification{o: o, files: r.Files(), lock: r.LockBytes(), source: r.conf.Server, review: r.conf.Flow == config.Review, groups: map[string]int{}}
+	v := &verification{o: o, files: r.Files(), lock: r.LockBytes(), source: r.conf.Server, review: r.conf.Flow == config.Review, merged: r.conf.ByBranch(), groups: map[string]int{}}
 	v.list = func(dir string) ([]string, error) { return listDir(r.root.Dir(), dir) }
 	envs := o.Envs
 	if len(envs) == 0 {

@@ -49,7 +49,7 @@ func (v *verification) pin(s subject) {
 func (v *verification) ahead() bool { return v.o.Pending && v.review }
 
 func (v *verification) pinIt(s subject) string {
-	if v.review {
+	if v.review || v.merged {
 		return "chartctl apply"
 	}
 	return restore(s)

@@ -153,17 +153,17 @@ func TestVerifyOfARealRepo(t *testing.T) {
 			r.replace("hub/values.yaml", image, newerTag)
 		}, "hub/requirements.yaml:7: jupyterhub is 3.3.7, locked is 3.3.8: the chart moved back while the hub image in hub/values.yaml:244 moved forward, from " +
 			realTag + " to " + newerTag + ": the halves went opposite ways and do not belong together. Mend: " + stay +
-			"; to move both: chartctl bump a11y/staging --group --version 3.3.7 --image hub=gcr.io/" + realHub + ":" + newerTag + all},
+			"; to move both: chartctl bump a11y/staging --group --allow-dirty --version 3.3.7 --image hub=gcr.io/" + realHub + ":" + newerTag + all},
 		"2021: chart and FROM forward, image not": {func() {
 			r.replace("hub/requirements.yaml", "3.3.8", "4.0.0")
 			r.replace("images/hub/Dockerfile", "k8s-hub:3.3.8", "k8s-hub:4.0.0")
 		}, "hub/requirements.yaml:7: jupyterhub is 4.0.0, locked is 3.3.8: the chart and FROM in images/hub/Dockerfile:3 moved forward alone" + still + stay +
-			"; to move both: chartctl bump a11y/staging --group --version 4.0.0" + build + all},
+			"; to move both: chartctl bump a11y/staging --group --allow-dirty --version 4.0.0" + build + all},
 		"2024, the debump: chart and Dockerfile back, image stays": {func() {
 			r.replace("hub/requirements.yaml", "3.3.8", "3.3.7")
 			r.replace("images/hub/Dockerfile", "k8s-hub:3.3.8", "k8s-hub:3.3.7")
 		}, "hub/requirements.yaml:7: jupyterhub is 3.3.7, locked is 3.3.8: the chart and FROM in images/hub/Dockerfile:3 moved back alone" + still + stay +
-			"; to move both: chartctl bump a11y/staging --group --version 3.3.7" + build + all},
+			"; to move both: chartctl bump a11y/staging --group --allow-dirty --version 3.3.7" + build + all},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer r.run(0, "git", "checkout", "-q", ".")

@@ -60,7 +60,33 @@ func (f *Files) get(path string) (*file, error) {
 	case template(path):
 		return nil, &Error{File: path, Text: "is a template, and what it is rendered to cannot be edited", Err: ErrTemplate}
 	}
+	if line := conflict(one.old); line > 0 {
+		return nil, &Error{File: path, Line: line, Text: "git's conflict markers are in the file: resolve them first", Err: ErrConflict}
+	}
 	return one, nil
+}
+
+// conflict is the line where git left the first conflict, 0 if there is none:
+// all three of its marks, each at the start of a line and in their order.
+func conflict(b []byte) int {
+	marks := []string{"<<<<<<< ", "=======", ">>>>>>> "}
+	if !bytes.Contains(b, []byte(marks[0])) {
+		return 0
+	}
+	at, n := 0, 0
+	for line := range bytes.Lines(b) {
+		n++
+		if !bytes.HasPrefix(line, []byte(marks[0])) {
+			continue
+		}
+		if len(marks) == 3 {
+			at = n
+		}
+		if marks = marks[1:]; len(marks) == 0 {
+			return at
+		}
+	}
+	return 0
 }
 
 // Bytes returns a file with its edits.

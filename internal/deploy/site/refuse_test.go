@@ -57,6 +57,7 @@ func TestRefused(t *testing.T) {
 		{"tag in pieces", from, "ARG A=3\nFROM jupyterhub/k8s-hub:${A}.3\n", site.ErrForm, `Dockerfile:2: the tag "3.3" of FROM is put together from pieces`},
 		{"split over lines", from, "FROM jupyterhub/k8s-hub:3\\\n.3\n", site.ErrForm, `Dockerfile:1: the tag "3.3" of FROM is put together`},
 		{"templated Dockerfile", from, "FROM jupyterhub/k8s-hub:{{ tag }}\n", site.ErrTemplate, `Dockerfile:1: `},
+		{"merge conflict", marker("chart.version"), "x\n<<<<<<< HEAD\nx 1.0.0 # chartctl: chart.version\n=======\n>>>>>>> b\n", site.ErrConflict, `ci.sh:2: git's conflict markers`},
 		{"no marker", marker("chart.version"), "x 1.0.0 # chartctl: chart.source\n", site.ErrMissing, `ci.sh: the comment "chartctl: chart.version" is not there`},
 		{"bad marker", marker("chart.version"), "x 1.0.0 # chartctl: chart.versoin\n", site.ErrForm, `ci.sh:1: `},
 		{"marker with more words", marker("chart.version"), "x 1.0.0 # chartctl: chart.version and more\n", site.ErrForm, `ci.sh:1: `},

@@ -29,6 +29,7 @@ var (
 	ErrTemplate = errors.New("written by a template")
 	ErrForm     = errors.New("not written as its kind wants it")
 	ErrSyntax   = errors.New("not readable")
+	ErrConflict = errors.New("in a merge conflict")
 )
 
 // Error says which site cannot be used, and where it would be.
