@@ -79,7 +79,7 @@ func (a *app) doApply(ctx context.Context, f fileFlags, j job) error {
 		return err
 	}
 	if co.stage == "" && co.repo.Config().ByBranch() {
-		return usage("the branch checked out here is no stage's: give --branch")
+		return co.noStage()
 	}
 	past, err := co.history(ctx)
 	if err != nil {

@@ -211,6 +211,11 @@ func (co *checkout) stageOf(ctx context.Context) (string, error) {
 	return stage, repoError(err)
 }
 
+// noStage refuses what has to know the stage, on a branch that is none's.
+func (co *checkout) noStage() error {
+	return usage("the branch checked out here is no stage's: give --branch %s", strings.Join(sortedKeys(co.repo.Config().Branches), " or "))
+}
+
 // together completes envs by the groups that they belong to, and says of each
 // further one whose pair it takes. Without --group it refuses.
 func (co *checkout) together(envs []ref.Env) ([]ref.Env, map[ref.Env]ref.Env, error) {

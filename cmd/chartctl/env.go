@@ -198,13 +198,18 @@ one can be pinned to it without waiting for a report.`,
 	return c
 }
 
+// pinLines says of each environment where it is now, and of those that share a
+// pair what it is once.
 func pinLines(w *writer, pins ...api.Pin) {
-	for _, p := range pins {
+	for n, p := range pins {
 		w.line("%s is at revision %d: %s@%s (%s)", p.Env, p.Revision, p.Name, p.Version, pinKind(p))
-		w.line("  binding      %s", p.Binding)
 		if d := p.Direction; d != nil && p.Kind != "rollback" && (d.Chart != "forward" && d.Chart != "same" || d.Image != "forward" && d.Image != "same") {
 			w.line("  direction    chart %s, image %s", d.Chart, d.Image)
 		}
+		if n+1 < len(pins) && pins[n+1].Binding == p.Binding {
+			continue
+		}
+		w.line("  binding      %s", p.Binding)
 		for _, i := range p.Images {
 			tag := i.Image.Repository.String()
 			if i.Tag != "" {

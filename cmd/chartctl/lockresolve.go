@@ -68,7 +68,7 @@ func (a *app) doLockResolve(ctx context.Context, f fileFlags, yes bool) error {
 		return err
 	}
 	if co.stage == "" && co.repo.Config().ByBranch() {
-		return usage("the branch checked out here is no stage's: give --branch")
+		return co.noStage()
 	}
 	change, err := co.fromServer(ctx)
 	if err != nil {

@@ -120,6 +120,10 @@ func (w *writer) paint(s string) string {
 	return s
 }
 
+// whole are the columns that are cut last: what another command wants to be
+// told, and what tells two releases of one day apart.
+var whole = map[string]bool{"ENVIRONMENT": true, "CHART": true, "VERSION": true}
+
 // table writes rows under a head, cutting the widest cells until all fits.
 func (w *writer) table(head []string, rows [][]string) {
 	all := append([][]string{head}, rows...)
@@ -130,9 +134,13 @@ func (w *writer) table(head []string, rows [][]string) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	fit(widths)
+	fit(widths, func(i int) bool { return !whole[head[i]] })
+	fit(widths, func(int) bool { return true })
 	for n, row := range all {
 		for i, cell := range row {
+			if head[i] == "IMAGE" {
+				cell = cutTag(cell, widths[i])
+			}
 			cell = cut(cell, widths[i])
 			if i < len(row)-1 {
 				cell += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
@@ -154,20 +162,34 @@ func (w *writer) table(head []string, rows [][]string) {
 	}
 }
 
-func fit(widths []int) {
+// fit narrows the columns that may be, the widest first.
+func fit(widths []int, may func(int) bool) {
 	for {
-		total, widest := 2*(len(widths)-1), 0
+		total, widest := 2*(len(widths)-1), -1
 		for i, n := range widths {
 			total += n
-			if n > widths[widest] {
+			if may(i) && (widest < 0 || n > widths[widest]) {
 				widest = i
 			}
 		}
-		if total <= width || widths[widest] <= 8 {
+		if total <= width || widest < 0 || widths[widest] <= 8 {
 			return
 		}
 		widths[widest]--
 	}
+}
+
+// cutTag shortens TAG@DIGEST in the tag: the digest says which image it is.
+func cutTag(s string, n int) string {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 || utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	tag, end := []rune(s[:at]), s[at:]
+	if keep := n - len(end) - 1; keep > 0 && keep < len(tag) {
+		return string(tag[:keep]) + "…" + end
+	}
+	return s
 }
 
 func cut(s string, n int) string {
@@ -178,10 +200,14 @@ func cut(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-// field writes one line of a sheet; an empty value is left out.
+// field writes one line of a sheet; an empty value is left out, and without a
+// name it goes on with the line above.
 func (w *writer) field(name, value string) {
+	if name != "" {
+		name += ":"
+	}
 	if value != "" {
-		fmt.Fprintf(&w.buf, "%-13s %s\n", name+":", w.paint(clean(value)))
+		fmt.Fprintf(&w.buf, "%-13s %s\n", name, w.paint(clean(value)))
 	}
 }
 

@@ -26,6 +26,46 @@ func newApp(env map[string]string) (*app, *bytes.Buffer, *bytes.Buffer) {
 	return a, &out, &errs
 }
 
+// A narrow table keeps what the next command is told, and the digest.
+func TestTableKeepsNames(t *testing.T) {
+	w := &writer{}
+	chart, image := "jupyterhub@4.0.0-beta.4.git.6811.h45e6fbd9", "20250101-000000.git.9000.habcdef99@19f41d74"
+	w.table([]string{"REV", "CHART", "IMAGE", "REASON"}, [][]string{{"3", chart, image, strings.Repeat("why ", 20)}})
+	out := w.buf.String()
+	if !strings.Contains(out, "  "+chart+"  ") || !strings.Contains(out, "…@19f41d74  ") {
+		t.Errorf("cut:\n%s", out)
+	}
+	for line := range strings.Lines(out) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+// What is pinned already has not moved, and a shared pair is told once.
+func TestPinLines(t *testing.T) {
+	a, out, _ := newApp(nil)
+	a.output = "table"
+	back := &api.Direction{Chart: "same", Image: "back"}
+	pin := func(env string, rev uint64) api.Pin {
+		e, err := ref.ParseEnv(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return api.Pin{Env: e, Revision: rev, Name: "jupyterhub", Version: "1.0.0", Kind: "bump", Direction: back}
+	}
+	old, made := pin("data8/prod", 4), pin("r/prod", 5)
+	j := job{moves: []move{{env: old.Env, already: &old}, {env: made.Env}}}
+	if err := a.printJob(j, api.PinSetResult{Pins: []api.Pin{made}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "data8/prod is at revision 4: jupyterhub@1.0.0 (bump)\n" +
+		"r/prod is at revision 5: jupyterhub@1.0.0 (bump)\n  direction    chart same, image back\n"
+	if got := out.String(); !strings.HasPrefix(got, want) || strings.Count(got, "  binding ") != 1 {
+		t.Errorf("%s\nwant first\n%s", got, want)
+	}
+}
+
 // Every command says what it does, with an example, and its help fits a
 // terminal.
 func TestHelp(t *testing.T) {

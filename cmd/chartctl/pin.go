@@ -60,6 +60,7 @@ func (a *app) printJob(j job, res api.PinSetResult) error {
 		made[p.Env] = p
 	}
 	res.Pins = []api.Pin{}
+	shown := []api.Pin{}
 	for _, m := range j.moves {
 		p, ok := made[m.env]
 		switch {
@@ -71,11 +72,15 @@ func (a *app) printJob(j job, res api.PinSetResult) error {
 			return &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("the server's answer has no pin of %s: look with chartctl history %s", m.env, m.env)}
 		}
 		res.Pins = append(res.Pins, p)
+		if !ok {
+			p.Direction = nil // of the pin that it had already: nothing moves now
+		}
+		shown = append(shown, p)
 	}
 	if len(j.moves) == 1 {
-		return a.print(res.Pins[0], func(w *writer) { pinLines(w, res.Pins[0]) })
+		return a.print(res.Pins[0], func(w *writer) { pinLines(w, shown...) })
 	}
-	return a.print(res, func(w *writer) { pinLines(w, res.Pins...) })
+	return a.print(res, func(w *writer) { pinLines(w, shown...) })
 }
 
 // notePinned says what may surprise about a bump or a promote that was made.

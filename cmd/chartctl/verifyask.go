@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
@@ -33,7 +34,8 @@ func (a *app) readInput(name string, max int64) ([]byte, error) {
 // an answer would read as differences.
 func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *deploy.VerifyOptions, out *verified) error {
 	if o.AnyStage {
-		return usage("this branch is none of a stage's, so it is not known which pins to compare with: name HUB/STAGE, or give --branch or --offline")
+		return usage("this branch is none of a stage's, so it is not known which pins to compare with: name HUB/STAGE, or give --offline, or --branch %s",
+			strings.Join(sortedKeys(co.repo.Config().Branches), " or "))
 	}
 	c, err := a.clientAt(co.repo.Config().Server)
 	if err != nil {
