@@ -88,12 +88,13 @@ func (j job) send(ctx context.Context, c *client.Client, key string) (api.PinSet
 	return c.PinSet(ctx, j.set(), key)
 }
 
-// refused reports whether err is the server's word that nothing was pinned.
-// A credential that is refused may have been good for an earlier try.
+// refused reports whether err is the server's word that nothing was pinned. It
+// knows a key that it has seen; a proxy, a rate limit and the check of a
+// credential do not, and an earlier try may have pinned.
 func refused(err error) bool {
 	var e *api.Error
-	return errors.As(err, &e) && e.Status/100 == 4 && e.Status != http.StatusRequestTimeout &&
-		e.Code != api.CodeUnauthorized && e.Code != api.CodeForbidden
+	return errors.As(err, &e) && e.Status/100 == 4 && !e.Foreign && e.Status != http.StatusRequestTimeout &&
+		e.Status != http.StatusTooManyRequests && e.Code != api.CodeUnauthorized && e.Code != api.CodeForbidden
 }
 
 // entries are the lock file's when the job is done.

@@ -267,6 +267,11 @@ func TestOneAct(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, `{"error": "not allowed", "code": "forbidden"}`)
 		}, api.ExitAuth, "not allowed", "", nil},
+		"answer lost, then a proxy's 404":    {repeatGets(http.StatusNotFound), 0, "revision 1", "1.0.0", nil},
+		"answer lost, then a proxy's 409":    {repeatGets(http.StatusConflict), 0, "revision 1", "1.0.0", nil},
+		"answer lost, then too many of them": {repeatGets(http.StatusTooManyRequests), 0, "revision 1", "1.0.0", nil},
+		"a proxy refuses": {func(d *desk, w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusNotFound) },
+			api.ExitNotFound, "nothing was pinned, and no file is changed", "", nil},
 		"interrupted before": {func(d *desk, w http.ResponseWriter, r *http.Request) { d.strike(r, os.Interrupt) },
 			api.ExitInternal, "interrupted", "", nil},
 		"interrupted after": {func(d *desk, w http.ResponseWriter, r *http.Request) {
@@ -314,6 +319,23 @@ func TestOneAct(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// repeatGets loses the answer to the pin, and has something between client and
+// server answer each repetition.
+func repeatGets(status int) pinHandler {
+	return func(d *desk, w http.ResponseWriter, r *http.Request) {
+		d.pass(r)
+		server := d.next
+		d.next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/pins") {
+				http.Error(w, "default backend", status)
+				return
+			}
+			server.ServeHTTP(w, r)
+		})
+		hangUp(w)
 	}
 }
 

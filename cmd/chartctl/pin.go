@@ -105,7 +105,7 @@ func lower(a, b string) bool {
 func (a *app) pinOnly(ctx context.Context, c *client.Client, j job, n intent) (api.PinSetResult, error) {
 	res, err := j.send(ctx, c, n.Key)
 	var e *api.Error
-	lost := errors.As(err, &e) && e.Code == api.CodeUnavailable && e.Status == 0
+	lost := errors.As(err, &e) && (e.Foreign || e.Code == api.CodeUnavailable && e.Status == 0)
 	if lost || errors.Is(err, context.Canceled) {
 		res.Pins, err = outcome(c, n, err)
 		return res, err

@@ -93,6 +93,9 @@ type Error struct {
 	Current  *Pin     `json:"current,omitempty"`  // the pin that won, for CodeStale
 
 	Status int `json:"-"`
+	// Foreign: the answer was not the API's own, but of something in between.
+	// It says nothing of what became of an earlier try.
+	Foreign bool `json:"-"`
 }
 
 func (e *Error) Error() string {

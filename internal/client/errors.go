@@ -106,7 +106,7 @@ func (c *Client) answerError(resp *http.Response) *api.Error {
 	var e api.Error
 	b, _ := readBounded(resp.Body, maxError)
 	if json.Unmarshal(b, &e) != nil || e.Message == "" {
-		e = api.Error{Message: fmt.Sprintf("%s answered %s to %s %s", c.base, resp.Status, resp.Request.Method, resp.Request.URL.Path)}
+		e = api.Error{Foreign: true, Message: fmt.Sprintf("%s answered %s to %s %s", c.base, resp.Status, resp.Request.Method, resp.Request.URL.Path)}
 	}
 	if e.Code == "" {
 		e.Code = codeOf(resp.StatusCode)
