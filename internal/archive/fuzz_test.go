@@ -44,6 +44,7 @@ func FuzzChartYAML(f *testing.F) {
 func agree(t *testing.T, data []byte) {
 	if p, err := Read(data, Options{Lenient: true}); err == nil {
 		compareWithHelm(t, p, data)
+		samePeek(t, p, data)
 	}
 	p, err := Read(data, Options{})
 	if err != nil {
@@ -53,6 +54,21 @@ func agree(t *testing.T, data []byte) {
 		return
 	}
 	compareWithHelm(t, p, data)
+}
+
+// samePeek: a glance at a package that we read shows what reading it does, or
+// nothing.
+func samePeek(t *testing.T, p *Package, data []byte) {
+	t.Helper()
+	for _, dated := range []bool{false, true} {
+		g, err := Peek(data, Options{Lenient: true}, dated)
+		if err == nil && (g.Chart != p.Chart || dated && !g.NewestFile.Equal(p.NewestFile)) {
+			t.Fatalf("we read %s of %s, and a glance says %s of %s", p.Chart, p.NewestFile, g.Chart, g.NewestFile)
+		}
+		if err != nil && !dated {
+			t.Fatalf("we read %s, and a glance says %v", p.Chart, err)
+		}
+	}
 }
 
 func compareWithHelm(t *testing.T, p *Package, data []byte) {

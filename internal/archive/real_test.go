@@ -63,6 +63,7 @@ func TestRealRead(t *testing.T) {
 			t.Errorf("%s: we read %s, Helm %s@%s", name, p.Chart, c.Name(), c.Metadata.Version)
 		}
 		sameMetadata(t, p, c.Metadata)
+		samePeek(t, p, data)
 		if p.Chart.FileName() != name {
 			t.Errorf("%s: read as %s", name, p.Chart)
 		}
