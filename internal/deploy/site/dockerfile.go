@@ -20,7 +20,7 @@ type word struct {
 }
 
 var (
-	heredoc = regexp.MustCompile(`<<-?[ \t]*(?:"([^"\s]+)"|'([^'\s]+)'|([A-Za-z0-9_.]+))`)
+	heredoc = regexp.MustCompile(`^[0-9]*<<(-?)([^<]+)$`)
 	escapes = regexp.MustCompile("(?i)^#[ \t]*escape[ \t]*=[ \t]*(\\\\|`)[ \t]*$")
 	keyed   = regexp.MustCompile(`^#[ \t]*[A-Za-z]+[ \t]*=`)
 )
@@ -94,7 +94,7 @@ func parseDockerfile(doc []byte) []instruction {
 		}
 		in.name = strings.ToUpper(in.words[0].text)
 		in.words = in.words[1:]
-		i = skipHeredocs(lines, i, in.name, joined.text)
+		i = skipHeredocs(lines, i, in)
 		if in.name == "FROM" || in.name == "ARG" {
 			out = append(out, in)
 		}
@@ -102,19 +102,31 @@ func parseDockerfile(doc []byte) []instruction {
 	return out
 }
 
-// skipHeredocs passes over the bodies of here-documents.
-func skipHeredocs(lines []dockerLine, i int, name, text string) int {
-	if name != "RUN" && name != "COPY" && name != "ADD" {
+// skipHeredocs passes over the bodies of here-documents. One starts a word:
+// neither bash's <<<"$X" nor $((1 << 3)) is one. What has no end is none
+// either, so that no FROM is lost behind it.
+func skipHeredocs(lines []dockerLine, i int, in instruction) int {
+	if in.name != "RUN" && in.name != "COPY" && in.name != "ADD" {
 		return i
 	}
-	for _, m := range heredoc.FindAllStringSubmatch(text, -1) {
-		end := m[1] + m[2] + m[3]
-		for i < len(lines) && strings.TrimLeft(lines[i].text, "\t") != end {
-			i++
+	for _, w := range in.words {
+		m := heredoc.FindStringSubmatch(w.text)
+		if m == nil {
+			continue
 		}
-		i++ // the end itself
+		end := word{text: m[2], at: make([]int, len(m[2]))}.unquote().text
+		for at := i; at < len(lines); at++ {
+			text := lines[at].text
+			if m[1] != "" {
+				text = strings.TrimLeft(text, "\t")
+			}
+			if text == end {
+				i = at + 1
+				break
+			}
+		}
 	}
-	return min(i, len(lines))
+	return i
 }
 
 // fields cuts at white space outside quotes.

@@ -51,6 +51,7 @@ func TestRefused(t *testing.T) {
 		{"no FROM", from, "FROM alpine\n", site.ErrMissing, `Dockerfile: FROM jupyterhub/k8s-hub is not there`},
 		{"only in comments", from, "# FROM jupyterhub/k8s-hub:1\nFROM alpine:3\nRUN echo FROM jupyterhub/k8s-hub:1\n", site.ErrMissing, `Dockerfile: `},
 		{"two stages", from, "FROM jupyterhub/k8s-hub:1 AS a\nFROM quay.io/jupyterhub/k8s-hub:2\n", site.ErrDoubled, `Dockerfile:2: `},
+		{"behind what is no here-document", from, "FROM jupyterhub/k8s-hub:1 AS a\nRUN grep -q x <<<\"$A\"\nRUN echo $((1 << 3)) \"<<EOF\" <<LOST\nFROM jupyterhub/k8s-hub:2\n", site.ErrDoubled, `Dockerfile:4: `},
 		{"no tag in FROM", from, "FROM jupyterhub/k8s-hub\n", site.ErrForm, `Dockerfile:1: FROM "jupyterhub/k8s-hub" names neither`},
 		{"ARG without a default", from, "ARG BASE\nFROM ${BASE}\n", site.ErrForm, `Dockerfile:2: FROM uses the ARG BASE, which has no default`},
 		{"ARG twice", from, "ARG TAG=1\nARG TAG=2\nFROM jupyterhub/k8s-hub:$TAG\n", site.ErrForm, `Dockerfile:3: FROM uses the ARG TAG, which is given twice`},

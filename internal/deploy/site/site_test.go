@@ -73,7 +73,7 @@ var edits = []struct {
 	{"from by ARG for the tag", from, "ARG OTHER=1 TAG=[[3.3.7→3.3.8]]\nFROM jupyterhub/k8s-hub:${TAG}\nARG TAG=9\n"},
 	{"from by ARG for the repository", from, "ARG REPO=jupyterhub/k8s-hub\nARG BASE=${REPO}:[[3.3.7→3.3.8]]\nFROM ${BASE}\n"},
 	{"from by a default in place", from, "ARG TAG\nFROM jupyterhub/k8s-hub:${TAG:-[[3.3.7→3.3.8]]}\n"},
-	{"from beside a here-document", from, "FROM jupyterhub/k8s-hub:[[3.3.7→3.3.8]]\nRUN <<EOF\nFROM jupyterhub/k8s-hub:1\nEOF\nCOPY <<-'X' /a\n\tFROM jupyterhub/k8s-hub:1\n\tX\n"},
+	{"from beside a here-document", from, "FROM jupyterhub/k8s-hub:[[3.3.7→3.3.8]]\nRUN <<EOF\nFROM jupyterhub/k8s-hub:1\nEOF\nCOPY <<-'X' /a\n\tFROM jupyterhub/k8s-hub:1\n\tX\nRUN cat <<\"A B\" 3<<C\nFROM jupyterhub/k8s-hub:1\nA B\n C\nFROM jupyterhub/k8s-hub:1\nC\n"},
 	{"marker at the end of a line", marker("chart.version"), "helm upgrade --version [[3.3.7→3.3.8]] # chartctl: chart.version\n"},
 	{"marker above", marker("image.hub.tag"), "\ufeff# chartctl: image.hub.tag\nTAG=\"[[1.9→1.10]]\"\nOTHER=1\n"},
 	{"marker keeps the digest", marker("image.hub.tag"), "TAG='[[1.9@" + oldSum + "→1.10@" + newSum + "]]'; // chartctl: image.hub.tag\r\n"},
