@@ -65,17 +65,18 @@ func (d *decoded[T]) get(t Tx, bucket, key string) (T, error) {
 	return r.value, nil
 }
 
-// put writes a record that the next transaction will read.
-func (d *decoded[T]) put(t Txn, bucket, key string, v T) error {
+// put writes a record that the next transaction will read, and returns it as
+// it is written.
+func (d *decoded[T]) put(t Txn, bucket, key string, v T) (json.RawMessage, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encode %s %q: %w", bucket, key, err)
+		return nil, fmt.Errorf("encode %s %q: %w", bucket, key, err)
 	}
 	if d.whole != nil {
 		v = d.whole(v)
 	}
 	d.keep(key, record[T]{raw, v})
-	return t.Put(bucket, key, raw)
+	return raw, t.Put(bucket, key, raw)
 }
 
 func (d *decoded[T]) find(key string) (record[T], bool) {

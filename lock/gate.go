@@ -118,8 +118,10 @@ func newMove(t Tx, np NewPin) (*move, error) {
 	if m.chart, err = getChart(t, m.b.Chart); err != nil {
 		return nil, err
 	}
-	if m.sum, err = getSummary(t, np.Env, np.Binding); err != nil {
-		return nil, err
+	if np.Kind == Rollback { // nothing else asks for it
+		if m.sum, err = getSummary(t, np.Env, np.Binding); err != nil {
+			return nil, err
+		}
 	}
 	if m.e.Revision > 0 {
 		p, err := getPin(t, m.e.Env, m.e.Revision)
@@ -165,8 +167,10 @@ func (v *Verdict) add(m *move, r RuleVerdict) {
 	if r.OK {
 		r.Want, r.Command = "", ""
 	}
-	v.Rules = append(v.Rules, r)
 	v.OK = v.OK && (r.OK || r.Skipped != "")
+	if m.explain {
+		v.Rules = append(v.Rules, r)
+	}
 }
 
 // refusal is the answer of the first rule that refuses the move; nil if none

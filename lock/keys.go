@@ -1,9 +1,12 @@
 package lock
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,19 +73,39 @@ func remember[T any](c *change, out T, verdict error) error {
 		o.Verb = c.line.Verb
 	}
 	if !errors.As(verdict, &o.Refusal) && !errors.As(verdict, &o.Stale) {
-		raw, err := json.Marshal(out)
-		if err != nil {
-			return err
+		if o.Result = c.out; o.Result == nil {
+			raw, err := json.Marshal(out)
+			if err != nil {
+				return err
+			}
+			o.Result = raw
 		}
-		o.Result = raw
 	}
-	if err := put(c, bucketKeys, c.op.Key, o); err != nil {
+	raw, err := o.encode()
+	if err != nil {
+		return fmt.Errorf("encode the outcome of %q: %w", c.op.Key, err)
+	}
+	if err := c.Put(bucketKeys, c.op.Key, raw); err != nil {
 		return err
 	}
 	if isPin(o.Verb) {
 		return nil
 	}
 	return c.Put(bucketKeyTimes, c.now.Format(time.RFC3339)+"\x00"+c.op.Key, nil)
+}
+
+// encode is json.Marshal, but does not go through the result again, which came
+// from there. The time stands last.
+func (o outcome) encode() ([]byte, error) {
+	result := o.Result
+	o.Result = nil
+	raw, err := json.Marshal(o)
+	if err != nil || len(result) == 0 {
+		return raw, err
+	}
+	const last = `,"at":`
+	i := bytes.LastIndex(raw, []byte(last))
+	return slices.Concat(raw[:i], []byte(`,"result":`), result, raw[i:]), nil
 }
 
 func isPin(verb string) bool { return verb == verbPin || verb == verbPinSet || verb == verbAdopt }

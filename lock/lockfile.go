@@ -17,6 +17,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
@@ -62,17 +64,18 @@ const (
 // Lockfile applies the rules on top of a store. Its methods may be called
 // concurrently.
 type Lockfile struct {
-	store  Store
-	now    func() time.Time
-	tokens *Memo[Token]        // every request asks for one
-	images *Memo[[]BoundImage] // every pin's answer names them
-	bug    bug                 // seeded by the test that must find it
+	store   Store
+	now     func() time.Time
+	tokens  *Memo[Token]        // every request asks for one
+	images  *Memo[[]BoundImage] // every pin's answer names them
+	stamped *atomic.Bool        // the store is known to have the format of the records
+	bug     bug                 // seeded by the test that must find it
 }
 
 // Open returns the lock file in s, which may be empty. A store written by a
 // newer version is refused.
 func Open(ctx context.Context, s Store, now func() time.Time) (*Lockfile, error) {
-	l := &Lockfile{store: s, now: now, tokens: &Memo[Token]{Size: 256}, images: &Memo[[]BoundImage]{Size: 256}}
+	l := &Lockfile{store: s, now: now, tokens: &Memo[Token]{Size: 256}, images: &Memo[[]BoundImage]{Size: 256}, stamped: &atomic.Bool{}}
 	err := s.View(ctx, func(t Tx) error {
 		raw, err := t.Get(bucketMeta, metaFormat)
 		if errors.Is(err, ErrNoKey) {
@@ -109,13 +112,17 @@ type change struct {
 	op   Op
 	now  time.Time
 	line *Line
+	out  json.RawMessage // what is answered, if it is encoded already
 }
 
 // journal sets the transaction's line.
 func (c *change) journal(verb, object string, detail any) error {
-	raw, err := json.Marshal(detail)
-	if err != nil {
-		return fmt.Errorf("journal %s %s: %w", verb, object, err)
+	raw, ok := detail.(json.RawMessage)
+	if !ok {
+		var err error
+		if raw, err = json.Marshal(detail); err != nil {
+			return fmt.Errorf("journal %s %s: %w", verb, object, err)
+		}
 	}
 	c.line = &Line{Format: FormatVersion, At: c.now, By: c.op.Actor, Verb: verb, Object: object, Result: "ok", Detail: raw}
 	return nil
@@ -133,7 +140,23 @@ func (c *change) writeLine() error {
 		return err
 	}
 	c.line.Seq = n
-	return put(c, bucketJournal, number(n), c.line)
+	raw, err := c.line.encode()
+	if err != nil {
+		return fmt.Errorf("encode journal line %d: %w", n, err)
+	}
+	return c.Put(bucketJournal, number(n), raw)
+}
+
+// encode is json.Marshal, but does not go through the detail again, which came
+// from there and stands last.
+func (l Line) encode() ([]byte, error) {
+	detail := l.Detail
+	l.Detail = nil
+	raw, err := json.Marshal(l)
+	if err != nil || len(detail) == 0 {
+		return raw, err
+	}
+	return slices.Concat(raw[:len(raw)-1], []byte(`,"detail":`), detail, []byte("}")), nil
 }
 
 // nextSequence numbers publications and first image observations alike.
@@ -161,9 +184,10 @@ func run[T any](ctx context.Context, l *Lockfile, op Op, fn func(*change) (T, er
 	now := l.time()
 	var out T
 	var verdict error
+	stamped, changed := l.stamped.Load(), false
 	err := l.store.Update(ctx, func(t Txn) error {
 		var zero T
-		out, verdict = zero, nil
+		out, verdict, changed = zero, nil, false
 		c := &change{Txn: t, op: op, now: now}
 		if done, err := replay(c, &out, &verdict); done || err != nil {
 			return err
@@ -192,9 +216,15 @@ func run[T any](ctx context.Context, l *Lockfile, op Op, fn func(*change) (T, er
 		if err := remember(c, out, verdict); err != nil {
 			return err
 		}
+		if changed = true; stamped {
+			return nil
+		}
 		return stamp(c)
 	})
 	if err == nil {
+		if changed && !stamped {
+			l.stamped.Store(true)
+		}
 		err = verdict
 	}
 	return out, err

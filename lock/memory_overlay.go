@@ -33,7 +33,7 @@ type Write struct {
 // writes beside the state it reads, so that an error leaves no trace.
 type Overlay struct {
 	base    Tx
-	buckets map[string]*overlaid
+	buckets []*overlaid // few
 	writes  int
 	bytes   int
 	err     error // the first refused write; the update fails with it
@@ -41,8 +41,35 @@ type Overlay struct {
 
 // overlaid is the part of an overlay that belongs to one bucket.
 type overlaid struct {
-	keys   []string // in order
-	writes map[string]Write
+	name   string
+	writes []Write // in order of key
+}
+
+// bucket returns the part that belongs to a bucket; nil if there is none.
+func (o *Overlay) bucket(name string) *overlaid {
+	for _, b := range o.buckets {
+		if b.name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// find returns where a key is, or belongs.
+func (b *overlaid) find(key string) (int, bool) {
+	return slices.BinarySearchFunc(b.writes, key, func(w Write, key string) int { return strings.Compare(w.Key, key) })
+}
+
+// get returns what was written to a key.
+func (b *overlaid) get(key string) (Write, bool) {
+	if b == nil {
+		return Write{}, false
+	}
+	i, ok := b.find(key)
+	if !ok {
+		return Write{}, false
+	}
+	return b.writes[i], true
 }
 
 var _ Txn = (*Overlay)(nil)
@@ -75,16 +102,9 @@ func (o *Overlay) Run(fn func(Txn) error) (err error) {
 // Writes returns what was written, in order of bucket and key.
 func (o *Overlay) Writes() []Write {
 	out := make([]Write, 0, o.writes)
-	names := make([]string, 0, len(o.buckets))
-	for name := range o.buckets {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		b := o.buckets[name]
-		for _, key := range b.keys {
-			out = append(out, b.writes[key])
-		}
+	slices.SortFunc(o.buckets, func(a, b *overlaid) int { return strings.Compare(a.name, b.name) })
+	for _, b := range o.buckets {
+		out = append(out, b.writes...)
 	}
 	return out
 }
@@ -108,23 +128,20 @@ func (o *Overlay) write(w Write) error {
 		}
 		return err
 	}
-	if o.buckets == nil {
-		o.buckets = make(map[string]*overlaid)
-	}
-	b := o.buckets[w.Bucket]
+	b := o.bucket(w.Bucket)
 	if b == nil {
-		b = &overlaid{writes: make(map[string]Write)}
-		o.buckets[w.Bucket] = b
+		b = &overlaid{name: w.Bucket}
+		o.buckets = append(o.buckets, b)
 	}
-	if old, ok := b.writes[w.Key]; ok {
-		o.bytes += len(w.Value) - len(old.Value)
-	} else {
-		i, _ := slices.BinarySearch(b.keys, w.Key)
-		b.keys = slices.Insert(b.keys, i, w.Key)
-		o.writes++
-		o.bytes += len(w.Key) + len(w.Value)
+	i, ok := b.find(w.Key)
+	if ok {
+		o.bytes += len(w.Value) - len(b.writes[i].Value)
+		b.writes[i] = w
+		return nil
 	}
-	b.writes[w.Key] = w
+	o.writes++
+	o.bytes += len(w.Key) + len(w.Value)
+	b.writes = slices.Insert(b.writes, i, w)
 	return nil
 }
 
@@ -136,9 +153,7 @@ func (o *Overlay) check(w Write) error {
 		return fmt.Errorf("%w: the key has %d bytes, at most %d are allowed", ErrTooLarge, len(w.Key), MaxKey)
 	}
 	writes, bytes := o.writes, o.bytes+len(w.Value)
-	if b := o.buckets[w.Bucket]; b == nil {
-		writes, bytes = writes+1, bytes+len(w.Key)
-	} else if old, ok := b.writes[w.Key]; ok {
+	if old, ok := o.bucket(w.Bucket).get(w.Key); ok {
 		bytes -= len(old.Value)
 	} else {
 		writes, bytes = writes+1, bytes+len(w.Key)
@@ -158,13 +173,11 @@ func (o *Overlay) Revision() uint64 { return o.base.Revision() }
 
 // Get implements Tx.
 func (o *Overlay) Get(bucket, key string) ([]byte, error) {
-	if b := o.buckets[bucket]; b != nil {
-		if w, ok := b.writes[key]; ok {
-			if w.Delete {
-				return nil, NoKey(bucket, key)
-			}
-			return w.Value, nil
+	if w, ok := o.bucket(bucket).get(key); ok {
+		if w.Delete {
+			return nil, NoKey(bucket, key)
 		}
+		return w.Value, nil
 	}
 	return o.base.Get(bucket, key)
 }
@@ -172,12 +185,12 @@ func (o *Overlay) Get(bucket, key string) ([]byte, error) {
 // Count implements Tx.
 func (o *Overlay) Count(bucket string) (uint64, error) {
 	n, err := o.base.Count(bucket)
-	b := o.buckets[bucket]
+	b := o.bucket(bucket)
 	if err != nil || b == nil {
 		return n, err
 	}
-	for key, w := range b.writes {
-		_, err := o.base.Get(bucket, key)
+	for _, w := range b.writes {
+		_, err := o.base.Get(bucket, w.Key)
 		switch {
 		case err == nil && w.Delete:
 			n--
@@ -193,14 +206,14 @@ func (o *Overlay) Count(bucket string) (uint64, error) {
 // Scan implements Tx: it merges what was written into the scan of the state
 // below. It sees the writes made before it began.
 func (o *Overlay) Scan(bucket string, opts ScanOptions, fn func(key string, value []byte) error) error {
-	b := o.buckets[bucket]
+	b := o.bucket(bucket)
 	if b == nil {
 		return o.base.Scan(bucket, opts, fn)
 	}
 	var own []Write
-	for _, key := range b.keys {
-		if opts.Selects(key) {
-			own = append(own, b.writes[key])
+	for _, w := range b.writes {
+		if opts.Selects(w.Key) {
+			own = append(own, w)
 		}
 	}
 	if opts.Reverse {
@@ -259,6 +272,10 @@ func ScanEnd(err error) error {
 }
 
 // NoKey returns ErrNoKey with the name of the key.
-func NoKey(bucket, key string) error {
-	return fmt.Errorf("%w: %s/%q", ErrNoKey, bucket, key)
-}
+func NoKey(bucket, key string) error { return noKey{bucket, key} }
+
+// noKey is an answer more often than a message.
+type noKey struct{ bucket, key string }
+
+func (e noKey) Error() string { return fmt.Sprintf("%v: %s/%q", ErrNoKey, e.bucket, e.key) }
+func (e noKey) Unwrap() error { return ErrNoKey }

@@ -2,6 +2,7 @@ package lock
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -42,10 +43,10 @@ func (l *Lockfile) MakePin(ctx context.Context, op Op, np NewPin) (Pin, error) {
 		if err != nil {
 			return Pin{}, c.refuse(verbPin, np.Env.String(), np, err)
 		}
-		if err := c.writePin(&p, e); err != nil {
+		if c.out, err = c.writePin(&p, e); err != nil {
 			return Pin{}, err
 		}
-		return p, c.journal(verbPin, p.Env.String(), p)
+		return p, c.journal(verbPin, p.Env.String(), c.out)
 	})
 }
 
@@ -102,7 +103,7 @@ func (l *Lockfile) MakePinSet(ctx context.Context, op Op, ns NewPinSet) (PinSet,
 			set.Pins, environments[i] = append(set.Pins, p), e
 		}
 		for i := range set.Pins {
-			if err := c.writePin(&set.Pins[i], environments[i]); err != nil {
+			if _, err := c.writePin(&set.Pins[i], environments[i]); err != nil {
 				return PinSet{}, err
 			}
 		}
@@ -170,7 +171,7 @@ func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, er
 			}
 		}
 		p := Pin{Env: e.Env, Revision: 1, Binding: b.ID, Chart: b.Chart, Kind: Adopt, Reason: na.Reason}
-		if err := c.writePin(&p, e); err != nil {
+		if _, err := c.writePin(&p, e); err != nil {
 			return Pin{}, err
 		}
 		done := adoption{Pin: p, Binding: b, Environment: e}
@@ -186,19 +187,19 @@ func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, er
 	})
 }
 
-// writePin gives the pin its time and number and writes it with its
-// environment.
-func (c *change) writePin(p *Pin, e Environment) error {
+// writePin gives the pin its time and number, writes it with its environment,
+// and returns it encoded.
+func (c *change) writePin(p *Pin, e Environment) (json.RawMessage, error) {
 	seq, err := c.seq()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.Format, p.By, p.At, p.Seq, p.Key = FormatVersion, c.op.Actor.Name, c.now, seq, c.op.Key
 	e.pinned(*p)
-	return errors.Join(
-		decodedPins.put(c, bucketPins, pinKey(p.Env, p.Revision), *p),
-		decodedEnvironments.put(c, bucketEnvironments, e.Env.String(), e),
-	)
+	if _, err := decodedEnvironments.put(c, bucketEnvironments, e.Env.String(), e); err != nil {
+		return nil, err
+	}
+	return decodedPins.put(c, bucketPins, pinKey(p.Env, p.Revision), *p)
 }
 
 // plan asks the gate and returns the pin to write.

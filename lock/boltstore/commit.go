@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -56,8 +58,10 @@ func (s *Store) Update(ctx context.Context, fn func(lock.Txn) error) error {
 // goroutine of its own: a closure that ends its goroutine must not end this.
 func (s *Store) commitLoop() {
 	defer close(s.ended)
+	last := &group{}
 	for first := range s.queue {
-		g := &group{s: s, requests: []*request{first}}
+		g := &group{s: s, requests: []*request{first}, expected: len(last.requests), patience: last.took / 4}
+		last = g
 		finished := make(chan struct{})
 		go func() {
 			defer close(finished)
@@ -74,6 +78,13 @@ type group struct {
 	tx       *tx
 	wrote    bool
 	bytes    int
+
+	// Who was answered by the group before comes again, but not all at once:
+	// this one waits a while for as many.
+	expected int
+	patience time.Duration
+	began    time.Time
+	took     time.Duration // by the commit
 }
 
 // run answers every request of the group, whatever happens.
@@ -109,6 +120,7 @@ func (g *group) execute() (err error) {
 		return err
 	}
 	g.tx.counts = make(map[string]uint64)
+	g.began = time.Now()
 	for i := 0; i < len(g.requests); i++ {
 		r := g.requests[i]
 		if r.err = r.ctx.Err(); r.err == nil {
@@ -118,12 +130,8 @@ func (g *group) execute() (err error) {
 		}
 		// Ask for more only now: those who came while this one ran join it.
 		if i == len(g.requests)-1 && i+1 < groupUpdates && g.bytes < groupBytes {
-			select {
-			case next, ok := <-g.s.queue:
-				if ok {
-					g.requests = append(g.requests, next)
-				}
-			default:
+			if next := g.next(); next != nil {
+				g.requests = append(g.requests, next)
 			}
 		}
 	}
@@ -132,6 +140,22 @@ func (g *group) execute() (err error) {
 	}
 	defer g.seededFault()()
 	return g.commit()
+}
+
+// next takes another request, if there is one or one can be expected: a group
+// that is closed too early costs all who come a moment later a whole commit.
+func (g *group) next() *request {
+	for {
+		select {
+		case next := <-g.s.queue:
+			return next // nil if the queue is closed
+		default:
+		}
+		if len(g.requests) >= g.expected || time.Since(g.began) > g.patience {
+			return nil
+		}
+		runtime.Gosched()
+	}
 }
 
 // update runs one closure on an overlay of its own and applies what it wrote.
@@ -197,7 +221,9 @@ func (g *group) apply(writes []lock.Write) (err error) {
 // commit is the commit point of everything in the lock database.
 func (g *group) commit() error {
 	durableID, id := g.s.commits.begin(), g.tx.bolt.ID()
+	began := time.Now()
 	err := g.write()
+	g.took = time.Since(began)
 	if err == nil {
 		durableID = id
 		// After the commit can be seen: who takes a new stamp reads what it
