@@ -124,6 +124,7 @@ var unsteady = []struct {
 	{regexp.MustCompile(`/tmp/[\w./-]*`), "/tmp/…"},
 	{regexp.MustCompile(`\b(just now|\d+[smh](\d+s)? ago)\b`), "just now"},
 	{regexp.MustCompile(`\bafter (\d+m)?\d+s\b`), "after 2s"},
+	{regexp.MustCompile(`\bs1:[\w-]{43}`), "s1:…"}, // over the server's address too
 }
 
 // Steady replaces what differs from run to run: times, tokens and addresses.
