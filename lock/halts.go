@@ -94,9 +94,6 @@ func getHalt(t Tx, seq uint64) (Halt, error) {
 // it reads does not grow with the history.
 func haltsOn(t Tx, env ref.Env) ([]Halt, error) {
 	var out []Halt
-	if n, err := t.Count(bucketOpenHalts); err != nil || n == 0 {
-		return nil, err
-	}
 	for _, scope := range scopes(env) {
 		var seqs []uint64
 		err := t.Scan(bucketOpenHalts, ScanOptions{Prefix: scope}, func(k string, _ []byte) error {
@@ -201,8 +198,11 @@ func (e *Environment) closed(seq uint64) {
 
 // endsBy reports whether a passed report about the pin ends the halt: it is
 // the rollback or the fix that came after the failure. Of a missed deadline
-// the verdict itself is the end.
+// the verdict itself is the end. One by hand waits for a person.
 func (h Halt) endsBy(p Pin) bool {
+	if h.Cause == CauseHand {
+		return false
+	}
 	if h.Cause == CauseDeadline && p.Revision == h.Revision {
 		return true
 	}

@@ -242,11 +242,25 @@ func TestHaltByHand(t *testing.T) {
 	if open := must(r.OpenHalts(r.ctx)); len(open) != 2 || open[0].ID != h.ID || open[1].Scope != lock.ScopeHub {
 		t.Errorf("open are %+v", open)
 	}
+	// There is no failure to fix, and a pass says nothing of why it was raised.
+	r.refusedPin("halt", r.fix("data8/prod", two))
+	r.says(r.move("data8/prod", two), "chartctl resolve "+hub.ID)
+	r.report("data8/prod", 1, lock.ReportPassed)
+	must(r.MakePin(r.ctx, alice, r.back("data8/prod", 1)))
+	if p := r.report("data8/prod", 2, lock.ReportPassed); len(p.Ended) != 0 {
+		t.Errorf("the rollback ended %q", p.Ended)
+	}
+	// Nor does a failure let a fix through that somebody halted by hand.
+	failed := r.halt(r.report("data8/prod", 2, lock.ReportFailed))
+	r.refusedPin("halt", r.fix("data8/prod", two))
+	for _, id := range []string{h.ID, hub.ID} {
+		must(r.ResolveHalt(r.ctx, alice, id, "over"))
+	}
 	must(r.MakePin(r.ctx, alice, r.fix("data8/prod", two)))
-	if p := r.report("data8/prod", 2, lock.ReportPassed); len(p.Ended) != 2 || p.Ended[1] != hub.ID {
+	if p := r.report("data8/prod", 3, lock.ReportPassed); len(p.Ended) != 1 || p.Ended[0] != failed.ID {
 		t.Errorf("the fix ended %q", p.Ended)
 	}
-	all, next, err := r.Halts(r.ctx, 0, 1)
+	all, next, err := r.Halts(r.ctx, failed.Seq, 1)
 	if err != nil || len(all) != 1 || all[0].ID != hub.ID || next != hub.Seq {
 		t.Errorf("the first page is %+v, %d, %v", all, next, err)
 	}
@@ -254,6 +268,22 @@ func TestHaltByHand(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].ID != h.ID || next != 0 {
 		t.Errorf("the second page is %+v, %d, %v", all, next, err)
 	}
+}
+
+// A pair that failed in one stage is no fix for the failure of another one.
+func TestFixOfWhatFailedElsewhere(t *testing.T) {
+	r := checked(t)
+	one, two, three := r.publish("1.0.0"), r.publish("2.0.0"), r.publish("3.0.0")
+	r.create("data8/dev")
+	r.create("data8/prod")
+	r.bump("data8/prod", one)
+	r.bump("data8/dev", two)
+	r.report("data8/dev", 1, lock.ReportFailed)
+	r.report("data8/prod", 1, lock.ReportFailed)
+	r.refusedPin("halt", r.fix("data8/prod", two))
+	r.says(r.fix("data8/prod", two), "revision 1 of data8/dev failed", "chartctl rollback data8/dev")
+	must(r.MakePin(r.ctx, alice, r.fix("data8/dev", two))) // tried again where it failed
+	must(r.MakePin(r.ctx, alice, r.fix("data8/prod", three)))
 }
 
 func TestHaltsRefused(t *testing.T) {

@@ -111,7 +111,7 @@ func (m *move) halt() (RuleVerdict, error) {
 	for _, h := range open {
 		r.fact("%s", saying(h.said))
 	}
-	here := len(m.e.Halts) > 0
+	here, against := m.fixable(open)
 	switch {
 	case m.np.Kind == Fix && len(open) == 0:
 		r.Rule = "fix"
@@ -120,18 +120,43 @@ func (m *move) halt() (RuleVerdict, error) {
 	case len(open) == 0 || m.bug == noHalts:
 		r.OK = true
 		r.fact("nothing halts %s", m.e.Env)
-	case m.np.Kind == Fix && here && m.e.Fixed == 0:
+	case m.np.Kind == Fix && here && m.e.Fixed == 0 && against == nil:
 		r.OK = true
 		r.fact("this is the one fix that is let through where the failure was")
+	case m.np.Kind == Fix && against != nil:
+		r.Want, r.Command = against.wants()
 	default:
 		if m.np.Kind == Fix && here {
 			r.fact("revision %d is the fix that was let through", m.e.Fixed)
 		}
-		h := open[0]
-		r.Want = fmt.Sprintf("roll %s back to a pair that passed there, or fix it there, and report it passed; or end the halt: chartctl resolve %s --reason \"…\"", h.Env, h.ID)
-		r.Command = fmt.Sprintf("chartctl rollback %s", h.Env)
+		r.Want, r.Command = open[0].wants()
 	}
 	return r, nil
+}
+
+// fixable reports whether a failure here is among the halts, and which of them
+// stops a fix too: one by hand, for it waits for no pair, and one for the
+// failure of this very pair elsewhere.
+func (m *move) fixable(open []Halt) (here bool, against *Halt) {
+	for i, h := range open {
+		switch {
+		case h.Cause == CauseHand, h.Env != m.e.Env && h.Binding == m.b.ID:
+			against = &open[i]
+		case h.Env == m.e.Env:
+			here = true
+		}
+	}
+	return here, against
+}
+
+// wants is what ends the halt.
+func (h Halt) wants() (want, command string) {
+	if h.Cause == CauseHand {
+		resolve := fmt.Sprintf("chartctl resolve %s --reason \"…\"", h.ID)
+		return fmt.Sprintf("wait until what %s halted it for is over; a pass does not end it", h.By), resolve
+	}
+	return fmt.Sprintf("roll %s back to a pair that passed there, or fix it there, and report it passed; or end the halt: chartctl resolve %s --reason \"…\"", h.Env, h.ID),
+		fmt.Sprintf("chartctl rollback %s", h.Env)
 }
 
 // said writes an open halt as a fact.

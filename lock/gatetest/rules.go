@@ -15,6 +15,19 @@ func (h halt) covers(e, x int) bool {
 	return e == x
 }
 
+// against reports whether a halt stops the fix too: one by hand, or one for
+// the failure of its pair elsewhere.
+func (w *World) against(fix Pin) bool {
+	for e := range w.Envs {
+		for i, h := range &w.Envs[e].halts {
+			if h.covers(e, fix.Env) && (i > 0 || e != fix.Env && h.binding == fix.Binding) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // halts counts the open halts that stop x, and those that were raised there.
 func (w *World) halts(x int) (stop, here int) {
 	for e := range w.Envs {
@@ -50,7 +63,7 @@ func (w *World) rule(p Pin, beats bool) string {
 		switch {
 		case stop == 0:
 			return "fix"
-		case here == 0 || e.fixed != 0:
+		case here == 0 || e.fixed != 0 || w.against(p):
 			return "halt"
 		}
 		return w.direction(p)

@@ -53,9 +53,9 @@ const newHalt = -1
 
 // halt is an open halt, by the number in its name; 0 is none.
 type halt struct {
-	id       int
-	scope    lock.Scope
-	revision int
+	id                int
+	scope             lock.Scope
+	revision, binding int
 }
 
 type sum struct {
@@ -107,9 +107,9 @@ func (w *World) report(env, revision, binding int, state lock.ReportState) (h *h
 			return failure, 0
 		}
 		if failure.id == 0 {
-			*failure = halt{newHalt, e.Scope, revision}
+			*failure = halt{id: newHalt, scope: e.Scope}
 		}
-		failure.revision = revision
+		failure.revision, failure.binding = revision, binding
 		if e.fixed <= revision {
 			e.fixed = 0
 		}
@@ -119,7 +119,7 @@ func (w *World) report(env, revision, binding int, state lock.ReportState) (h *h
 }
 
 func (w *World) pinnedInScope(env, binding int) bool {
-	scope := halt{newHalt, w.Envs[env].Scope, 0}
+	scope := halt{id: newHalt, scope: w.Envs[env].Scope}
 	for x, other := range w.Envs {
 		if scope.covers(env, x) && other.revision > 0 && other.binding == binding {
 			return true
@@ -133,11 +133,9 @@ func (w *World) endHalts(env int) (ended int) {
 	if e.kind != lock.Rollback && e.kind != lock.Fix {
 		return 0
 	}
-	for i, h := range e.halts {
-		if h.id != 0 && h.revision < e.revision {
-			e.halts[i] = halt{}
-			ended++
-		}
+	if h := e.halts[0]; h.id != 0 && h.revision < e.revision {
+		e.halts[0] = halt{}
+		ended++
 	}
 	w.settle(env)
 	return ended
@@ -169,7 +167,7 @@ func (w *World) hand(env, id int) {
 	e := &w.Envs[env]
 	for i := 1; i < len(e.halts); i++ {
 		if e.halts[i].id == 0 {
-			e.halts[i] = halt{id, e.Scope, e.revision}
+			e.halts[i] = halt{id: id, scope: e.Scope, revision: e.revision}
 			return
 		}
 	}
