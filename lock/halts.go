@@ -94,6 +94,9 @@ func getHalt(t Tx, seq uint64) (Halt, error) {
 // it reads does not grow with the history.
 func haltsOn(t Tx, env ref.Env) ([]Halt, error) {
 	var out []Halt
+	if n, err := t.Count(bucketOpenHalts); err != nil || n == 0 {
+		return nil, err
+	}
 	for _, scope := range scopes(env) {
 		var seqs []uint64
 		err := t.Scan(bucketOpenHalts, ScanOptions{Prefix: scope}, func(k string, _ []byte) error {
