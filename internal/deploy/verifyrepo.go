@@ -35,7 +35,7 @@ func (r *Repo) Verify(o VerifyOptions) (Verdict, error) {
 		return Verdict{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("there is no %s beside %s, so nothing is locked yet", lockfile.Name, config.Name),
 			Want: "make one with chartctl init or chartctl bump"}
 	}
-	v := &verification{o: o, files: r.Files(), lock: r.LockBytes(), source: r.conf.Server, review: r.conf.Flow == config.Review, merged: r.conf.ByBranch(), groups: map[string]int{}}
+	v := &verification{o: o, files: r.Files(), lock: r.LockBytes(), source: r.conf.Server, review: r.conf.Flow == config.Review, merged: r.conf.ByBranch(), groups: map[string]int{}, packages: map[string]string{}}
 	v.list = func(dir string) ([]string, error) { return listDir(r.root.Dir(), dir) }
 	envs := o.Envs
 	if len(envs) == 0 {
@@ -77,6 +77,9 @@ func (v *verification) environment(r *Repo, lock lockfile.File, env ref.Env) err
 	}
 	s.dirs = chartDirs(conf.Wrapper, all)
 	v.one(s)
+	if s.entry.Pinned() {
+		v.wrapped(s, conf)
+	}
 	return nil
 }
 

@@ -139,6 +139,11 @@ func (v *verification) deployed(s subject) {
 	want := s.entry.Chart
 	at := v.lockPlace(s.entry.Key, "chart")
 	redeploy := "chartctl deploy {env}"
+	if r.Status != "" && r.Status != "deployed" {
+		v.add(s, Finding{Kind: DriftDeployed, Place: at, Found: cutText(r.Status), Want: "deployed",
+			Message: fmt.Sprintf("revision %d of release %s is %s, so it is not known to be what runs", r.Revision, r.Name, cutText(r.Status)),
+			Mend:    "give the secret of the revision that is deployed, or chartctl deploy {env}"})
+	}
 	if version, ok := r.VersionOf(want.Name); ok && version != want.Version {
 		v.add(s, Finding{Kind: DriftDeployed, Place: at, Found: version, Want: want.Version, Mend: redeploy,
 			Message: fmt.Sprintf("release %s runs %s %s, locked is %s", r.Name, want.Name, version, want.Version)})
