@@ -174,6 +174,25 @@ func (co *checkout) matches(j job, lock lockfile.File) error {
 		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s differs from what HEAD locks for %s", p.Changes[0].Path, j.moves[0].env),
 			Want: "see chartctl verify --offline"}
 	}
+	return co.whole(j, lock)
+}
+
+// whole refuses a lock that moves one environment of a group and not another:
+// their sites are the same, and can be those of one pair only.
+func (co *checkout) whole(j job, lock lockfile.File) error {
+	for _, m := range j.moves {
+		for _, other := range co.repo.Group(m.env) {
+			e, ok := lock.Get(co.repo.Key(other))
+			if !ok || !e.Pinned() || e.Prepare != nil {
+				continue
+			}
+			if p, err := co.repo.Plan([]lockfile.Entry{e}); err == nil && len(p.Changes) == 0 {
+				continue
+			}
+			return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s shares sites with %s, and what HEAD locks for %s is not what they say: one of the two would be moved alone", m.env, other, other),
+				Want: fmt.Sprintf("see chartctl verify --offline; move them together with chartctl bump %s --group", m.env)}
+		}
+	}
 	return nil
 }
 
