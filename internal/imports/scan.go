@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -109,77 +108,6 @@ func (s *scan) one(ctx context.Context, n int, c candidate) (*item, error) {
 		}
 	}
 	return it, nil
-}
-
-// judge finds out who a package is and of when. What the server will say of it
-// anyway, only a dry run asks here.
-func (s *scan) judge(it *item, data []byte) error {
-	o := archive.Options{Limits: s.o.Limits, Lenient: true}
-	g, err := archive.Peek(data, o, false)
-	newest := func() (time.Time, error) {
-		g, err := archive.Peek(data, o, true)
-		return g.NewestFile, err
-	}
-	if err != nil || s.o.DryRun {
-		p, err := archive.Read(data, o)
-		if err != nil {
-			return err
-		}
-		it.judged = true
-		g.Chart = p.Chart
-		newest = func() (time.Time, error) { return p.NewestFile, nil }
-	}
-	it.chart = g.Chart
-	if e := it.entry; e != nil && e.String() == it.chart.String() {
-		it.created = e.created()
-	}
-	if it.date = it.created; !it.date.IsZero() {
-		s.compare(it)
-		return nil
-	}
-	at, err := newest()
-	if err != nil {
-		p, err := archive.Read(data, o)
-		if err != nil {
-			return err
-		}
-		it.judged, at = true, p.NewestFile
-	}
-	if dated(at) {
-		it.date = at
-	}
-	s.compare(it)
-	return nil
-}
-
-// settle reads those packages in full of whose version there are others: who
-// comes first depends on who can be imported at all.
-func (s *scan) settle(ctx context.Context) error {
-	byVersion := map[ref.ChartVersion][]*item{}
-	for _, it := range s.items {
-		byVersion[it.chart] = append(byVersion[it.chart], it)
-	}
-	unfit := map[*item]bool{}
-	for _, list := range byVersion {
-		if !slices.ContainsFunc(list, func(it *item) bool { return it.digest != list[0].digest }) {
-			continue
-		}
-		for _, it := range list {
-			if it.already || it.judged {
-				continue
-			}
-			data, err := it.again(ctx)
-			if err != nil {
-				return err
-			}
-			if _, err := archive.Read(data, archive.Options{Limits: s.o.Limits, Lenient: true}); err != nil {
-				unfit[it] = true
-				s.find(Finding{Kind: Unreadable, Chart: it.chartName(), File: it.file, Message: err.Error(), Got: it.digest})
-			}
-		}
-	}
-	s.items = slices.DeleteFunc(s.items, func(it *item) bool { return unfit[it] })
-	return nil
 }
 
 // known is an item that the server has, byte for byte.
