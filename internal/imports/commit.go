@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
@@ -25,6 +24,7 @@ type commit struct {
 	o       Options
 	report  *Report
 	unbound []ref.ChartVersion
+	noted   map[ref.ChartVersion]bool // those in unbound
 	done    int
 	total   int
 	single  bool // the server takes one package at a time
@@ -39,7 +39,7 @@ type batch struct {
 }
 
 func (m *commit) run(ctx context.Context, items []*item, have map[ref.Digest]api.Chart) error {
-	m.total = len(items)
+	m.total, m.noted = len(items), map[ref.ChartVersion]bool{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan batch)
@@ -219,7 +219,8 @@ func (m *commit) note(name, version string, unbound bool) {
 	if !unbound {
 		return
 	}
-	if v, err := ref.ParseImported(name, version); err == nil && !slices.Contains(m.unbound, v) {
+	if v, err := ref.ParseImported(name, version); err == nil && !m.noted[v] {
+		m.noted[v] = true
 		m.unbound = append(m.unbound, v)
 	}
 }
