@@ -226,8 +226,23 @@ func (s *setup) told(w *writer) {
 	case unpinned != "":
 		w.line("next: commit the files, then chartctl bump %s --version V%s", unpinned, s.groupFlag())
 	default:
-		w.line("next: commit the files, then chartctl verify")
+		w.line("next: commit the files, then chartctl verify%s", s.elsewhere())
 	}
+}
+
+// elsewhere names the branches that are stages too: each has a lock file of
+// its own, and a merge would promote.
+func (s *setup) elsewhere() string {
+	var others []string
+	for _, branch := range sortedKeys(s.conf.Branches) {
+		if s.conf.Branches[branch] != s.stage {
+			others = append(others, branch)
+		}
+	}
+	if s.stage == "" || len(others) == 0 {
+		return ""
+	}
+	return "; then chartctl init on the branch " + strings.Join(others, ", and on ") + " too"
 }
 
 // groupFlag is what a bump needs where environments share sites.
