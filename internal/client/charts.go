@@ -178,6 +178,9 @@ func (c *Client) Bind(ctx context.Context, v ref.ChartVersion, b api.BindRequest
 func (c *Client) Binding(ctx context.Context, id ref.BindingID) (api.Binding, error) {
 	var out api.Binding
 	_, err := c.call(ctx, get("/api/v1/bindings/%s", id), &out)
+	if err == nil && out.ID != id {
+		err = fail(api.CodeInvalid, "%s was asked for the binding %s and answered with %q: something between mixes answers up", c.base, id, out.ID)
+	}
 	return out, err
 }
 

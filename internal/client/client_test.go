@@ -177,7 +177,7 @@ func TestRoutes(t *testing.T) {
 		{"GET /base/api/v1/openapi.json", "", func(c *client.Client) error { return ignore(c.OpenAPI(ctx)) }},
 		{"GET /base/api/v1/backup", "", func(c *client.Client) error { return c.Backup(ctx, io.Discard) }},
 	} {
-		w := newWire(t, answer{status: 200, body: "{}"})
+		w := newWire(t, answer{status: 200, body: `{"environment":"data8/prod","id":"` + b + `"}`})
 		if err := tt.call(w.client(t)); err != nil {
 			t.Errorf("%s: %v", tt.want, err)
 			continue

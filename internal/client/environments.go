@@ -27,6 +27,9 @@ func (c *Client) CreateEnvironment(ctx context.Context, e api.CreateEnvironment)
 func (c *Client) Environment(ctx context.Context, e ref.Env) (api.Environment, error) {
 	var out api.Environment
 	_, err := c.call(ctx, get("/api/v1/environments/%s/%s", e.Hub(), e.Stage()), &out)
+	if err == nil && out.Env != e {
+		err = fail(api.CodeInvalid, "%s was asked for %s and answered with %q: something between mixes answers up", c.base, e, out.Env)
+	}
 	return out, err
 }
 

@@ -126,6 +126,31 @@ func TestNotTheAPI(t *testing.T) {
 	wantCode(t, err, api.CodeInvalid)
 }
 
+// What a cache or a proxy mixed up is not taken for what was asked: the next
+// pin would go to another environment, or with another binding.
+func TestAnswerOfAnother(t *testing.T) {
+	env := parse1(ref.ParseEnv("data8/prod"))
+	other := parse1(ref.ParseEnv("stat20/prod"))
+	binding, another := ref.BindingIDOf(ref.DigestOf([]byte("a")), nil), ref.BindingIDOf(ref.DigestOf([]byte("b")), nil)
+	body := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	w := newWire(t, answer{status: 200, body: body(api.Environment{Env: other, Revision: 3})})
+	_, err := w.client(t).Environment(context.Background(), env)
+	if e := wantCode(t, err, api.CodeInvalid); !strings.Contains(e.Message, "stat20/prod") {
+		t.Errorf("message is %q", e.Message)
+	}
+	w = newWire(t, answer{status: 200, body: body(api.Binding{ID: another})})
+	_, err = w.client(t).Binding(context.Background(), binding)
+	if e := wantCode(t, err, api.CodeInvalid); !strings.Contains(e.Message, another.String()) {
+		t.Errorf("message is %q", e.Message)
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
