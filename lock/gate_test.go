@@ -196,7 +196,7 @@ func TestSoakIsUnhalted(t *testing.T) {
 
 	h = r.halt(r.report("data8/staging", 1, lock.ReportFailed))
 	must(r.ResolveHalt(r.ctx, alice, h.ID, "it was the network"))
-	r.says(r.move("data8/prod", one), "data8/staging failed this pair at revision 1")
+	r.says(r.move("data8/prod", one), "data8/staging failed this pair at revision 1", "deploy it there again", "chartctl why data8/staging")
 	r.report("data8/staging", 1, lock.ReportPassed)
 	r.beats(1)
 	r.says(r.move("data8/prod", one), "held it for 0s of 30s")

@@ -96,6 +96,8 @@ func (u UpstreamStatus) wants(b Binding) (want, command string) {
 		return fmt.Sprintf("pin %s to it and report it passed there", u.Env), fmt.Sprintf("chartctl bump %s --binding %s", u.Env, b.ID)
 	case u.Passed:
 		return fmt.Sprintf("let %s hold it for %s more, un-halted", u.Env, u.Need-u.Held), fmt.Sprintf("chartctl why %s", u.Env)
+	case u.Verdict == ReportFailed: // to report it passed on a guess is what nobody should be led to
+		return fmt.Sprintf("take a pair that passes in %s; or, if the failure was not the pair's, deploy it there again and let that be reported", u.Env), fmt.Sprintf("chartctl why %s", u.Env)
 	}
 	return fmt.Sprintf("report that %s passed it at revision %d", u.Env, u.Pinned), fmt.Sprintf("chartctl report %s --revision %d --passed", u.Env, u.Pinned)
 }
