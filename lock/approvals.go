@@ -11,14 +11,15 @@ import (
 
 const (
 	// maxApproved is how many bindings can wait in one environment with
-	// approvals.
+	// approvals. For one more the approvals of the oldest are forgotten.
 	maxApproved = 16
 	// maxApprovers is how many can approve one binding.
 	maxApprovers = 20
 )
 
 // Approval is one principal's word for a binding in an environment. It holds
-// until the binding is pinned there; to pin it again later takes new ones.
+// until the binding is pinned there, or sixteen others were approved since; to
+// pin it again later takes new ones.
 type Approval struct {
 	Env     ref.Env       `json:"env"`
 	Binding ref.BindingID `json:"binding"`
@@ -85,8 +86,8 @@ func (l *Lockfile) Approve(ctx context.Context, op Op, na NewApproval) (Approval
 				return a, nil
 			}
 		}
-		if err := roomFor(e, b, have); err != nil {
-			return Approval{}, err
+		if len(have) >= maxApprovers {
+			return Approval{}, fail(ErrRefused, "%s has %d approvals in %s: that is enough", b.Chart, len(have), e.Env)
 		}
 		seq, err := c.seq()
 		if err != nil {
@@ -102,21 +103,15 @@ func (l *Lockfile) Approve(ctx context.Context, op Op, na NewApproval) (Approval
 	})
 }
 
-func roomFor(e Environment, b Binding, have []Approval) error {
-	if len(have) >= maxApprovers {
-		return fail(ErrRefused, "%s has %d approvals in %s: that is enough", b.Chart, len(have), e.Env)
-	}
-	if len(e.Approved) >= maxApproved && !slices.Contains(e.Approved, b.ID) {
-		return fail(ErrRefused, "%d bindings wait in %s with approvals: pin one of them first", len(e.Approved), e.Env)
-	}
-	return nil
-}
-
 // approved notes that the binding has approvals that hold.
 func (e *Environment) approved(a Approval) {
-	if !slices.Contains(e.Approved, a.Binding) {
-		e.Approved = append(e.Approved, a.Binding)
+	if slices.Contains(e.Approved, a.Binding) {
+		return
 	}
+	if len(e.Approved) >= maxApproved {
+		e.Approved = e.Approved[1:]
+	}
+	e.Approved = append(e.Approved, a.Binding)
 }
 
 // pinned is what a pin changes in its environment: the revision, the approvals

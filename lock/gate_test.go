@@ -325,13 +325,26 @@ func TestApprovalsRefused(t *testing.T) {
 		}
 	}
 	r.refused(lock.ErrRefused, func() error { return approve("one more", one) }, "20 approvals")
-	for i := range 15 {
-		if err := approve("bob", r.publish(fmt.Sprintf("3.0.%d", i))); err != nil {
-			t.Fatal(err)
-		}
+}
+
+// Approvals that nobody used do not keep new ones out: the oldest is forgotten.
+func TestApprovalsGoStale(t *testing.T) {
+	r := checked(t)
+	r.create("data8/prod")
+	r.policy("data8/prod", lock.Policy{Approvals: 1})
+	var all []lock.Binding
+	for i := range 17 {
+		b := r.publish(fmt.Sprintf("1.0.%d", i))
+		must(r.Approve(r.ctx, by("bob"), lock.NewApproval{Env: env("data8/prod"), Binding: b.ID}))
+		all = append(all, b)
 	}
-	last := r.publish("4.0.0")
-	r.refused(lock.ErrRefused, func() error { return approve("bob", last) }, "16 bindings wait")
+	r.refusedPin("approvals", r.move("data8/prod", all[0]))
+	r.bump("data8/prod", all[1])
+	must(r.Approve(r.ctx, by("eve"), lock.NewApproval{Env: env("data8/prod"), Binding: all[0].ID}))
+	if have := must(r.Approvals(r.ctx, env("data8/prod"), all[0].ID)); len(have) != 1 || have[0].By.Name != "eve" {
+		t.Errorf("what was forgotten came back: %+v", have)
+	}
+	r.bump("data8/prod", all[16])
 }
 
 func TestFreeze(t *testing.T) {
