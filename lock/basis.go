@@ -56,13 +56,13 @@ func (l *Lockfile) Watch(answer func(*Lockfile) error) (*Basis, error) {
 // Holds reports whether everything that was read is still the same. Where no
 // bucket was written to since it last was, it takes no transaction.
 func (b *Basis) Holds(ctx context.Context) bool {
-	now := b.stampsNow()
-	if before := b.stamps.Load(); before != nil && slices.Equal(*before, now) {
+	if b.untouched() {
 		return true
 	}
 	if b.unsound {
 		return false
 	}
+	now := b.stampsNow()
 	same := true
 	err := b.store.View(ctx, func(t Tx) (err error) {
 		same = true
@@ -77,6 +77,22 @@ func (b *Basis) Holds(ctx context.Context) bool {
 		b.stamps.Store(&now)
 	}
 	return err == nil && same
+}
+
+// untouched reports whether no bucket was written to since everything was
+// found to be the same.
+func (b *Basis) untouched() bool {
+	before := b.stamps.Load()
+	s, ok := b.store.(Stamps)
+	if before == nil || !ok {
+		return false
+	}
+	for i, bucket := range b.buckets {
+		if n, ok := s.Stamp(bucket); !ok || n != (*before)[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // stampsNow returns the stamps of the buckets; nil where the store has none.

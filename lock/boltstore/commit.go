@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +27,7 @@ const (
 type request struct {
 	ctx  context.Context
 	fn   func(lock.Txn) error
+	at   time.Time
 	err  error
 	done chan struct{}
 }
@@ -44,7 +44,7 @@ func (s *Store) Update(ctx context.Context, fn func(lock.Txn) error) error {
 	if s.readOnly {
 		return fmt.Errorf("update: %s is open for reading only", s.path)
 	}
-	r := &request{ctx: ctx, fn: fn, done: make(chan struct{})}
+	r := &request{ctx: ctx, fn: fn, at: time.Now(), done: make(chan struct{})}
 	select {
 	case s.queue <- r:
 	case <-ctx.Done():
@@ -54,21 +54,25 @@ func (s *Store) Update(ctx context.Context, fn func(lock.Txn) error) error {
 	return r.err
 }
 
-// commitLoop serves groups until the queue is closed. Each group runs on a
-// goroutine of its own: a closure that ends its goroutine must not end this.
+// commitLoop serves groups until the queue is closed. Where a closure ends its
+// goroutine, which is this one, another one goes on.
 func (s *Store) commitLoop() {
-	defer close(s.ended)
+	over := false
+	defer func() {
+		if over {
+			close(s.ended)
+		} else {
+			go s.commitLoop()
+		}
+	}()
 	last := &group{}
 	for first := range s.queue {
-		g := &group{s: s, requests: []*request{first}, expected: len(last.requests), patience: last.took / 4}
+		g := &group{s: s, after: last.ended, expected: len(last.requests), patience: last.took / 2}
+		g.add(first)
+		g.run()
 		last = g
-		finished := make(chan struct{})
-		go func() {
-			defer close(finished)
-			g.run()
-		}()
-		<-finished
 	}
+	over = true
 }
 
 // group is a set of updates with one commit.
@@ -80,11 +84,20 @@ type group struct {
 	bytes    int
 
 	// Who was answered by the group before comes again, but not all at once:
-	// this one waits a while for as many.
+	// this one waits a while for as many, and for those who waited meanwhile.
+	after    time.Time // end of the group before
 	expected int
 	patience time.Duration
 	began    time.Time
 	took     time.Duration // by the commit
+	ended    time.Time
+}
+
+func (g *group) add(r *request) {
+	g.requests = append(g.requests, r)
+	if r.at.Before(g.after) {
+		g.expected++
+	}
 }
 
 // run answers every request of the group, whatever happens.
@@ -131,7 +144,7 @@ func (g *group) execute() (err error) {
 		// Ask for more only now: those who came while this one ran join it.
 		if i == len(g.requests)-1 && i+1 < groupUpdates && g.bytes < groupBytes {
 			if next := g.next(); next != nil {
-				g.requests = append(g.requests, next)
+				g.add(next)
 			}
 		}
 	}
@@ -145,16 +158,22 @@ func (g *group) execute() (err error) {
 // next takes another request, if there is one or one can be expected: a group
 // that is closed too early costs all who come a moment later a whole commit.
 func (g *group) next() *request {
-	for {
-		select {
-		case next := <-g.s.queue:
-			return next // nil if the queue is closed
-		default:
-		}
-		if len(g.requests) >= g.expected || time.Since(g.began) > g.patience {
-			return nil
-		}
-		runtime.Gosched()
+	select {
+	case next := <-g.s.queue:
+		return next // nil if the queue is closed
+	default:
+	}
+	rest := g.patience - time.Since(g.began)
+	if len(g.requests) >= g.expected || rest <= 0 {
+		return nil
+	}
+	over := time.NewTimer(rest)
+	defer over.Stop()
+	select {
+	case next := <-g.s.queue:
+		return next
+	case <-over.C:
+		return nil
 	}
 }
 
@@ -223,7 +242,8 @@ func (g *group) commit() error {
 	durableID, id := g.s.commits.begin(), g.tx.bolt.ID()
 	began := time.Now()
 	err := g.write()
-	g.took = time.Since(began)
+	g.ended = time.Now()
+	g.took = g.ended.Sub(began)
 	if err == nil {
 		durableID = id
 		// After the commit can be seen: who takes a new stamp reads what it
