@@ -52,7 +52,8 @@ is marked BREAK-GLASS. chartctl why HUB/STAGE explains one of them.`,
 func statusPage(w *writer, st api.Status, all []api.EnvironmentStatus) {
 	for _, h := range st.Halts {
 		w.line("HALTED  %s", halted(h))
-		w.line("        since %s, by %s; chartctl resolve %s --reason R, or a rollback or fix of %s that passes", when(h.At), h.By, h.ID, h.Env)
+		w.line("        since %s, by %s", when(h.At), h.By)
+		w.line("        ends by %s", strings.Join(waysOut(h), "; or "))
 	}
 	pins := map[string]api.EnvironmentStatus{}
 	for _, e := range all {

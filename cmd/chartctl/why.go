@@ -54,7 +54,7 @@ func whySheet(w *writer, e api.EnvironmentStatus) {
 		}
 	}
 	if b := e.Binding; b != nil {
-		w.field("binding", fmt.Sprintf("%s, %s by %s", b.ID, b.State, first(b.Evidence, "none")))
+		w.field("binding", fmt.Sprintf("%s, %s", b.ID, standing(*b)))
 		w.field("bound", when(b.At)+" by "+b.By)
 		w.field("", b.Reason)
 		for _, m := range b.Moved {
@@ -141,4 +141,14 @@ func haltSheet(w *writer, e api.EnvironmentStatus) {
 		w.field("HALTED", fmt.Sprintf("%s; since %s, by %s", halted(h), when(h.At), h.By))
 		w.field("", "ends by "+strings.Join(waysOut(h), "; or "))
 	}
+}
+
+// standing says what the binding rests on; of one that does not stand any
+// more, that is not what its state comes from.
+func standing(b api.Binding) string {
+	on := first(b.Evidence, "none")
+	if b.State == "verified" {
+		return "verified by " + on
+	}
+	return fmt.Sprintf("%s (evidence: %s)", b.State, on)
 }
