@@ -308,7 +308,7 @@ func TestVerifyAgainstTheWorld(t *testing.T) {
 		r.run(0, "git", "checkout", "-q", "-b", "feature")
 		defer r.run(0, "git", "checkout", "-q", "staging")
 		wants(t, "offline", r.ctl(0, "verify", "--offline").Out, "10 environments: no difference")
-		wants(t, "which pins", r.ctl(api.ExitUsage, "verify").Err, "--branch or --offline")
+		wants(t, "which pins", r.ctl(api.ExitUsage, "verify").Err, "give --offline, or --branch prod or staging")
 		r.run(0, "env", "GITHUB_BASE_REF=staging", testtools.Chartctl(t), "verify")
 		r.ctl(0, "verify", "--branch", "staging")
 	})
