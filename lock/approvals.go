@@ -40,6 +40,19 @@ func (a Actor) same(b Actor) bool {
 	return a.Name == b.Name || a.TokenID != "" && a.TokenID == b.TokenID
 }
 
+// revokedToken reports whether the token of a was revoked since: who found it
+// may have spoken, or somebody who has no say any more.
+func revokedToken(t Tx, a Actor) (bool, error) {
+	if a.TokenID == "" {
+		return false, nil
+	}
+	tok, err := get[Token](t, bucketTokens, a.TokenID)
+	if errors.Is(err, ErrNoKey) {
+		err = nil
+	}
+	return tok.Revoked, err
+}
+
 // getApprovals returns the approvals of the binding in e that still hold.
 func getApprovals(t Tx, e Environment, id ref.BindingID) ([]Approval, error) {
 	if !slices.Contains(e.Approved, id) {
@@ -82,8 +95,8 @@ func (l *Lockfile) Approve(ctx context.Context, op Op, na NewApproval) (Approval
 			return Approval{}, err
 		}
 		for _, a := range have {
-			if a.By.same(op.Actor) {
-				return a, nil
+			if gone, err := revokedToken(c, a.By); err != nil || a.By.same(op.Actor) && !gone {
+				return a, err
 			}
 		}
 		if len(have) >= maxApprovers {

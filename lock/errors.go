@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -46,11 +47,16 @@ const maxReason = 1000
 
 func checkReason(s string) error { return checkText(s, maxReason) }
 
+func blank(s string) bool { return s != "" && strings.TrimSpace(s) == "" }
+
 // checkText holds a text to the length that it has as JSON.
 func checkText(s string, limit int) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encode reason: %w", err)
+	}
+	if blank(s) {
+		return fail(ErrInvalid, "the text %.40q is nothing but blanks: say something, or leave it out", s)
 	}
 	if n := len(raw) - len(`""`); n > limit {
 		return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, limit)

@@ -107,6 +107,9 @@ func newMove(t Tx, np NewPin) (*move, error) {
 	if np.Commit != "" && !commit.MatchString(np.Commit) {
 		return nil, fail(ErrInvalid, "%.80q is no commit: want 7 to 64 lower-case hexadecimal digits", np.Commit)
 	}
+	if blank(np.Downgrade) || blank(np.BreakGlass) {
+		return nil, fail(ErrInvalid, "the reason to pass the gate with %s is nothing but blanks: say why", np.Env)
+	}
 	m := &move{Tx: t, np: np}
 	var err error
 	if m.e, err = getEnvironment(t, np.Env); err != nil {

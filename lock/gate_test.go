@@ -327,6 +327,39 @@ func TestApprovalsRefused(t *testing.T) {
 	r.refused(lock.ErrRefused, func() error { return approve("one more", one) }, "20 approvals")
 }
 
+// Whose token was revoked has no say any more, nor has the token's finder.
+func TestApprovalOfARevokedToken(t *testing.T) {
+	r := checked(t)
+	one := r.publish("1.0.0")
+	r.create("data8/prod")
+	r.policy("data8/prod", lock.Policy{Approvals: 1})
+	must(0, r.CreateToken(r.ctx, alice, lock.Token{ID: "token of bob", Name: "bob"}))
+	must(r.Approve(r.ctx, by("bob"), lock.NewApproval{Env: env("data8/prod"), Binding: one.ID}))
+	must(0, r.RevokeToken(r.ctx, alice, "token of bob"))
+	r.refusedPin("approvals", r.move("data8/prod", one))
+	r.says(r.move("data8/prod", one), "the token of bob was revoked since")
+	again := lock.Op{Actor: lock.Actor{Name: "bob", TokenID: "new token of bob"}}
+	must(r.Approve(r.ctx, again, lock.NewApproval{Env: env("data8/prod"), Binding: one.ID}))
+	r.bump("data8/prod", one)
+}
+
+// A reason of blanks is none.
+func TestBlankReasons(t *testing.T) {
+	r := checked(t)
+	one, two := r.publish("1.0.0"), r.publish("2.0.0")
+	r.create("data8/prod")
+	r.bump("data8/prod", two)
+	down, glass := r.move("data8/prod", one), r.move("data8/prod", one)
+	down.Downgrade, glass.BreakGlass = " ", "\t "
+	for _, np := range []lock.NewPin{down, glass} {
+		r.refused(lock.ErrInvalid, func() error { _, err := r.MakePin(r.ctx, alice, np); return err }, "nothing but blanks")
+	}
+	r.refused(lock.ErrInvalid, func() error {
+		_, err := r.Halt(r.ctx, alice, lock.NewHalt{Env: env("data8/prod"), Reason: "  "})
+		return err
+	}, "nothing but blanks")
+}
+
 // Approvals that nobody used do not keep new ones out: the oldest is forgotten.
 func TestApprovalsGoStale(t *testing.T) {
 	r := checked(t)
