@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 		"internal/resolve", "lock", "repo", "storage"},
 	"internal/deploy/lockfile": {"internal/ref"},
 	"internal/deploy/site":     {"internal/archive", "internal/ref", "internal/yamledit"},
-	"internal/deploy/config":   {"internal/deploy/fileset", "internal/deploy/gitrepo", "internal/deploy/site", "internal/ref", "internal/yamledit"},
+	"internal/deploy/config":   {"internal/api", "internal/deploy/fileset", "internal/deploy/gitrepo", "internal/deploy/site", "internal/ref", "internal/yamledit"},
 	"internal/deploy/fileset":  {"internal/deploy/gitrepo", "internal/durable"},
 	"internal/deploy/gitrepo":  {},
 	"internal/deploy": {"internal/api", "internal/archive", "internal/deploy/config", "internal/deploy/fileset",

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -31,6 +32,7 @@ type Config struct {
 	Branches     map[string]string      // branch to stage; empty where keys are HUB/STAGE
 	Sites        map[string][]site.Site // by the name of the set
 	Environments map[string]Environment // by key: HUB/STAGE, or HUB where the branch says the stage
+	Policies     map[string]api.Policy  // by stage, or HUB/STAGE, which comes first; nil if there are none
 }
 
 // Environment is one pair that the repo deploys, on every branch of a

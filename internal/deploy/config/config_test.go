@@ -162,6 +162,7 @@ func TestSyntax(t *testing.T) {
 // FuzzParse: what is read prints as a file that reads the same.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
+	f.Add([]byte(withPolicies))
 	f.Add([]byte("version: 1\nserver: http://x\nenvironments: {a/b: {chart: c, sites: [x]}}\nsites: {x: [{kind: marker, file: \"\\u00e9 #\", path: chart.version}]}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := config.Parse(data)

@@ -103,7 +103,7 @@ func (p *parser) config(n *yaml.Node) Config {
 	c := Config{Flow: Pin, Sites: map[string][]site.Site{}, Environments: map[string]Environment{}}
 	p.setLines = map[string]int{}
 	version := false
-	var envs *pair
+	var envs, policies *pair
 	for _, f := range p.mapping(n, Name) {
 		switch f.key.Value {
 		case "version":
@@ -124,8 +124,10 @@ func (p *parser) config(n *yaml.Node) Config {
 			p.sets(f, &c)
 		case "environments":
 			envs = &f
+		case "policies":
+			policies = &f
 		default:
-			p.fail(f.key, "unknown field %q; want version, server, flow, branches, sites, environments", f.key.Value)
+			p.fail(f.key, "unknown field %q; want version, server, flow, branches, sites, environments, policies", f.key.Value)
 		}
 	}
 	switch {
@@ -138,6 +140,9 @@ func (p *parser) config(n *yaml.Node) Config {
 		p.fail(n, "environments is missing")
 	default:
 		p.environments(*envs, &c)
+		if policies != nil {
+			p.policies(*policies, &c)
+		}
 	}
 	return c
 }

@@ -40,6 +40,7 @@ func (c Config) Bytes() []byte {
 	for _, key := range c.Keys() {
 		b.WriteString(printEnvironment(key, c.Environments[key]))
 	}
+	b.WriteString(c.printPolicies())
 	return []byte(b.String())
 }
 
