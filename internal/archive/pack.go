@@ -20,7 +20,12 @@ var plainGzip = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
 // returns passed Read.
 func Pack(dir string, o Options) ([]byte, *Package, error) {
 	o.Limits = o.Limits.orDefault()
-	data, err := pack(dir, o)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("pack %s: %w", dir, err)
+	}
+	defer root.Close()
+	data, err := pack(root, o, true)
 	if err != nil {
 		return nil, nil, fmt.Errorf("pack %s: %w", dir, err)
 	}
@@ -38,25 +43,37 @@ func Pack(dir string, o Options) ([]byte, *Package, error) {
 	return data, p, nil
 }
 
-func pack(dir string, o Options) ([]byte, error) {
+// ReadDir reads a chart that was unpacked into a directory. Every file in it
+// counts: Helm reads no .helmignore of a chart that lies in another's charts/.
+func ReadDir(root *os.Root, o Options) (*Package, error) {
+	o.Limits = o.Limits.orDefault()
+	data, err := pack(root, o, false)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", root.Name(), err)
+	}
+	return Read(data, o)
+}
+
+func pack(root *os.Root, o Options, ignore bool) ([]byte, error) {
 	date, err := packDate()
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
 	chartYAML, err := root.ReadFile("Chart.yaml")
 	if err != nil {
-		return nil, refused("chart-yaml", "%s has no readable Chart.yaml: %s", dir, err)
+		return nil, refused("chart-yaml", "%s has no readable Chart.yaml: %s", root.Name(), err)
 	}
 	m, err := readMetadata("Chart.yaml", chartYAML, nil)
 	if err != nil {
 		return nil, err
 	}
-	names, err := listFiles(root)
+	var rules ignoreRules
+	if ignore {
+		if rules, err = readIgnore(root); err != nil {
+			return nil, err
+		}
+	}
+	names, err := listFiles(root, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -82,18 +99,18 @@ func pack(dir string, o Options) ([]byte, error) {
 }
 
 func addFile(w *tar.Writer, root *os.Root, name string, h *tar.Header, most int64) error {
+	info, err := root.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() { // before it is opened: a pipe blocks
+		return refused("tar-type", "%s is not a regular file", quote(name))
+	}
 	f, err := root.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return refused("tar-type", "%s is not a regular file", quote(name))
-	}
 	if h.Size = info.Size(); h.Size > most {
 		return tooLarge("file-size", "%s has %d bytes, at most %d", quote(name), h.Size, most)
 	}
@@ -108,17 +125,9 @@ func addFile(w *tar.Writer, root *os.Root, name string, h *tar.Header, most int6
 
 // listFiles lists what goes into the package, Chart.yaml first. A symbolic
 // link to a file inside the directory counts as that file.
-func listFiles(root *os.Root) ([]string, error) {
-	text, err := root.ReadFile(".helmignore")
-	if err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	rules, err := parseIgnore(text)
-	if err != nil {
-		return nil, refused("helmignore", ".helmignore %s", err)
-	}
+func listFiles(root *os.Root, rules ignoreRules) ([]string, error) {
 	var names []string
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil || name == ".":
 			return err
@@ -139,6 +148,18 @@ func listFiles(root *os.Root) ([]string, error) {
 	})
 	slices.Sort(names)
 	return append([]string{"Chart.yaml"}, names...), err
+}
+
+func readIgnore(root *os.Root) (ignoreRules, error) {
+	text, err := root.ReadFile(".helmignore")
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	rules, err := parseIgnore(text)
+	if err != nil {
+		return nil, refused("helmignore", ".helmignore %s", err)
+	}
+	return rules, nil
 }
 
 // packDate is the date of every file.

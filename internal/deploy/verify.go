@@ -19,6 +19,7 @@ const (
 	DriftLock     = "lock"      // chartd.lock and .chartctl.yaml name other environments
 	DriftPair     = "pair"      // chart and image as the files say them are not the locked pair
 	DriftSite     = "site"      // one place differs, or cannot be read
+	DriftOverride = "override"  // another image in values that are no site
 	DriftHelmLock = "helm-lock" // Chart.lock or requirements.lock
 	DriftPacked   = "packed"    // a package in charts/
 	DriftPin      = "pin"       // what the server has pinned
@@ -110,6 +111,14 @@ type verification struct {
 	groups map[string]int
 
 	packages map[string]string // the chart in each package of charts/ that was looked into
+	trees    map[string]tree   // of parsed files
+
+	top       string // directory of the repo
+	unpackeds map[string]unpackedChart
+
+	values []*valuesFile // of the repo
+	passed []string      // why some values files are not among them
+	loaded bool
 }
 
 // add keeps a finding of one environment; {env} in its texts is the name of

@@ -169,20 +169,3 @@ func carries(p *archive.Package, s subject) bool {
 	}
 	return len(s.entry.Images) > 0
 }
-
-// unpacked compares the version of a chart that lies in charts/ as files.
-func (v *verification) unpacked(s subject, dir, name string) {
-	want := s.entry.Chart
-	file := path.Join(name, "Chart.yaml")
-	version, line, err := v.chartVersion(file)
-	switch {
-	case err != nil:
-		v.add(s, Finding{Kind: DriftPacked, Place: Place{File: file}, Found: "unreadable", Want: want.Name + " " + want.Version,
-			Message: fmt.Sprintf("the unpacked chart cannot be checked: %v", err), Mend: redo(dir)})
-	case version != want.Version:
-		v.add(s, Finding{Kind: DriftPacked, Place: Place{file, line}, Found: version, Want: want.Version,
-			Message: fmt.Sprintf("the unpacked chart is %s %s, locked is %s", want.Name, version, want.Version), Mend: redo(dir)})
-	default:
-		v.note(s, "%s is an unpacked chart: its version was checked, its files were not", name)
-	}
-}

@@ -35,8 +35,10 @@ func (r *Repo) Verify(o VerifyOptions) (Verdict, error) {
 		return Verdict{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("there is no %s beside %s, so nothing is locked yet", lockfile.Name, config.Name),
 			Want: "make one with chartctl init or chartctl bump"}
 	}
-	v := &verification{o: o, files: r.Files(), lock: r.LockBytes(), source: r.conf.Server, review: r.conf.Flow == config.Review, merged: r.conf.ByBranch(), groups: map[string]int{}, packages: map[string]string{}}
-	v.list = func(dir string) ([]string, error) { return listDir(r.root.Dir(), dir) }
+	v := &verification{o: o, files: r.Files(), lock: r.LockBytes(), top: r.root.Dir(),
+		source: r.conf.Server, review: r.conf.Flow == config.Review, merged: r.conf.ByBranch(),
+		groups: map[string]int{}, packages: map[string]string{}, trees: map[string]tree{}, unpackeds: map[string]unpackedChart{}}
+	v.list = func(dir string) ([]string, error) { return listDir(v.top, dir) }
 	envs := o.Envs
 	if len(envs) == 0 {
 		envs = r.conf.Envs()
@@ -79,6 +81,7 @@ func (v *verification) environment(r *Repo, lock lockfile.File, env ref.Env) err
 	v.one(s)
 	if s.entry.Pinned() {
 		v.wrapped(s, conf)
+		return v.overrides(r, s, conf)
 	}
 	return nil
 }

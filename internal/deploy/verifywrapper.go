@@ -9,7 +9,6 @@ import (
 
 	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/site"
-	"chartd.dev/chartd/internal/yamledit"
 )
 
 // wrapped compares how a chart depends on the locked one with what the sites
@@ -74,15 +73,15 @@ func (v *verification) dependencies(s subject, file string) *yaml.Node {
 	if err != nil {
 		return nil
 	}
-	y, err := yamledit.Parse(b, yamledit.Limits{})
-	if err != nil || len(y.Documents()) == 0 {
+	docs, err := v.tree(file, b)
+	if err != nil || len(docs) == 0 {
 		return nil
 	}
-	if n := len(y.Documents()); n > 1 {
+	if n := len(docs); n > 1 {
 		v.add(s, Finding{Kind: DriftSite, Place: Place{File: file}, Found: fmt.Sprint(n), Want: "1",
 			Message: fmt.Sprintf("it is %d YAML documents, and Helm reads one", n), Mend: "make it one document"})
 	}
-	list := below(y.Documents()[0], "dependencies")
+	list := below(docs[0], "dependencies")
 	if list == nil || list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
 		return nil
 	}

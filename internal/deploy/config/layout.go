@@ -168,18 +168,8 @@ func (l *layout) byDirectory(f *finder) {
 // byFile is a values file for each stage.
 func (l *layout) byFile(f *finder) {
 	for _, file := range f.Files {
-		name, ok := yamlName(file)
-		if !ok || strings.HasPrefix(file, ".") {
-			continue
-		}
-		stage := name
-		for _, cut := range []string{"values-", "values.", "values_"} {
-			stage = strings.TrimPrefix(stage, cut)
-		}
-		for _, cut := range []string{"-values", ".values", "_values"} {
-			stage = strings.TrimSuffix(stage, cut)
-		}
-		if !isStage(stage) {
+		stage := stageOf(file)
+		if stage == "" || strings.HasPrefix(file, ".") {
 			continue
 		}
 		hub := path.Base(path.Dir(file))
