@@ -78,18 +78,3 @@ func TestWhatChangesByItselfIsLeftOut(t *testing.T) {
 		t.Errorf("of another length: %q", got)
 	}
 }
-
-func TestAPolicyFileIsStrict(t *testing.T) {
-	p, err := parsePolicy([]byte("upstream: [staging]\nsoak: 24h\nfreeze:\n  - {cron: '0 0 * * *', zone: UTC, for: 1h}\n"))
-	if err != nil || p.Soak != "24h" || len(p.Freeze) != 1 || p.Freeze[0].For != "1h" {
-		t.Errorf("%+v, %v", p, err)
-	}
-	if _, err := parsePolicy([]byte("{}")); err != nil {
-		t.Errorf("the defaults: %v", err)
-	}
-	for _, wrong := range []string{"", "# nothing\n", "soaks: 1h\n", "soak: 1h\nsoak: 2h\n", "soak: [1h]\n", "{}\n---\n{}\n", "- soak: 1h\n", "freeze: [{cron: x, zones: UTC}]\n", strings.Repeat("#", maxPolicy+1)} {
-		if p, err := parsePolicy([]byte(wrong)); err == nil {
-			t.Errorf("%.40q is read as %+v", wrong, p)
-		}
-	}
-}

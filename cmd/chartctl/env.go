@@ -157,47 +157,6 @@ func pinKind(p api.Pin) string {
 	return s
 }
 
-func (a *app) envAdopt() *cobra.Command {
-	var version, reason string
-	var images []string
-	var passed bool
-	c := &cobra.Command{
-		Use:   "adopt HUB/STAGE --version V --reason R",
-		Short: "Make revision 1 from what runs today",
-		Long: `Adopt records what an environment runs already, even a pair that binding would
-refuse. Such a pair is then marked unverified, and no promote or rollback goes
-to it. With --assume-passed it counts as passed, so that the stages after this
-one can be pinned to it without waiting for a report.`,
-		Example: `  chartctl env adopt data8/prod --version 3.3.7 --reason "runs since May"
-  chartctl env adopt data8/prod --version 3.3.7 --image hub=quay.io/berkeley/hub:2024.4.9 --reason "as deployed"`,
-		Args: args(1, 1),
-	}
-	c.Flags().StringVar(&version, "version", "", "chart version that runs today (required)")
-	c.Flags().StringArrayVar(&images, "image", nil, "image that runs today: ROLE=REFERENCE (repeatable)")
-	c.Flags().StringVar(&reason, "reason", "", "why it is taken as it is (required)")
-	c.Flags().BoolVar(&passed, "assume-passed", false, "count what runs today as passed")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		env, err := parseEnv(args[0])
-		if err != nil {
-			return err
-		}
-		roles, err := parseImages(images)
-		if err != nil {
-			return err
-		}
-		if version == "" || reason == "" {
-			return usage("env adopt %s: want --version and --reason", env)
-		}
-		p, err := c.Adopt(ctx, env, api.AdoptRequest{Version: version, Images: roles, Reason: reason, AssumePassed: passed})
-		if err != nil {
-			return err
-		}
-		return a.print(p, func(w *writer) { pinLines(w, p) })
-	})
-	c.ValidArgsFunction = a.completeEnvs
-	return c
-}
-
 // pinLines says of each environment where it is now, and of those that share a
 // pair what it is once.
 func pinLines(w *writer, pins ...api.Pin) {

@@ -1,26 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v4"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/client"
+	repoconfig "chartd.dev/chartd/internal/deploy/config"
 )
-
-const maxPolicy = 64 << 10 // bytes of a policy file
 
 func (a *app) envSet() *cobra.Command {
 	var file string
+	var f fromRepo
 	c := &cobra.Command{
-		Use:   "set HUB/STAGE --policy FILE",
+		Use:   "set HUB/STAGE --policy FILE | --from-repo [HUB/STAGE…]",
 		Short: "Replace an environment's policy",
 		Long: `The policy is what the gate asks for before it lets a pin through. The file says
 all of it: what it leaves out is the default. It is YAML, with these keys:
@@ -36,92 +32,103 @@ all of it: what it leaves out is the default. It is YAML, with these keys:
   overdue: unknown                      a missed deadline is: unknown, or halt
 
 That no half of a pair goes back unproven is always asked. The change stands in
-the journal with the policy before it.`,
-		Example: "  chartctl env set data8/prod --policy prod.yaml\n  chartctl env show data8/prod",
-		Args:    args(1, 1),
+the journal with the policy before it.
+
+With --from-repo the policies are those that .chartctl.yaml of the deploy repo
+names under "policies", by stage or by HUB/STAGE: of the environments named, else
+of all in the repo that have one, whatever branch is checked out. Those that the
+server has already are left alone.`,
+		Example: `  chartctl env set data8/prod --policy prod.yaml
+  chartctl env set --from-repo --dry-run
+  chartctl env set --from-repo data8/prod r/prod`,
+		Args: args(0, -1),
 	}
-	c.Flags().StringVar(&file, "policy", "", "file with the policy, - for standard input (required)")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		env, err := parseEnv(args[0])
-		if err != nil {
-			return err
+	c.Flags().StringVar(&file, "policy", "", "file with the policy, - for standard input")
+	c.Flags().BoolVar(&f.on, "from-repo", false, "set the policies that .chartctl.yaml names")
+	c.Flags().StringVarP(&f.dir, "directory", "C", "", "with --from-repo: the deploy repo of this directory")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "with --from-repo: only show what differs from the server")
+	c.RunE = func(cmd *cobra.Command, names []string) error {
+		switch {
+		case f.on && file != "":
+			return usage("--from-repo and --policy exclude each other")
+		case f.on:
+			return a.setFromRepo(cmd.Context(), f, names)
+		case f.dir != "" || f.dryRun:
+			return usage("-C and --dry-run are for --from-repo")
+		case len(names) != 1:
+			return usage("env set: want one HUB/STAGE and --policy FILE, or --from-repo")
+		case file == "":
+			return usage("env set %s: --policy FILE or --from-repo is missing", names[0])
 		}
-		if file == "" {
-			return usage("env set %s: --policy FILE is missing", env)
-		}
-		p, err := a.readPolicy(file)
-		if err != nil {
-			return err
-		}
-		e, err := c.SetPolicy(ctx, env, p)
-		if err != nil {
-			return err
-		}
-		return a.print(e, func(w *writer) {
-			w.line("the policy of %s is now:", e.Env)
-			policyLines(w, e.Policy)
-		})
-	})
+		return a.setFromFile(cmd.Context(), names[0], file)
+	}
 	c.ValidArgsFunction = a.completeEnvs
 	return c
 }
 
-func (a *app) readPolicy(file string) (api.Policy, error) {
-	var b []byte
-	var err error
-	if file == "-" {
-		b, err = io.ReadAll(io.LimitReader(a.in, maxPolicy+1))
-	} else {
-		b, err = readFile(file, maxPolicy)
+func (a *app) setFromFile(ctx context.Context, name, file string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
 	}
+	env, err := parseEnv(name)
+	if err != nil {
+		return err
+	}
+	p, err := a.readPolicy(file)
+	if err != nil {
+		return err
+	}
+	e, err := c.SetPolicy(ctx, env, p)
+	if err != nil {
+		return err
+	}
+	return a.print(e, func(w *writer) {
+		w.line("the policy of %s is now:", e.Env)
+		policyLines(w, e.Policy)
+	})
+}
+
+func (a *app) readPolicy(file string) (api.Policy, error) {
+	b, err := a.readInput(file, repoconfig.MaxPolicy)
 	if err != nil {
 		return api.Policy{}, localIO("read policy: %v", err)
 	}
-	p, err := parsePolicy(b)
-	if err != nil {
-		return p, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("policy %q: %s; see chartctl env set --help", file, strings.Join(strings.Fields(err.Error()), " "))}
+	p, err := repoconfig.ParsePolicy(b)
+	var syntax *repoconfig.SyntaxError
+	if errors.As(err, &syntax) {
+		return p, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("policy %q, line %d: %s", file, syntax.Line, syntax.Text), Want: "see chartctl env set --help"}
 	}
-	return p, nil
-}
-
-// parsePolicy is strict: a key that nobody reads would be a rule that nobody
-// keeps.
-func parsePolicy(b []byte) (api.Policy, error) {
-	var p api.Policy
-	if len(b) > maxPolicy {
-		return p, fmt.Errorf("it is larger than %d bytes", maxPolicy)
-	}
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(&p); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty: for the defaults write {}")
-		}
-		return p, err
-	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return p, errors.New("there is a second document in it")
-	}
-	return p, nil
+	return p, err
 }
 
 // policyLines writes what a policy asks for.
 func policyLines(w *writer, p api.Policy) {
-	w.field("accepts", strings.Join(p.Accept, ", "))
-	w.field("upstream", strings.Join(p.Upstream, ", "))
-	w.field("soak", p.Soak)
+	for _, f := range policyFields(p) {
+		w.field(f.name, f.value)
+	}
+}
+
+// policyField is one thing that a policy asks for, "" where it does not.
+type policyField struct{ name, value string }
+
+func policyFields(p api.Policy) []policyField {
+	out := []policyField{
+		{"accepts", strings.Join(p.Accept, ", ")}, {"upstream", strings.Join(p.Upstream, ", ")}, {"soak", p.Soak}, {"approvals", ""},
+	}
 	if p.Approvals > 0 {
-		w.field("approvals", fmt.Sprint(p.Approvals))
+		out[3].value = fmt.Sprint(p.Approvals)
 	}
 	for _, f := range p.Freeze {
 		s := fmt.Sprintf("%s for %s (%s)", f.Cron, f.For, f.Zone)
 		if f.Reason != "" {
 			s += ": " + f.Reason
 		}
-		w.field("freeze", s)
+		out = append(out, policyField{"freeze", s})
 	}
-	w.field("failure halts", p.Halt)
+	out = append(out, policyField{"failure halts", p.Halt})
 	if p.Deadline != "" {
-		w.field("deadline", fmt.Sprintf("%s, then %s", p.Deadline, first(p.Overdue, "unknown")))
+		out = append(out, policyField{"deadline", fmt.Sprintf("%s, then %s", p.Deadline, first(p.Overdue, "unknown"))})
 	}
+	return out
 }

@@ -37,8 +37,9 @@ unverified, and no promote or rollback goes to it. Where a branch is a stage, th
 files of each stage are read from its branch. The digest of each adopted image is
 written beside its tag, and chartd.lock says what is pinned.
 
-A .chartctl.yaml that is there already is used as it is. What is done already is
-not done again, so after a failure, run it once more.`,
+A .chartctl.yaml that is there already is used as it is. The policies that it names
+are set for new environments; for the others, chartctl env set --from-repo does it.
+What is done already is not done again, so after a failure, run it once more.`,
 		Example: `  chartctl init --dry-run
   chartctl init --server https://charts.example.edu --yes
   chartctl init --adopt "runs since May"`,
@@ -93,6 +94,7 @@ type initEnv struct {
 	Revision uint64            `json:"revision,omitempty"`
 	State    string            `json:"state,omitempty"` // of the pinned binding
 	Reason   string            `json:"reason,omitempty"`
+	Policy   *policySetting    `json:"policy,omitempty"` // set where the file names one and the server has none yet
 
 	binding *api.Binding
 	adopted bool
@@ -179,6 +181,10 @@ func (s *setup) show(w *writer) {
 			w.line("adopt %s as it is: %s@%s%s", e.Env, e.Chart, e.Version, e.withImages())
 		default:
 			w.line("keep %s: it is on %s already%s", e.Env, s.client.Server(), e.at())
+		}
+		if e.Policy != nil {
+			w.line("set its policy:")
+			e.Policy.show(w)
 		}
 	}
 	if s.flags.adopt != "" {

@@ -32,6 +32,7 @@ func (s *setup) planEnvironments(ctx context.Context) error {
 			e.Action = "keep"
 			e.pinned(now)
 		}
+		s.planPolicy(&e, now)
 		if s.flags.adopt != "" && e.Revision == 0 {
 			files, ok := byStage[env.Stage()]
 			if !ok {
@@ -164,18 +165,32 @@ func versionIn(files *site.Files, sites []site.Site) (string, error) {
 	return version, nil
 }
 
-// setUpServer creates and adopts. What exists is taken as it is, so that a
+// planPolicy compares with the policy that the file names. It is set where
+// nobody has used or set another one: init never takes a rule away.
+func (s *setup) planPolicy(e *initEnv, now api.Environment) {
+	if _, ok := s.conf.Policy(e.Env); !ok {
+		return
+	}
+	fresh := now.Revision == 0 && len(policyChanges(wholePolicy(e.Env, now.Policy), wholePolicy(e.Env, api.Policy{}))) == 0
+	now.Env = e.Env
+	setting := settingOf(s.conf, now)
+	switch {
+	case setting.Action != "set":
+	case fresh:
+		e.Policy = &setting
+	default:
+		s.out.Notes = append(s.out.Notes, fmt.Sprintf("the policy of %s on %s is not that of .chartctl.yaml: chartctl env set --from-repo --dry-run shows how", e.Env, s.client.Server()))
+	}
+}
+
+// setUpServer creates, sets policies and adopts. What exists is taken as it is, so that a
 // second run goes on where the first one stopped.
 func (s *setup) setUpServer(ctx context.Context) error {
+	if err := s.create(ctx); err != nil {
+		return err
+	}
 	for i := range s.out.Environments {
 		e := &s.out.Environments[i]
-		if e.Action == "keep" {
-			continue
-		}
-		_, err := s.client.CreateEnvironment(ctx, api.CreateEnvironment{Env: e.Env, Chart: e.Chart})
-		if err != nil && code(err) != api.CodeExists {
-			return s.stopped(i, err)
-		}
 		if e.Action != "adopt" {
 			continue
 		}
@@ -194,6 +209,31 @@ func (s *setup) setUpServer(ctx context.Context) error {
 		e.adopted = true
 	}
 	return nil
+}
+
+// create makes the environments, and then their policies: an upstream stage
+// has to be there.
+func (s *setup) create(ctx context.Context) error {
+	policies := map[ref.Env]policySetting{}
+	var envs []ref.Env
+	for i, e := range s.out.Environments {
+		if e.Policy != nil {
+			policies[e.Env] = *e.Policy
+			envs = append(envs, e.Env)
+		}
+		if e.Action == "keep" {
+			continue
+		}
+		_, err := s.client.CreateEnvironment(ctx, api.CreateEnvironment{Env: e.Env, Chart: e.Chart})
+		if err != nil && code(err) != api.CodeExists {
+			return s.stopped(i, err)
+		}
+	}
+	var list []policySetting
+	for _, env := range upstreamFirst(s.conf, envs) {
+		list = append(list, policies[env])
+	}
+	return setPolicies(ctx, s.client, list)
 }
 
 // stopped says how far the server was set up.

@@ -193,21 +193,13 @@ func (a *app) shownEnv(co *checkout, o deploy.VerifyOptions, e ref.Env) string {
 
 // readDeployed reads what runs in an environment.
 func (a *app) readDeployed(co *checkout, f verifyFlags, env ref.Env) (map[ref.Env]deploy.HelmRelease, error) {
-	b, err := a.readInput(f.deployed, deploy.MaxRelease)
-	if err != nil {
-		return nil, localIO("read what runs: %v", err)
-	}
-	all, err := deploy.ReadReleases(b)
-	if err != nil {
-		return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("read %q: %v", f.deployed, err)}
-	}
 	conf, ok := co.repo.Config().Environment(env)
 	if !ok {
 		return nil, usage("%s is not in this deploy repo", env)
 	}
-	r, err := deploy.PickRelease(all, env, conf.Chart, f.release)
+	r, err := a.readRelease(f.deployed, f.release, env, conf.Chart)
 	if err != nil {
-		return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("%q: %v", f.deployed, err)}
+		return nil, err
 	}
 	return map[ref.Env]deploy.HelmRelease{env: r}, nil
 }

@@ -32,6 +32,47 @@ func startsVersion(s string) bool {
 	return s != "" && s[0] >= '0' && s[0] <= '9'
 }
 
+// ImageOf is the image that runs for a role of the chart: that of the
+// containers named as the role is, else the one from the repository that the
+// chart itself names. It is refused where that is none, or more than one.
+func (r HelmRelease) ImageOf(role ref.Role, own string) (RunningImage, error) {
+	if !r.Rendered {
+		return RunningImage{}, fmt.Errorf("it holds no image of release %q", cutText(r.Name))
+	}
+	named := r.images(func(c RunningImage) bool { return c.Container == lastWord(role) })
+	found := named
+	if len(found) != 1 {
+		repository, err := ref.ParseReference(own)
+		found = r.images(func(c RunningImage) bool { return err == nil && c.Ref.Repository == repository.Repository })
+	}
+	switch {
+	case len(found) == 1 && found[0].Ref.Tag == "" && found[0].Ref.Digest.IsZero():
+		return RunningImage{}, fmt.Errorf("container %q of %s runs %q, which has neither a tag nor a digest", found[0].Container, found[0].Object, cutText(found[0].Text))
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0 && len(named) == 0:
+		return RunningImage{}, fmt.Errorf("no container of release %q is named %q or runs %s", cutText(r.Name), lastWord(role), cutText(own))
+	case len(found) == 0:
+		found = named
+	}
+	var texts []string
+	for _, c := range found {
+		texts = append(texts, c.Text)
+	}
+	return RunningImage{}, fmt.Errorf("release %q runs several images that may be the %s image: %s", cutText(r.Name), role, cutText(strings.Join(texts, ", ")))
+}
+
+// images are those of the containers that f chooses, each image once.
+func (r HelmRelease) images(f func(RunningImage) bool) []RunningImage {
+	var out []RunningImage
+	for _, c := range r.Images {
+		if f(c) && !slices.ContainsFunc(out, func(have RunningImage) bool { return have.Text == c.Text }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // PickRelease chooses the release of an environment: the one with the name, or
 // the only one that is called as the environment is, or that runs the chart.
 func PickRelease(all []HelmRelease, env ref.Env, chart, name string) (HelmRelease, error) {

@@ -1,0 +1,43 @@
+package deploy
+
+import (
+	"strings"
+	"testing"
+
+	"chartd.dev/chartd/internal/ref"
+)
+
+func TestImageOf(t *testing.T) {
+	image := func(container, text string) RunningImage {
+		r, err := ref.ParseReference(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return RunningImage{"Deployment/x", container, text, r}
+	}
+	own := "quay.io/jupyterhub/k8s-hub"
+	for _, tt := range []struct {
+		name, role string
+		images     []RunningImage
+		want, err  string
+	}{
+		{"by the container's name", "hub", []RunningImage{image("chp", "quay.io/a/chp:1"), image("hub", "quay.io/campus/hub:2")}, "quay.io/campus/hub:2", ""},
+		{"by the last word of the role", "jupyterhub.hub", []RunningImage{image("hub", "quay.io/campus/hub:2")}, "quay.io/campus/hub:2", ""},
+		{"by the chart's own repository", "hub", []RunningImage{image("server", own+":3.3.7"), image("chp", "quay.io/a/chp:1")}, own + ":3.3.7", ""},
+		{"the same image twice", "hub", []RunningImage{image("hub", own+":3.3.7"), image("hub", own+":3.3.7")}, own + ":3.3.7", ""},
+		{"the name comes before the repository", "hub", []RunningImage{image("hub", "quay.io/campus/hub:2"), image("migrate", own+":3.3.7")}, "quay.io/campus/hub:2", ""},
+		{"of two names the chart's own", "hub", []RunningImage{image("hub", "quay.io/campus/hub:2"), image("hub", own+":3.3.7")}, own + ":3.3.7", ""},
+		{"two names", "hub", []RunningImage{image("hub", "quay.io/campus/hub:2"), image("hub", "quay.io/campus/hub:3")}, "", "several images that may be the hub image: quay.io/campus/hub:2, quay.io/campus/hub:3"},
+		{"two of the chart's own", "hub", []RunningImage{image("a", own+":1"), image("b", own+":2")}, "", "several images"},
+		{"none", "hub", []RunningImage{image("chp", "quay.io/a/chp:1")}, "", `no container of release "r" is named "hub" or runs ` + own},
+		{"no tag", "hub", []RunningImage{image("hub", own)}, "", "neither a tag nor a digest"},
+	} {
+		got, err := HelmRelease{Name: "r", Rendered: true, Images: tt.images}.ImageOf(ref.Role(tt.role), own)
+		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) || got.Text != tt.want {
+			t.Errorf("%s: %q, %v", tt.name, got.Text, err)
+		}
+	}
+	if _, err := (HelmRelease{Name: "r"}).ImageOf("hub", own); err == nil || !strings.Contains(err.Error(), "holds no image") {
+		t.Errorf("what helm list says: %v", err)
+	}
+}
