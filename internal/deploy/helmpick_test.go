@@ -41,3 +41,15 @@ func TestImageOf(t *testing.T) {
 		t.Errorf("what helm list says: %v", err)
 	}
 }
+
+// What a real Helm makes of the chart in a wrapper.
+func TestImageOfARelease(t *testing.T) {
+	all, err := ReadReleases(dryRun(t, true, "--set", "jupyterhub.hub.image.tag=1.2.0@"+hubDigest))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d releases, %v", len(all), err)
+	}
+	got, err := all[0].ImageOf("hub", "quay.io/example/hub")
+	if err != nil || got.Ref.Digest.String() != hubDigest || got.Container != "hub" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
