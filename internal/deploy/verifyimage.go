@@ -23,7 +23,7 @@ type said struct {
 func saidBy(n *yaml.Node, is lockfile.Image) said {
 	var out said
 	get := func(key string) (string, *yaml.Node) {
-		all := valuesAt(n, []string{key}, 0)
+		all := valuesAt(n, key)
 		if len(all) == 0 {
 			return "", nil
 		}

@@ -15,7 +15,6 @@ import (
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
-	"chartd.dev/chartd/internal/yamledit"
 )
 
 // maxFiles bounds the search of a checkout for values files.
@@ -25,12 +24,6 @@ const maxFiles = 100_000
 type valuesFile struct {
 	config.ValuesFile
 	doc []byte
-}
-
-// tree is a parsed file.
-type tree struct {
-	docs []*yaml.Node
-	err  error
 }
 
 // overrides looks for the locked images in every values file that a deployment
@@ -167,10 +160,8 @@ func (v *verification) valueKeys(s subject) []string {
 
 // override compares what one file says of one image.
 func (v *verification) override(r *Repo, s subject, f *valuesFile, keys []string, image lockfile.Image) {
-	for _, key := range keys {
-		if !bytes.Contains(f.doc, []byte(key)) {
-			return
-		}
+	if slices.ContainsFunc(keys, func(key string) bool { return !hasKey(f.doc, key) }) {
+		return
 	}
 	at := site.JoinPath(keys, nil)
 	if claimed(r, s, f, at) {
@@ -184,10 +175,25 @@ func (v *verification) override(r *Repo, s subject, f *valuesFile, keys []string
 	if len(docs) == 0 {
 		return
 	}
-	for _, node := range valuesAt(docs[0], keys, 0) {
+	for _, node := range valuesAt(docs[0], keys...) {
 		if !v.marked(s, f.File, node) {
 			v.overridden(s, f.File, at, node, image)
 		}
+	}
+}
+
+// hasKey reports whether a text may have a key in a mapping: most have not, and
+// parsing takes much longer.
+func hasKey(doc []byte, key string) bool {
+	for {
+		_, rest, found := bytes.Cut(doc, []byte(key))
+		if !found {
+			return false
+		}
+		if bytes.HasPrefix(bytes.TrimLeft(rest, "\"' \t\r\n"), []byte(":")) {
+			return true
+		}
+		doc = rest
 	}
 }
 
@@ -219,91 +225,4 @@ func (v *verification) marked(s subject, file string, n *yaml.Node) bool {
 		}
 	}
 	return false
-}
-
-// tree parses a file once.
-func (v *verification) tree(file string, doc []byte) ([]*yaml.Node, error) {
-	t, ok := v.trees[file]
-	if !ok {
-		y, err := yamledit.Parse(doc, yamledit.Limits{Depth: 200, Nodes: 500_000})
-		if t.err = err; err == nil {
-			t.docs = y.Documents()
-		}
-		v.trees[file] = t
-	}
-	return t.docs, t.err
-}
-
-// read compares how Helm and the chart read a site with how it was compared:
-// of a values file Helm reads the first document alone, and of name and
-// repository a chart reads one.
-func (v *verification) read(s subject, at site.Site, paths [][]string) {
-	doc, err := v.files.Bytes(at.File)
-	keys, bad := site.SplitPath(at.Path)
-	if err != nil || bad != nil || at.Kind != site.Image && at.Kind != site.ImageRef {
-		return // told as unreadable, or no values
-	}
-	docs, err := v.tree(at.File, doc)
-	if err != nil {
-		return
-	}
-	helms := slices.ContainsFunc(paths, func(p []string) bool { return slices.Equal(p, keys) })
-	for n, doc := range docs {
-		for _, node := range valuesAt(doc, keys, 0) {
-			if n > 0 && helms {
-				v.add(s, Finding{Kind: DriftSite, Place: Place{at.File, node.Line}, Found: fmt.Sprintf("YAML document %d", n+1), Want: "YAML document 1",
-					Message: fmt.Sprintf("%s stands in YAML document %d, and Helm reads only the first of a values file: this is ignored, and the chart's own image runs", at.Path, n+1),
-					Mend:    "make the file one document"})
-			}
-			v.oneName(s, at, node)
-		}
-	}
-}
-
-// oneName wants name and repository of an image to be one.
-func (v *verification) oneName(s subject, at site.Site, n *yaml.Node) {
-	name, repository := below(n, "name"), below(n, "repository")
-	if name == nil || repository == nil || name.Value == repository.Value || name.Value == "" || repository.Value == "" {
-		return
-	}
-	want, _ := lockedImage(s, at.Role)
-	v.add(s, Finding{Kind: DriftSite, Place: Place{at.File, name.Line}, Found: cutText(name.Value), Want: want.Repository.String(),
-		Message: fmt.Sprintf("%s has the name %s and the repository %s: JupyterHub reads the name, other charts the repository", at.Path, quoted(name.Value), quoted(repository.Value)),
-		Mend:    "keep the one that the chart reads, with " + want.Repository.String()})
-}
-
-// valuesAt is what stands under keys as a reader of YAML finds it, aliases and
-// merge keys followed; each of several where a key is doubled.
-func valuesAt(n *yaml.Node, keys []string, depth int) []*yaml.Node {
-	if n != nil && n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	if n == nil || len(keys) == 0 {
-		return slices.DeleteFunc([]*yaml.Node{n}, func(n *yaml.Node) bool { return n == nil })
-	}
-	if n.Kind != yaml.MappingNode || depth > 100 {
-		return nil
-	}
-	var own, merged []*yaml.Node
-	found := false
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		switch {
-		case key.Tag == "!!merge":
-			from := []*yaml.Node{value}
-			if value.Kind == yaml.SequenceNode {
-				from = value.Content
-			}
-			for _, m := range from {
-				merged = append(merged, valuesAt(m, keys, depth+1)...)
-			}
-		case key.Value == keys[0]:
-			found = true
-			own = append(own, valuesAt(value, keys[1:], depth+1)...)
-		}
-	}
-	if found {
-		return own
-	}
-	return merged
 }
