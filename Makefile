@@ -15,9 +15,9 @@ BENCH       ?= .
 BENCH_FLAGS ?=
 # The race detector sees this process only, so tests that drive programs run
 # without it, and so do the long ones, which have fewer cases under it.
-RACED    := $$(go list ./... | grep -vE '/internal/(e2e|demo|bench)(/|$$)')
+RACED    := $$(go list ./... | grep -vE '/(cmd/chartctl|internal/(e2e|demo|bench))(/|$$)')
 FEWER    := CHARTD_MERGES=500 CHARTD_BRANCH_MERGES=20 CHARTD_GATE_HISTORIES=50 CHARTD_GROWTH=10000
-PLAIN    := ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./lock
+PLAIN    := ./cmd/chartctl ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./lock
 GOTEST   := go test -timeout 25m -v
 STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
 BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat
@@ -42,7 +42,8 @@ tools: ## the real programs that the end-to-end tests drive
 
 test: tools ## all tests, end-to-end ones included
 	@mkdir -p bin
-	@{ env $(FEWER) $(GOTEST) -race $(RACED) && env CHARTD_GATE_HISTORIES=2000 $(GOTEST) $(PLAIN); } 2>&1 \
+	@{ env $(FEWER) $(GOTEST) -race $(RACED) && \
+	   $(GOTEST) -race -run 'TestLostRace|TestLostAnswer|TestTwoAtOnce|TestDeploy' ./cmd/chartctl && env CHARTD_GATE_HISTORIES=2000 $(GOTEST) $(PLAIN); } 2>&1 \
 	  | tee bin/test.log | grep -vE '^(=== |[[:space:]]*--- PASS)|\[no test files\]$$'
 	@if [ -n "$$CHARTD_SHARED" ] && grep -E '\.go:[0-9]+: .*CHARTD_SHARED' bin/test.log; then \
 	  echo 'make test: CHARTD_SHARED is set, so these tests have to run' >&2; exit 1; fi
