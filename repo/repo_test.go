@@ -87,7 +87,13 @@ func newRig(t *testing.T, change ...func(*repo.Config)) *rig {
 		registry: &registry{images: map[string]lock.Image{}}, blobs: storage.NewMemory(),
 		clock: time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC),
 	}
-	now := func() time.Time { g.clock = g.clock.Add(time.Second); return g.clock }
+	var mu sync.Mutex
+	now := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		g.clock = g.clock.Add(time.Second)
+		return g.clock
+	}
 	var err error
 	if g.lockfile, err = lock.Open(ctx, lock.NewMemory(), now); err != nil {
 		t.Fatal(err)
