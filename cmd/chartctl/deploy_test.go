@@ -8,7 +8,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/signal"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
