@@ -70,7 +70,7 @@ func TestSixtyFourClientsPinOneEnvironment(t *testing.T) {
 			base := uint64(0)
 			for {
 				p, err := b.Client.Pin(t.Context(), client.PinCall{Env: env, Base: base,
-					Pin: api.PinRequest{Binding: ids[n%2], Reason: fmt.Sprint("client ", n)}})
+					Pin: api.PinRequest{Binding: ids[n%2], Reason: fmt.Sprint("client ", n), Downgrade: "in turn"}})
 				if err == nil {
 					if p.Revision != base+1 {
 						return fmt.Errorf("client %d pinned on %d and got revision %d", n, base, p.Revision)

@@ -18,6 +18,7 @@ type hubCheckout struct {
 	*rig.Helm
 	cluster *rig.Cluster
 	dir     string
+	values  string // of the hub
 	env     string // also the release and the namespace, with a dash
 }
 
@@ -26,8 +27,10 @@ func newHubCheckout(t *testing.T, h *rig.Helm, c *rig.Cluster, env string) *hubC
 	k := &hubCheckout{Helm: h, cluster: c, dir: t.TempDir(), env: env}
 	k.config("{kind: image, file: hub.yaml, path: hub.image, role: hub}", "")
 	k.write("hub.yaml", "hub:\n  image: {name: quay.io/example/hub, tag: none-yet}\n")
-	// What somebody has left here loses against the pin.
-	k.write("prod.yaml", "hub:\n  replicas: 2\n  image:\n    tag: left-behind\n")
+	// What somebody has left in values that are not the checkout's loses
+	// against the pin; within it, verify would name it.
+	k.values = filepath.Join(t.TempDir(), "prod.yaml")
+	k.hubValues("hub:\n  replicas: 2\n  image:\n    tag: left-behind\n")
 	k.ctl(0, "env", "create", env, "--chart", "jupyterhub")
 	return k
 }
@@ -53,6 +56,13 @@ func (k *hubCheckout) write(name, text string) {
 	}
 }
 
+func (k *hubCheckout) hubValues(text string) {
+	k.Helper()
+	if err := os.WriteFile(k.values, []byte(text), 0o644); err != nil {
+		k.Fatal(err)
+	}
+}
+
 func (k *hubCheckout) name() string { return strings.ReplaceAll(k.env, "/", "-") }
 
 func (k *hubCheckout) ctl(want int, args ...string) rig.Result {
@@ -67,7 +77,7 @@ func (k *hubCheckout) ctl(want int, args ...string) rig.Result {
 
 func (k *hubCheckout) deploy(want int, args ...string) rig.Result {
 	k.Helper()
-	return k.ctl(want, append([]string{"deploy", k.env, "--helm", k.Binary, "--values", "prod.yaml", "--helm-arg", "--create-namespace"}, args...)...)
+	return k.ctl(want, append([]string{"deploy", k.env, "--helm", k.Binary, "--values", k.values, "--helm-arg", "--create-namespace"}, args...)...)
 }
 
 // move pins twice, and then goes back to what deploy has reported passed.
@@ -225,7 +235,7 @@ func TestDeployJupyterHubOnKubernetes(t *testing.T) {
 	b.EachHelm(t, func(t *testing.T, h *rig.Helm) {
 		k := newHubCheckout(t, h, cluster, fmt.Sprintf("real%d/prod", h.Major))
 		// Nothing here would ever run the job that waits for pulled images.
-		k.write("prod.yaml", "prePuller: {hook: {enabled: false}}\n")
+		k.hubValues("prePuller: {hook: {enabled: false}}\n")
 		for i, v := range []string{versions[0], versions[1], versions[0]} {
 			k.move(i, v)
 			k.deploy(0)

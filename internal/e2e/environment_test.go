@@ -52,7 +52,7 @@ func newEnv(t *testing.T, b *rig.Bench, env string) ref.Env {
 
 func pin(t *testing.T, b *rig.Bench, e ref.Env, base uint64, id ref.BindingID) {
 	t.Helper()
-	_, err := b.Client.Pin(t.Context(), client.PinCall{Env: e, Base: base, Pin: api.PinRequest{Binding: id, Reason: "test"}})
+	_, err := b.Client.Pin(t.Context(), client.PinCall{Env: e, Base: base, Pin: api.PinRequest{Binding: id, Reason: "test", Downgrade: "there and back"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -202,7 +202,7 @@ func (l *loop) pin(ctx context.Context, c *client.Client, p pin) error {
 	l.mu.Lock()
 	l.flying[env] = true
 	l.mu.Unlock()
-	made, err := c.Pin(ctx, client.PinCall{Env: env, Base: p.base, Pin: api.PinRequest{Binding: p.binding, Reason: "kill loop"}})
+	made, err := c.Pin(ctx, client.PinCall{Env: env, Base: p.base, Pin: api.PinRequest{Binding: p.binding, Reason: "kill loop", Downgrade: "published at the same time"}})
 	if err != nil {
 		return err
 	}
