@@ -209,9 +209,7 @@ func TestDeployPassesSignalsOn(t *testing.T) {
 			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			// The child of the script holds its output open: that Run comes
-			// back says that it has gone, too.
-			script := test.script + "\n(trap - INT TERM HUP; exec sleep 600) &\necho $PPID > ready\nwait\nwait"
+			script := test.script + "\necho $PPID > ready\nwhile :; do sleep 0.1; done"
 			go func() {
 				pid, err := os.ReadFile(fifo)
 				n := 0
