@@ -5,38 +5,41 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
+
+	"chartd.dev/chartd/internal/recent"
 )
 
-// maxDecoded bounds each of the caches below, twice.
+// maxDecoded is the size of each of the caches below.
 const maxDecoded = 1 << 10
 
 // The records that every pin reads. What is kept here is taken only for the
 // very bytes that it was decoded from, so it is no state: lock files may share
 // it, and a transaction that fails leaves nothing wrong behind.
 var (
-	decodedEnvironments = decoded[Environment]{whole: func(e Environment) Environment {
+	decodedEnvironments = newDecoded(func(e Environment) Environment {
 		e.Halts, e.Approved = slices.Clone(e.Halts), slices.Clone(e.Approved) // a change edits them in place
 		return e
-	}}
-	decodedPins     = decoded[Pin]{}
-	decodedBindings = decoded[Binding]{whole: func(b Binding) Binding {
+	})
+	decodedPins     = newDecoded[Pin](nil)
+	decodedBindings = newDecoded(func(b Binding) Binding {
 		b.Images, b.Moved = slices.Clip(b.Images), slices.Clip(b.Moved)
 		return b
-	}}
-	decodedCharts = decoded[ChartVersion]{whole: func(v ChartVersion) ChartVersion {
+	})
+	decodedCharts = newDecoded(func(v ChartVersion) ChartVersion {
 		v.Bindings = slices.Clip(v.Bindings)
 		return v
-	}}
+	})
 )
 
-// decoded keeps records with the bytes that they were decoded from: at least
-// the maxDecoded that were asked for last.
+// decoded keeps records with the bytes that they were decoded from.
 type decoded[T any] struct {
 	whole func(T) T // what a reader gets, who may append to it; nil: the record as it is
 
-	mu       sync.Mutex
-	now, old map[string]record[T]
+	records recent.Map[string, record[T]]
+}
+
+func newDecoded[T any](whole func(T) T) *decoded[T] {
+	return &decoded[T]{whole: whole, records: recent.Map[string, record[T]]{Size: maxDecoded}}
 }
 
 type record[T any] struct {
@@ -51,13 +54,13 @@ func (d *decoded[T]) get(t Tx, bucket, key string) (T, error) {
 		var none T
 		return none, err
 	}
-	r, ok := d.find(key)
+	r, ok := d.records.Find(key)
 	if !ok || !bytes.Equal(r.raw, raw) {
 		r = record[T]{raw: slices.Clone(raw)}
 		if err := decode(bucket, key, raw, &r.value); err != nil {
 			return r.value, err
 		}
-		d.keep(key, r)
+		d.records.Put(key, r)
 	}
 	if d.whole != nil {
 		return d.whole(r.value), nil
@@ -75,34 +78,6 @@ func (d *decoded[T]) put(t Txn, bucket, key string, v T) (json.RawMessage, error
 	if d.whole != nil {
 		v = d.whole(v)
 	}
-	d.keep(key, record[T]{raw, v})
+	d.records.Put(key, record[T]{raw, v})
 	return raw, t.Put(bucket, key, raw)
-}
-
-func (d *decoded[T]) find(key string) (record[T], bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, ok := d.now[key]
-	if !ok {
-		if r, ok = d.old[key]; ok {
-			d.add(key, r)
-		}
-	}
-	return r, ok
-}
-
-func (d *decoded[T]) keep(key string, r record[T]) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.add(key, r)
-}
-
-func (d *decoded[T]) add(key string, r record[T]) {
-	if _, ok := d.now[key]; !ok && len(d.now) >= maxDecoded {
-		d.now, d.old = nil, d.now
-	}
-	if d.now == nil {
-		d.now = make(map[string]record[T])
-	}
-	d.now[key] = r
 }

@@ -75,7 +75,7 @@ type Lockfile struct {
 // Open returns the lock file in s, which may be empty. A store written by a
 // newer version is refused.
 func Open(ctx context.Context, s Store, now func() time.Time) (*Lockfile, error) {
-	l := &Lockfile{store: s, now: now, tokens: &Memo[Token]{Size: 256}, images: &Memo[[]BoundImage]{Size: 256}, stamped: &atomic.Bool{}}
+	l := &Lockfile{store: s, now: now, tokens: NewMemo[Token](256), images: NewMemo[[]BoundImage](256), stamped: &atomic.Bool{}}
 	err := s.View(ctx, func(t Tx) error {
 		raw, err := t.Get(bucketMeta, metaFormat)
 		if errors.Is(err, ErrNoKey) {

@@ -73,8 +73,8 @@ type Repository struct {
 	leases  leases
 	names   keyedMutex
 	index   indexer
-	pages   lock.Memo[Page]
-	files   lock.Memo[Blob]
+	pages   *lock.Memo[Page]
+	files   *lock.Memo[Blob]
 	backing sync.RWMutex // held for reading by a sweep's deletions, for writing by a backup
 }
 
@@ -89,7 +89,7 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 	if c.Archive == (archive.Limits{}) {
 		c.Archive = archive.DefaultLimits()
 	}
-	r := &Repository{Config: c, pages: lock.Memo[Page]{Size: keptPages}, files: lock.Memo[Blob]{Size: keptFiles}}
+	r := &Repository{Config: c, pages: lock.NewMemo[Page](keptPages), files: lock.NewMemo[Blob](keptFiles)}
 	var err error
 	if r.keys, err = readKeyring(c.Keyring); err != nil {
 		return nil, fmt.Errorf("read keyring: %w", err)

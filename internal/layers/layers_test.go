@@ -22,10 +22,11 @@ const module = "chartd.dev/chartd/"
 var rooms = map[string][]string{
 	"internal/ref":      {},
 	"internal/durable":  {},
+	"internal/recent":   {},
 	"internal/yamledit": {},
 	"storage":           {"internal/ref"},
-	"storage/dirstore":  {"internal/durable", "internal/ref", "storage"},
-	"lock":              {"internal/ref"},
+	"storage/dirstore":  {"internal/durable", "internal/recent", "internal/ref", "storage"},
+	"lock":              {"internal/recent", "internal/ref"},
 	"lock/boltstore":    {"internal/durable", "lock"},
 	"repo":              {"internal/archive", "internal/durable", "internal/ref", "lock", "storage"},
 	"internal/archive":  {"internal/ref", "internal/yamledit"},

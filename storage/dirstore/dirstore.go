@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/durable"
+	"chartd.dev/chartd/internal/recent"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/storage"
 )
@@ -28,8 +29,10 @@ type Store struct {
 	root       fs.FileInfo // of blobs, to tell a missing blob from a missing disk
 	broken     atomic.Pointer[error]
 	synced     sync.Map // names of the directories in blobs that are on disk
-	verified   verified
-	ahead      time.Duration // of the clock; set by tests
+	// verified are the files that were read through and had the bytes that
+	// their digest names, as they were then.
+	verified recent.Map[ref.Digest, stamp]
+	ahead    time.Duration // of the clock; set by tests
 }
 
 var _ storage.Files = (*Store)(nil)
@@ -37,7 +40,8 @@ var _ storage.Files = (*Store)(nil)
 // Open opens the store in dir, which it creates, and removes what unfinished
 // puts left. The caller keeps other processes away from dir.
 func Open(dir string) (*Store, error) {
-	s := &Store{blobs: filepath.Join(dir, "sha256"), tmp: filepath.Join(dir, "tmp")}
+	s := &Store{blobs: filepath.Join(dir, "sha256"), tmp: filepath.Join(dir, "tmp"),
+		verified: recent.Map[ref.Digest, stamp]{Size: maxVerified}}
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("open blob store: %w", err)
 	}

@@ -13,13 +13,10 @@ func (s *Store) Age() { s.ahead = time.Minute }
 
 // Known reports whether a file would be opened without being read through.
 func (s *Store) Known(d ref.Digest) bool {
-	s.verified.mu.Lock()
-	defer s.verified.mu.Unlock()
-	_, now := s.verified.now[d]
-	_, old := s.verified.old[d]
-	return now || old
+	_, ok := s.verified.Find(d)
+	return ok
 }
 
-func (s *Store) Remember(d ref.Digest) { s.verified.remember(d, stamp{}) }
+func (s *Store) Remember(d ref.Digest) { s.verified.Put(d, stamp{}) }
 
-func (s *Store) Remembered() int { return len(s.verified.now) + len(s.verified.old) }
+func (s *Store) Remembered() int { return s.verified.Len() }

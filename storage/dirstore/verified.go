@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
@@ -19,7 +18,7 @@ const (
 	// says that it was: times of a file system are coarse, so a change right
 	// after the one that a stamp was taken of may leave the same stamp.
 	settled = 2 * time.Second
-	// maxVerified bounds what is remembered, twice.
+	// maxVerified is of how many files it is remembered.
 	maxVerified = 32 << 10
 )
 
@@ -30,42 +29,6 @@ type stamp struct {
 	size         int64
 	mtime, ctime int64 // nanoseconds
 	sound        bool  // ctime is what this says
-}
-
-// verified remembers which files were read through and had the bytes that
-// their digest names: a recent generation and the one before it.
-type verified struct {
-	mu       sync.Mutex
-	now, old map[ref.Digest]stamp
-}
-
-func (v *verified) holds(d ref.Digest, s stamp) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if seen, ok := v.now[d]; ok {
-		return seen == s
-	}
-	seen, ok := v.old[d]
-	if ok && seen == s {
-		v.add(d, s)
-	}
-	return ok && seen == s
-}
-
-func (v *verified) remember(d ref.Digest, s stamp) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.add(d, s)
-}
-
-func (v *verified) add(d ref.Digest, s stamp) {
-	if len(v.now) >= maxVerified {
-		v.now, v.old = nil, v.now
-	}
-	if v.now == nil {
-		v.now = make(map[ref.Digest]stamp)
-	}
-	v.now[d] = s
 }
 
 // File implements storage.Files.
@@ -86,8 +49,11 @@ func (s *Store) File(ctx context.Context, d ref.Digest) (*os.File, error) {
 func (s *Store) verify(ctx context.Context, f *os.File, d ref.Digest) error {
 	before, err := stampOf(f)
 	for range 3 { // a file may be touched, by who links or copies it
-		if err != nil || s.verified.holds(d, before) {
+		if err != nil {
 			return err
+		}
+		if known, ok := s.verified.Find(d); ok && known == before {
+			return nil
 		}
 		began := time.Now().Add(s.ahead)
 		if err := readThrough(ctx, f, d); err != nil {
@@ -96,7 +62,7 @@ func (s *Store) verify(ctx context.Context, f *os.File, d ref.Digest) error {
 		var after stamp
 		if after, err = stampOf(f); err == nil && after == before {
 			if after.sound && began.Sub(time.Unix(0, after.ctime)) > settled {
-				s.verified.remember(d, after)
+				s.verified.Put(d, after)
 			}
 			return nil
 		}
