@@ -75,11 +75,8 @@ func (a *app) doApply(ctx context.Context, f fileFlags, j job) error {
 	if f.branch == "" {
 		co.repo.TargetBranch(first(a.getenv("GITHUB_REF_NAME"), a.getenv("CI_COMMIT_BRANCH")), false)
 	}
-	if co.stage, err = co.stageOf(ctx); err != nil {
+	if err := co.needStage(ctx); err != nil {
 		return err
-	}
-	if co.stage == "" && co.repo.Config().ByBranch() {
-		return co.noStage()
 	}
 	past, err := co.history(ctx)
 	if err != nil {

@@ -211,9 +211,14 @@ func (co *checkout) stageOf(ctx context.Context) (string, error) {
 	return stage, repoError(err)
 }
 
-// noStage refuses what has to know the stage, on a branch that is none's.
-func (co *checkout) noStage() error {
-	return usage("the branch checked out here is no stage's: give --branch %s", strings.Join(sortedKeys(co.repo.Config().Branches), " or "))
+// needStage finds the stage of the checkout, for what has to know it, and refuses
+// a branch that is none's.
+func (co *checkout) needStage(ctx context.Context) (err error) {
+	co.stage, err = co.stageOf(ctx)
+	if err == nil && co.stage == "" && co.repo.Config().ByBranch() {
+		err = usage("the branch checked out here is no stage's: give --branch %s", strings.Join(sortedKeys(co.repo.Config().Branches), " or "))
+	}
+	return err
 }
 
 // together completes envs by the groups that they belong to, and says of each

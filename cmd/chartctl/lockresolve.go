@@ -64,11 +64,8 @@ func (a *app) doLockResolve(ctx context.Context, f fileFlags, yes bool) error {
 	if err != nil {
 		return err
 	}
-	if co.stage, err = co.stageOf(ctx); err != nil {
+	if err := co.needStage(ctx); err != nil {
 		return err
-	}
-	if co.stage == "" && co.repo.Config().ByBranch() {
-		return co.noStage()
 	}
 	change, err := co.fromServer(ctx)
 	if err != nil {
