@@ -14,6 +14,8 @@ package lock
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -240,7 +242,7 @@ func stamp(t Txn) error {
 }
 
 // number is an ordered key.
-func number(n uint64) string { return fmt.Sprintf("%016x", n) }
+func number(n uint64) string { return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, n)) }
 
 func get[T any](t Tx, bucket, key string) (T, error) {
 	var v T
