@@ -1,31 +1,23 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"chartd.dev/chartd/internal/e2e/rig"
 	"chartd.dev/chartd/internal/testtools"
 )
 
-// result is one line of the table.
-type result struct {
-	what, goal, measured, beside string
-}
-
 // point is a figure at a size, for the plot.
 type point struct {
-	series string
-	size   int
-	value  float64 // milliseconds
+	panel, series string
+	size          int
+	value         float64 // in the panel's unit
 }
 
 type bench struct {
@@ -34,9 +26,11 @@ type bench struct {
 	data             cached
 	root             string // of the module
 	chartd, chartctl string
+	launch           string
 	results          []result
 	points           []point
 	servers          []*rig.Server
+	fsync            time.Duration // one append of a plain loop, once measured
 }
 
 type row struct {
@@ -46,6 +40,7 @@ type row struct {
 
 func rows() []row {
 	return []row{
+		{"disk", measureDisk},
 		{"publish", measurePublish},
 		{"sustained", measureSustained},
 		{"start", measureStart},
@@ -53,6 +48,7 @@ func rows() []row {
 		{"history", measureHistory},
 		{"import", measureImport},
 		{"reads", measureReads},
+		{"environments", measureEnvironments},
 		{"helm", measureHelm},
 		{"cli", measureCLI},
 	}
@@ -64,24 +60,28 @@ func (b *bench) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", bin + "/", "./cmd/chartd", "./cmd/chartctl"}
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", bin + "/", "./cmd/chartd", "./cmd/chartctl", "./internal/bench/launch"}
 	if r, err := rig.Run(ctx, root, []string{"CGO_ENABLED=0"}, "go", args...); err != nil || r.Code != 0 {
 		return fmt.Errorf("build: %v %s", err, r.Text())
 	}
 	b.root = root
-	b.chartd, b.chartctl = filepath.Join(bin, "chartd"), filepath.Join(bin, "chartctl")
+	b.chartd, b.chartctl, b.launch = filepath.Join(bin, "chartd"), filepath.Join(bin, "chartctl"), filepath.Join(bin, "launch")
 	return nil
 }
 
 // sizes are the numbers of versions that growth is measured at.
 func (b *bench) sizes() []int {
 	if b.large {
-		return []int{1_000, 100_000, 1_000_000}
+		return []int{1_000, 10_000, 100_000, 1_000_000}
 	}
-	return []int{1_000, 100_000}
+	return []int{1_000, 10_000, 100_000}
 }
 
-// start serves a copy of a repository; cpus, where given, binds the process.
+// versions is the one repository of a size that all rows share: making it is
+// what takes long.
+func versions(n int) spec { return spec{Versions: n, Environments: 1} }
+
+// start serves a copy of a repository.
 func (b *bench) start(ctx context.Context, s spec, flags ...string) (*rig.Server, error) {
 	data, err := b.data.copyOf(ctx, s)
 	if err != nil {
@@ -100,10 +100,15 @@ func (b *bench) serve(ctx context.Context, data string, flags ...string) (*rig.S
 
 // stop ends a server and removes its copy.
 func (b *bench) stop(s *rig.Server) {
+	b.leave(s)
+	_ = os.RemoveAll(filepath.Dir(s.Data))
+}
+
+// leave ends a server and keeps its data.
+func (b *bench) leave(s *rig.Server) {
 	if err := s.Stop(); err != nil {
 		progress("stop: %v", err)
 	}
-	_ = os.RemoveAll(filepath.Dir(s.Data))
 	b.servers = slices.DeleteFunc(b.servers, func(x *rig.Server) bool { return x == s })
 }
 
@@ -113,33 +118,8 @@ func (b *bench) stopAll() {
 	}
 }
 
-func (b *bench) add(what, goal, beside, format string, args ...any) {
-	r := result{what, goal, fmt.Sprintf(format, args...), beside}
-	progress("  %s: %s (goal %s) %s", r.what, r.measured, r.goal, r.beside)
-	b.results = append(b.results, r)
-}
-
-func (b *bench) print(w io.Writer) {
-	fmt.Fprintf(w, "| what | goal | measured | beside it, same run |\n|---|---|---|---|\n")
-	for _, r := range b.results {
-		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", r.what, r.goal, r.measured, r.beside)
-	}
-}
-
-func (b *bench) write(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	var t bytes.Buffer
-	b.print(&t)
-	if err := os.WriteFile(filepath.Join(dir, "performance-table.md"), t.Bytes(), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "performance.svg"), plot(b.points), 0o644)
-}
-
-func median(d []time.Duration) time.Duration {
-	s := slices.Sorted(slices.Values(d))
+func median[T cmp.Ordered](all []T) T {
+	s := slices.Sorted(slices.Values(all))
 	return s[len(s)/2]
 }
 
@@ -150,26 +130,5 @@ func quantile(d []time.Duration, q float64) time.Duration {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// memory of a process in MB: resident now, its own part of it, and the peak.
-func memory(pid int) (now, own, peak float64) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, 0, 0
-	}
-	for _, line := range strings.Split(string(raw), "\n") {
-		f := strings.Fields(line)
-		if len(f) < 2 {
-			continue
-		}
-		kb, _ := strconv.ParseFloat(f[1], 64)
-		switch f[0] {
-		case "VmRSS:":
-			now = kb / 1024
-		case "RssAnon:":
-			own = kb / 1024
-		case "VmHWM:":
-			peak = kb / 1024
-		}
-	}
-	return now, own, peak
-}
+// ratio is 1.23 for the table.
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }

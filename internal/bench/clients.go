@@ -6,12 +6,8 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
 
-	"chartd.dev/chartd/internal/e2e/rig"
 	"chartd.dev/chartd/internal/testtools"
 )
 
@@ -32,84 +28,83 @@ func fetch(url, encoding string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
-// cost is what a command took.
-type cost struct {
-	wall time.Duration
-	peak float64 // MB
-}
-
-// command runs a program n times and returns the median time and the highest
-// peak of memory.
-func command(env []string, n int, name string, args ...string) (cost, error) {
-	var all []time.Duration
-	c := cost{}
-	for range n {
-		cmd := exec.Command(name, args...)
-		cmd.Env = append(os.Environ(), env...)
-		start := time.Now()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return c, fmt.Errorf("%s %v: %w: %s", name, args, err, out)
+// measureHelm reads an index of 100,000 versions with Helm, as chartd writes
+// it and as YAML, in turn.
+func measureHelm(ctx context.Context, b *bench) error {
+	urls := map[string]string{}
+	for _, format := range []string{"json", "yaml"} {
+		s, err := b.start(ctx, versions(100_000), "--index-format", format)
+		if err != nil {
+			return err
 		}
-		all = append(all, time.Since(start))
-		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			c.peak = max(c.peak, float64(u.Maxrss)/1024)
+		defer b.stop(s)
+		urls[format] = s.URL
+		if _, err := fetch(s.URL+"/index.yaml", "identity"); err != nil { // made once, before it is timed
+			return err
 		}
 	}
-	c.wall = median(all)
-	return c, nil
-}
-
-// measureHelm reads an index of 100,000 versions with Helm, as chartd writes
-// it and as YAML.
-func measureHelm(ctx context.Context, b *bench) error {
-	repo := spec{Versions: 100_000, Environments: 1}
-	type both struct{ add, search cost }
-	figures := map[string]both{}
 	for _, major := range []int{3, 4} {
 		helm, err := testtools.BuildHelm(ctx, major)
 		if err != nil {
 			return err
 		}
-		for _, format := range []string{"json", "yaml"} {
-			s, err := b.start(ctx, repo, "--index-format", format)
-			if err != nil {
-				return err
-			}
-			if _, err := fetch(s.URL+"/index.yaml", "identity"); err != nil { // made once, before it is timed
-				return err
-			}
-			home := filepath.Join(b.dir, fmt.Sprintf("helm%d-%s", major, format))
-			env := []string{"HOME=" + home, "HELM_CACHE_HOME=" + home + "/cache", "HELM_CONFIG_HOME=" + home + "/config", "HELM_DATA_HOME=" + home + "/data"}
-			var f both
-			if f.add, err = command(env, 3, helm, "repo", "add", "--force-update", "big", s.URL); err != nil {
-				return err
-			}
-			if f.search, err = command(env, 3, helm, "search", "repo", "big/chart-07", "-o", "json"); err != nil {
-				return err
-			}
-			figures[format] = f
-			if format == "json" {
-				if err := b.environmentByHelm(ctx, helm, major, env, s); err != nil {
-					return err
-				}
-			}
-			b.stop(s)
+		u := helmUser{b: b, helm: helm, major: major, home: filepath.Join(b.dir, fmt.Sprintf("helm%d", major))}
+		if err := b.largeByHelm(u, urls); err != nil {
+			return err
 		}
-		for _, c := range []struct {
-			what string
-			j, y cost
-		}{{"repo add", figures["json"].add, figures["yaml"].add}, {"search repo", figures["json"].search, figures["yaml"].search}} {
-			b.add(fmt.Sprintf("Helm %d %s, 100,000 versions", major, c.what), "≤ 0.25 of the time, ≤ 0.33 of the memory of YAML",
-				fmt.Sprintf("%.2f of the time, %.2f of the memory of YAML (%.1f s, %.0f MB)", float64(c.j.wall)/float64(c.y.wall), c.j.peak/c.y.peak, c.y.wall.Seconds(), c.y.peak),
-				"%.1f s, %.0f MB", c.j.wall.Seconds(), c.j.peak)
+		if err := b.environmentByHelm(ctx, u, urls["json"]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// environmentByHelm adds an environment repository, and one file of one line.
-func (b *bench) environmentByHelm(ctx context.Context, helm string, major int, env []string, s *rig.Server) error {
-	body, err := fetch(s.URL+"/environments/hub00/prod/index.yaml", "identity")
+// helmUser is a Helm with a home of its own for each repository.
+type helmUser struct {
+	b     *bench
+	helm  string
+	major int
+	home  string
+}
+
+func (u helmUser) run(repo string, args ...string) (cost, error) {
+	home := filepath.Join(u.home, repo)
+	env := []string{"HOME=" + home, "HELM_CACHE_HOME=" + home + "/cache", "HELM_CONFIG_HOME=" + home + "/config", "HELM_DATA_HOME=" + home + "/data"}
+	return u.b.once(env, u.helm, args...)
+}
+
+func (b *bench) largeByHelm(u helmUser, urls map[string]string) error {
+	add, search := map[string][]cost{}, map[string][]cost{}
+	for range 3 {
+		for _, format := range []string{"json", "yaml"} {
+			a, err := u.run(format, "repo", "add", "--force-update", "big", urls[format])
+			if err != nil {
+				return err
+			}
+			s, err := u.run(format, "search", "repo", "big/chart-07", "-o", "json")
+			if err != nil {
+				return err
+			}
+			add[format], search[format] = append(add[format], a), append(search[format], s)
+		}
+	}
+	for _, c := range []struct {
+		what  string
+		costs map[string][]cost
+	}{{"repo add", add}, {"search repo", search}} {
+		j, y := medianCost(c.costs["json"]), medianCost(c.costs["yaml"])
+		b.add(result{what: fmt.Sprintf("Helm %d %s, 100,000 versions", u.major, c.what), measured: fmt.Sprintf("%.1f s, %.0f MB", j.wall.Seconds(), j.peak),
+			beside: fmt.Sprintf("%.2f of the time and %.2f of the memory of the same index as YAML (%.1f s, %.0f MB)", ratio(j.wall, y.wall), j.peak/y.peak, y.wall.Seconds(), y.peak),
+			bounds: []bound{atMost(ratio(j.wall, y.wall), 0.25, "of YAML's time"), atMost(j.peak/y.peak, 0.333, "of its memory")}})
+	}
+	return nil
+}
+
+// environmentByHelm adds an environment repository, and one file of one line,
+// in turn.
+func (b *bench) environmentByHelm(ctx context.Context, u helmUser, url string) error {
+	url += "/environments/hub00/prod"
+	body, err := fetch(url+"/index.yaml", "identity")
 	if err != nil {
 		return err
 	}
@@ -125,16 +120,22 @@ func (b *bench) environmentByHelm(ctx context.Context, helm string, major int, e
 		return err
 	}
 	defer files.stop()
-	ours, err := command(env, 15, helm, "repo", "add", "--force-update", "env", s.URL+"/environments/hub00/prod")
-	if err != nil {
-		return err
+	var ours, theirs []cost
+	for range 15 {
+		o, err := u.run("one", "repo", "add", "--force-update", "env", url)
+		if err != nil {
+			return err
+		}
+		t, err := u.run("one", "repo", "add", "--force-update", "one", files.url)
+		if err != nil {
+			return err
+		}
+		ours, theirs = append(ours, o), append(theirs, t)
 	}
-	theirs, err := command(env, 15, helm, "repo", "add", "--force-update", "one", files.url)
-	if err != nil {
-		return err
-	}
-	b.add(fmt.Sprintf("Helm %d repo add of an environment repository", major), "≤ 1.1 × a static file",
-		fmt.Sprintf("%.2f × nginx with one file (%.0f ms)", float64(ours.wall)/float64(theirs.wall), ms(theirs.wall)), "%.0f ms", ms(ours.wall))
+	o, t := medianCost(ours), medianCost(theirs)
+	b.add(result{what: fmt.Sprintf("Helm %d repo add of an environment repository", u.major), measured: fmt.Sprintf("%.0f ms", ms(o.wall)),
+		beside: fmt.Sprintf("%.2f × nginx with one file of one entry (%.0f ms)", ratio(o.wall, t.wall), ms(t.wall)),
+		bounds: []bound{atMost(ratio(o.wall, t.wall), 1.1, "× a static entry")}})
 	return nil
 }
 
@@ -146,48 +147,15 @@ func measureCLI(ctx context.Context, b *bench) error {
 	defer b.stop(s)
 	env := []string{"CHARTCTL_SERVER=" + s.URL, "CHARTCTL_TOKEN=" + s.Token}
 	for _, c := range []struct {
-		goal string
+		most float64
 		args []string
-	}{{"≤ 20 ms", []string{"--version"}}, {"≤ 60 ms", []string{"status"}}} {
-		got, err := command(env, 21, b.chartctl, c.args...)
+	}{{20, []string{"--version"}}, {60, []string{"status"}}} {
+		got, err := b.command(env, 21, b.chartctl, c.args...)
 		if err != nil {
 			return err
 		}
-		b.add("chartctl "+c.args[0], c.goal, fmt.Sprintf("%.0f MB at most", got.peak), "%.0f ms", ms(got.wall))
+		b.add(result{what: "chartctl " + c.args[0] + ", wall", measured: fmt.Sprintf("%.0f ms", ms(got.wall)),
+			beside: fmt.Sprintf("%.0f ms of CPU, %.0f MB", ms(got.cpu), got.peak), bounds: []bound{atMost(ms(got.wall), c.most, "ms")}})
 	}
-	return nil
-}
-
-// measureImport imports the real packages where they lie beside the project,
-// and synthetic ones otherwise.
-func measureImport(ctx context.Context, b *bench) error {
-	dir, n, what := filepath.Join(os.Getenv("CHARTD_SHARED"), "data", "charts"), 0, "real packages"
-	if list, err := filepath.Glob(filepath.Join(dir, "*.tgz")); os.Getenv("CHARTD_SHARED") != "" && err == nil {
-		n = len(list)
-	}
-	if n == 0 {
-		what = "small packages"
-		dir = filepath.Join(b.dir, "packages")
-		if n = 2_000; os.MkdirAll(dir, 0o755) != nil {
-			return fmt.Errorf("make %s", dir)
-		}
-		if err := writePackages(dir, n); err != nil {
-			return err
-		}
-	}
-	data := filepath.Join(b.dir, "import", "data")
-	s, err := b.serve(ctx, data)
-	if err != nil {
-		return err
-	}
-	defer b.stop(s)
-	env := []string{"CHARTCTL_SERVER=" + s.URL, "CHARTCTL_TOKEN=" + s.Token}
-	got, err := command(env, 1, b.chartctl, "import", dir)
-	if err != nil {
-		return err
-	}
-	_, own, peak := memory(s.Pid())
-	b.add(fmt.Sprintf("import of %d %s", n, what), "≥ 1,000/s, bounded memory",
-		fmt.Sprintf("chartd %.0f MB of its own, %.0f MB at most; chartctl %.0f MB", own, peak, got.peak), "%.0f/s", float64(n)/got.wall.Seconds())
 	return nil
 }

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"chartd.dev/chartd/internal/e2e/rig"
 )
 
@@ -104,70 +102,51 @@ func measurePins(ctx context.Context, b *bench) error {
 		return err
 	}
 	etcd, etcdOne, err := etcdRates(ctx, b, clients)
+	beside := fmt.Sprintf("%.2f × etcd's transactions (%.0f/s with 64 clients, %.0f/s with one)", many/etcd, etcd, etcdOne)
 	if err != nil {
 		progress("  etcd is not beside it: %v", err)
+		etcd, beside = unknown, "no etcd beside it"
 	}
-	beside := "etcd not found"
-	if etcd > 0 {
-		beside = fmt.Sprintf("%.2f × etcd's transactions (%.0f/s)", many/etcd, etcd)
-	}
-	b.add("durable pins, 64 clients on 64 environments", "≥ 10,000/s, ≥ 1.3 × etcd", beside, "%.0f/s", many)
+	b.add(result{what: "durable pins, 64 clients on 64 environments, gate included", measured: fmt.Sprintf("%.0f/s", many),
+		beside: beside + b.besideDisk(),
+		bounds: []bound{atLeast(many, 10_000, "/s"), atLeast(many/etcd, 1.3, "× etcd")}})
+	return b.onePin(pinners[0])
+}
 
-	// Alternating, so that both see the same machine.
-	disk, stop, err := boltTransactions(b.dir)
+// onePin measures one client alone beside the plain database, alternating, so
+// that both see the same machine.
+func (b *bench) onePin(p *pinner) error {
+	transaction, stop, err := boltTransactions(b.dir)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	var pins, transactions []time.Duration
+	var pins, plain []time.Duration
 	for range 600 {
 		start := time.Now()
-		if err := disk(); err != nil {
+		if err := transaction(); err != nil {
 			return err
 		}
 		middle := time.Now()
-		if err := pinners[0].one(); err != nil {
+		if err := p.one(); err != nil {
 			return err
 		}
-		transactions, pins = append(transactions, middle.Sub(start)), append(pins, time.Since(middle))
+		plain, pins = append(plain, middle.Sub(start)), append(pins, time.Since(middle))
 	}
-	one, alone := median(pins), median(transactions)
-	beside = fmt.Sprintf("one bbolt transaction %.2f ms, so the goal is %.2f ms", ms(alone), 1.5*ms(alone)+0.3)
-	if etcdOne > 0 {
-		beside += fmt.Sprintf("; one etcd client makes %.0f/s", etcdOne)
-	}
-	b.add("a pin by one client alone, median", "≤ 1.5 × a bbolt transaction + 0.3 ms", beside, "%.2f ms", ms(one))
+	one, alone := median(pins), median(plain)
+	b.add(result{what: "a pin by one client alone, median", measured: fmt.Sprintf("%.2f ms", ms(one)),
+		beside: fmt.Sprintf("one bbolt transaction with its sync %.2f ms", ms(alone)) + b.besideDisk(),
+		bounds: []bound{atMost(ms(one), 1.5*ms(alone)+0.3, "ms, which is 1.5 × bbolt + 0.3 ms")}})
 	return nil
-}
-
-// boltTransactions writes a small value in a synced transaction of its own.
-func boltTransactions(dir string) (one func() error, stop func(), err error) {
-	db, err := bolt.Open(filepath.Join(dir, "plain.db"), 0o600, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	n := 0
-	one = func() error {
-		n++
-		return db.Update(func(tx *bolt.Tx) error {
-			k, err := tx.CreateBucketIfNotExists([]byte("pins"))
-			if err != nil {
-				return err
-			}
-			return k.Put(fmt.Appendf(nil, "%016d", n), make([]byte, 500))
-		})
-	}
-	return one, func() { _ = db.Close() }, nil
 }
 
 // measureHistory compares 1,000 pins of history with many.
 func measureHistory(ctx context.Context, b *bench) error {
-	sizes := []int{1_000, 100_000}
+	sizes := []int{1_000, 10_000, 100_000}
 	if b.large {
 		sizes = append(sizes, 1_000_000)
 	}
-	type figures struct{ status, history, pin time.Duration }
-	var base figures
+	var base map[string]time.Duration
 	for _, n := range sizes {
 		s, err := b.start(ctx, spec{Versions: 100, Environments: 4, Pins: n})
 		if err != nil {
@@ -177,34 +156,38 @@ func measureHistory(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		f := figures{}
+		took := map[string]time.Duration{}
+		var shown, against []string
+		var bounds []bound
 		for _, part := range []struct {
-			into *time.Duration
+			name string
 			do   func() error
 		}{
-			{&f.status, func() error { return p.get("/api/v1/environments") }},
-			{&f.history, func() error { return p.get(p.path + "?limit=20") }},
-			{&f.pin, p.one},
+			{"status", func() error { return p.get("/api/v1/environments") }},
+			{"history", func() error { return p.get(p.path + "?limit=20") }},
+			{"pin", p.one},
 		} {
-			var all []time.Duration
-			for range 300 {
-				start := time.Now()
-				if err := part.do(); err != nil {
-					return err
-				}
-				all = append(all, time.Since(start))
+			all, err := times(300, part.do)
+			if err != nil {
+				return err
 			}
-			*part.into = median(all)
+			took[part.name] = median(all)
+			if base[part.name] == 0 {
+				continue
+			}
+			times := ratio(took[part.name], base[part.name])
+			shown = append(shown, fmt.Sprintf("%s %.2f ms", part.name, ms(took[part.name])))
+			against = append(against, fmt.Sprintf("%.2f", times))
+			bounds = append(bounds, atMost(times, 1.5, "× "+part.name+" with 1,000"))
 		}
-		if base.pin == 0 {
-			base = f
-		}
-		b.points = append(b.points, point{"a pin, by length of history", n, ms(f.pin)})
-		ratio := func(a, b time.Duration) string { return fmt.Sprintf("%.2f", float64(a)/float64(b)) }
-		b.add("status, history and pin with "+thousands(n)+" pins of history", "≤ 1.5 × 1,000",
-			strings.Join([]string{ratio(f.status, base.status), ratio(f.history, base.history), ratio(f.pin, base.pin)}, ", ")+" × 1,000 pins",
-			"%.2f, %.2f and %.2f ms", ms(f.status), ms(f.history), ms(f.pin))
 		b.stop(s)
+		b.points = append(b.points, point{panelTime, "a pin, by pins of history", n, ms(took["pin"])})
+		if base == nil {
+			base = took
+			continue
+		}
+		b.add(result{what: thousands(n) + " pins of history, medians", measured: strings.Join(shown, ", "),
+			beside: strings.Join(against, ", ") + " × the same with 1,000", bounds: bounds})
 	}
 	return nil
 }

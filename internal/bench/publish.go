@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,57 +61,73 @@ func (p *publisher) visible(before string) (took time.Duration, etag string, err
 }
 
 func measurePublish(ctx context.Context, b *bench) error {
-	medians := map[int]time.Duration{}
+	var base time.Duration
 	for _, n := range b.sizes() {
-		s, err := b.start(ctx, spec{Versions: n})
+		s, err := b.start(ctx, versions(n))
 		if err != nil {
 			return err
 		}
-		p, err := newPublisher(s, "chart-50")
+		stop := watch(s.Pid())
+		all, err := publishes(s, 200)
 		if err != nil {
 			return err
 		}
-		var all []time.Duration
-		etag := ""
-		for range 200 {
-			var took time.Duration
-			if took, etag, err = p.visible(etag); err != nil {
+		took := median(all)
+		if base == 0 {
+			base = took
+		}
+		// A server that publishes also serves what it published.
+		for _, encoding := range []string{"identity", "gzip", "zstd"} {
+			if _, err := fetch(s.URL+"/index.yaml", encoding); err != nil {
 				return err
 			}
-			all = append(all, took)
 		}
-		medians[n] = median(all)
-		b.points = append(b.points, point{"publish until visible", n, ms(medians[n])})
-		goal, beside := "≤ 10 ms, ≤ 1.5 × 1,000", fmt.Sprintf("%.2f × 1,000 versions; p99 %.1f ms", float64(medians[n])/float64(medians[1_000]), ms(quantile(all, 0.99)))
-		if n > 100_000 {
-			goal = "≤ 20 ms"
-		}
-		b.add(fmt.Sprintf("publish until the index shows it, %s versions, median", thousands(n)), goal, beside, "%.1f ms", ms(medians[n]))
-		_, own, peak := memory(s.Pid())
-		goal = map[int]string{100_000: "≤ 250 MB", 1_000_000: "≤ 2,000 MB"}[n]
-		if goal != "" {
-			b.add(fmt.Sprintf("memory after %d publishes, %s versions", len(all), thousands(n)), goal, fmt.Sprintf("%.0f MB at most, mapped database file included", peak), "%.0f MB of its own", own)
-		}
+		held := stop()
 		b.stop(s)
+		b.points = append(b.points, point{panelTime, "publish until visible", n, ms(took)}, point{panelMemory, "memory", n, held.own})
+		bounds, most := []bound(nil), []bound(nil)
+		switch n {
+		case 100_000:
+			bounds = []bound{atMost(ms(took), 10, "ms"), atMost(ratio(took, base), 1.5, "× 1,000 versions")}
+			most = []bound{atMost(held.own, 250, "MB")}
+		case 1_000_000:
+			bounds, most = []bound{atMost(ms(took), 20, "ms")}, []bound{atMost(held.own, 2_000, "MB")}
+		}
+		b.add(result{what: fmt.Sprintf("publish until the index shows it, %s versions, median", thousands(n)), measured: fmt.Sprintf("%.1f ms", ms(took)),
+			beside: fmt.Sprintf("%.2f × 1,000 versions; p99 %.1f ms", ratio(took, base), ms(quantile(all, 0.99))) + b.besideDisk(), bounds: bounds})
+		b.add(result{what: fmt.Sprintf("memory, %s versions: %d publishes, the index in each encoding", thousands(n), len(all)), measured: fmt.Sprintf("%.0f MB", held.own),
+			beside: held.String(), bounds: most})
 	}
 	return nil
 }
 
-func thousands(n int) string {
-	if n >= 1_000_000 {
-		return fmt.Sprintf("%d,%03d,%03d", n/1_000_000, n/1000%1000, n%1000)
+func publishes(s *rig.Server, n int) ([]time.Duration, error) {
+	p, err := newPublisher(s, "chart-50")
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	defer p.Close()
+	var all []time.Duration
+	etag := ""
+	for range n {
+		var took time.Duration
+		if took, etag, err = p.visible(etag); err != nil {
+			return nil, err
+		}
+		all = append(all, took)
+	}
+	return all, nil
 }
 
 // measureSustained publishes from 8 connections while 2 read the index.
 func measureSustained(ctx context.Context, b *bench) error {
-	s, err := b.start(ctx, spec{Versions: 100_000})
+	s, err := b.start(ctx, versions(100_000))
 	if err != nil {
 		return err
 	}
 	defer b.stop(s)
-	alone, _, err := readIndex(s, 2*time.Second, nil)
+	watched := watch(s.Pid())
+	alone, err := readIndex(s, 2*time.Second, nil)
 	if err != nil {
 		return err
 	}
@@ -140,26 +156,27 @@ func measureSustained(ctx context.Context, b *bench) error {
 			}
 		})
 	}
-	busy, read, err := readIndex(s, 10*time.Second, failed)
+	busy, err := readIndex(s, 10*time.Second, failed)
 	took := time.Since(start)
 	close(stop)
 	wg.Wait()
 	if err != nil {
 		return err
 	}
-	b.add("publishes from 8 clients while the index is read, 100,000 versions", "≥ 300/s",
-		fmt.Sprintf("index read %d times meanwhile (gzip), median %.0f ms, alone %.0f ms", read, ms(busy), ms(alone)),
-		"%.0f/s", float64(published.Load())/took.Seconds())
-	_, own, peak := memory(s.Pid())
-	b.add("memory, publishing and serving, 100,000 versions", "≤ 250 MB", fmt.Sprintf("%.0f MB at most, mapped database file included", peak), "%.0f MB of its own", own)
+	perSecond, held := float64(published.Load())/took.Seconds(), watched()
+	b.add(result{what: "publishes from 8 clients while the index is read, 100,000 versions", measured: fmt.Sprintf("%.0f/s", perSecond),
+		beside: fmt.Sprintf("index read %d times meanwhile (gzip), median %.0f ms, longest %.0f ms; alone %.0f ms", len(busy), ms(median(busy)), ms(slices.Max(busy)), ms(median(alone))),
+		bounds: []bound{atLeast(perSecond, 300, "/s")}})
+	b.add(result{what: "memory, publishing and serving, 100,000 versions", measured: fmt.Sprintf("%.0f MB", held.own), beside: held.String(),
+		bounds: []bound{atMost(held.own, 250, "MB")}})
 	return nil
 }
 
 // readIndex reads the compressed index again and again for a while.
-func readIndex(s *rig.Server, d time.Duration, failed chan error) (time.Duration, int, error) {
+func readIndex(s *rig.Server, d time.Duration, failed chan error) ([]time.Duration, error) {
 	c, err := dial(s.URL)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	defer c.Close()
 	var all []time.Duration
@@ -167,54 +184,14 @@ func readIndex(s *rig.Server, d time.Duration, failed chan error) (time.Duration
 		start := time.Now()
 		status, _, _, err := c.ask(http.MethodGet, "/index.yaml", map[string]string{"Accept-Encoding": "gzip"}, nil)
 		if err != nil || status != http.StatusOK {
-			return 0, 0, fmt.Errorf("read the index: status %d, %v", status, err)
+			return nil, fmt.Errorf("read the index: status %d, %v", status, err)
 		}
 		all = append(all, time.Since(start))
 		select {
 		case err := <-failed:
-			return 0, 0, err
+			return nil, err
 		default:
 		}
 	}
-	return median(all), len(all), nil
-}
-
-// measureStart starts on a repository until the first full index is read.
-func measureStart(ctx context.Context, b *bench) error {
-	for _, n := range b.sizes() {
-		for _, how := range []string{"after a stop", "after a crash that left no snapshot"} {
-			data, err := b.data.copyOf(ctx, spec{Versions: n})
-			if err != nil {
-				return err
-			}
-			if how != "after a stop" {
-				if _, err := rig.Run(ctx, data, nil, "rm", "-f", filepath.Join(data, "index.snapshot")); err != nil {
-					return err
-				}
-			}
-			begin := time.Now()
-			s, err := b.serve(ctx, data)
-			if err != nil {
-				return err
-			}
-			c, err := dial(s.URL)
-			if err != nil {
-				return err
-			}
-			status, _, size, err := c.ask(http.MethodGet, "/index.yaml", nil, nil)
-			took := time.Since(begin)
-			if err != nil || status != http.StatusOK {
-				return fmt.Errorf("first index: status %d, %v", status, err)
-			}
-			goal := map[int]string{100_000: "≤ 0.5 s", 1_000_000: "≤ 5 s"}[n]
-			if how == "after a stop" {
-				b.points = append(b.points, point{"start until the first index", n, ms(took)})
-			} else {
-				goal = ""
-			}
-			b.add(fmt.Sprintf("start until the first full index, %s versions, %s", thousands(n), how), goal, fmt.Sprintf("index of %.1f MB", float64(size)/1e6), "%.2f s", took.Seconds())
-			b.stop(s)
-		}
-	}
-	return nil
+	return all, nil
 }
