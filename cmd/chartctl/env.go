@@ -66,10 +66,13 @@ names no image rests on its digest alone.`,
 
 func parseEnv(s string) (ref.Env, error) {
 	e, err := ref.ParseEnv(s)
-	if err != nil {
-		return e, usage("%v", err)
+	if err == nil {
+		return e, nil
 	}
-	return e, nil
+	if _, hubErr := ref.ParseEnv(s + "/prod"); hubErr == nil {
+		return e, usage("environment %q has no stage: want HUB/STAGE, such as %[1]s/prod; \"chartctl env list\" names them all", s)
+	}
+	return e, usage("%v", err)
 }
 
 func (a *app) envList() *cobra.Command {
