@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"chartd.dev/chartd/lock"
 )
@@ -20,30 +22,57 @@ type contents struct {
 
 // check reads a transaction through: its pages, and each value.
 func check(ctx context.Context, r io.ReaderAt, m meta) (contents, error) {
-	c := contents{own: make(map[string][]byte), counts: make(map[string]uint64)}
-	var mu sync.Mutex
-	err := walk(r, m, func(bucket string, key, stored []byte) error {
-		if err := ctx.Err(); err != nil {
-			return err
+	c := checker{ctx: ctx, own: make(map[string][]byte), buckets: make([]*checked, 1)}
+	err := walk(r, m, &c)
+	out := contents{c.own, make(map[string]uint64)}
+	for _, b := range c.buckets[1:] {
+		if b.name != "" {
+			out.counts[b.name] = b.keys.Load()
 		}
-		name, user := strings.CutPrefix(bucket, userPrefix)
-		if !user {
-			name = ""
-		}
-		value, ok := open(name, key, stored)
-		if !ok {
-			return fmt.Errorf("the value of %s/%q does not match its checksum", name, key)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if user {
-			c.counts[name]++
-		} else {
-			c.own[string(key)] = append([]byte(nil), value...)
-		}
-		return nil
-	})
-	return c, err
+	}
+	return out, err
+}
+
+// checker compares each value with its checksum.
+type checker struct {
+	ctx     context.Context
+	buckets []*checked // by number
+	mu      sync.Mutex
+	own     map[string][]byte
+}
+
+// checked is a bucket of which some leaves were checked. The name is "" for
+// the own one.
+type checked struct {
+	name string
+	head checksum
+	keys atomic.Uint64
+}
+
+func (c *checker) bucket(number int, name string) {
+	name, user := strings.CutPrefix(name, userPrefix)
+	if !user {
+		name = ""
+	}
+	c.buckets = append(c.buckets, &checked{name: name, head: checksumOf(name)})
+}
+
+func (c *checker) key(number int, key, stored []byte) error {
+	b := c.buckets[number]
+	value, ok := b.head.open(key, stored)
+	if !ok {
+		return fmt.Errorf("the value of %s/%q does not match its checksum", b.name, key)
+	}
+	if b.name == "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.own[string(key)] = slices.Clone(value)
+	}
+	return nil
+}
+
+func (c *checker) leaf(number, keys int) {
+	c.buckets[number].keys.Add(uint64(keys))
 }
 
 // agree compares the counts found with those kept.

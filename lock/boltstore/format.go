@@ -35,23 +35,50 @@ func seal(bucket string, key, value []byte) []byte {
 
 // open returns the value in a stored form, and whether its checksum is right.
 func open(bucket string, key, stored []byte) ([]byte, bool) {
+	return checksumOf(bucket).open(key, stored)
+}
+
+func sum(bucket string, key, value []byte) uint32 { return checksumOf(bucket).of(key, value) }
+
+// checksum is that of the values of one bucket, as far as they have it in
+// common.
+type checksum uint32
+
+// checksumOf covers the length too, so that no two triples run together alike.
+func checksumOf(bucket string) checksum {
+	c := checksum(0).length(len(bucket))
+	for i := range len(bucket) {
+		c = c.byte(bucket[i])
+	}
+	return c
+}
+
+func (c checksum) of(key, value []byte) uint32 {
+	return crc32.Update(crc32.Update(uint32(c.length(len(key))), castagnoli, key), castagnoli, value)
+}
+
+func (c checksum) open(key, stored []byte) ([]byte, bool) {
 	n := len(stored) - sumSize
 	if n < 0 {
 		return nil, false
 	}
 	value := stored[:n:n]
-	return value, binary.LittleEndian.Uint32(stored[n:]) == sum(bucket, key, value)
+	return value, binary.LittleEndian.Uint32(stored[n:]) == c.of(key, value)
 }
 
-// sum covers the lengths too, so that no two triples run together alike.
-func sum(bucket string, key, value []byte) uint32 {
-	var buf [2*binary.MaxVarintLen64 + 64]byte
-	head := binary.AppendUvarint(buf[:0], uint64(len(bucket)))
-	head = append(head, bucket...)
-	head = binary.AppendUvarint(head, uint64(len(key)))
-	c := crc32.Update(0, castagnoli, head)
-	c = crc32.Update(c, castagnoli, key)
-	return crc32.Update(c, castagnoli, value)
+// length adds a number as encoding/binary's uvarint.
+func (c checksum) length(n int) checksum {
+	for ; n >= 0x80; n >>= 7 {
+		c = c.byte(byte(n) | 0x80)
+	}
+	return c.byte(byte(n))
+}
+
+// byte adds one byte. For so few, crc32.Update is dear: what it is given has
+// to be on the heap.
+func (c checksum) byte(b byte) checksum {
+	c = ^c
+	return ^(checksum(castagnoli[byte(c)^b]) ^ c>>8)
 }
 
 func sealNumber(key string, n uint64) []byte {

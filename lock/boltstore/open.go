@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -113,16 +112,10 @@ func inspect(f *os.File) (warning string, err error) {
 	if err != nil {
 		return "", err
 	}
-	var c contents
-	err = withMapping(f, fi.Size(), func(r io.ReaderAt) (err error) {
-		c, err = check(context.Background(), r, m)
-		return err
-	})
-	if c.own != nil {
-		// Before the error of the check: another format may well fail it.
-		if err := c.identify(err); err != nil {
-			return "", err
-		}
+	c, err := check(context.Background(), f, m)
+	// Before the error of the check: another format may well fail it.
+	if err := c.identify(err); err != nil {
+		return "", err
 	}
 	if err != nil {
 		return "", err

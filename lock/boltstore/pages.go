@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"runtime"
-	"sync"
 	"sync/atomic"
 )
 
@@ -124,101 +122,125 @@ func metaOf(r io.ReaderAt, txid uint64, pageSize int) (meta, error) {
 	return meta{}, errOvertaken
 }
 
-// walker reads every page of one transaction, buckets beside each other.
+// walker reads every page of one transaction.
 type walker struct {
-	r    io.ReaderAt
-	meta meta
-	seen []atomic.Bool // by page
-	todo []subtree     // buckets that the root names
-	// visit is called for each key of each bucket, in order within a bucket;
-	// for different ones at the same time. The bucket is "" for the root, whose
-	// values are buckets and not visited.
-	visit func(bucket string, key, value []byte) error
+	r       io.ReaderAt
+	meta    meta
+	seen    []atomic.Bool // by page
+	buckets []string      // by number; the first is the root, ""
+	visit   visitor
+
+	todo     []subtree // whose pages are read one by one
+	branches []branch  // those above the leaves below
+	leaves   []leaf    // whose pages are read in the order of the file
 }
 
-// subtree is a bucket with pages of its own.
-type subtree struct {
-	bucket string
-	root   uint64
+// visitor is called for the keys of the buckets that the root names, at the
+// same time for different ones, by the bucket's number; and once for each leaf.
+type visitor interface {
+	bucket(number int, name string)
+	key(number int, key, value []byte) error
+	leaf(number, keys int)
 }
 
 // walk checks the tree and the free list of a transaction.
-func walk(r io.ReaderAt, m meta, visit func(bucket string, key, value []byte) error) error {
-	w := &walker{r: r, meta: m, seen: make([]atomic.Bool, m.high), visit: visit}
+//
+// The branches, which are a hundredth of a large file, say where the leaves
+// are, to which bucket each belongs and which keys it may hold. The leaves are
+// then read as they lie in the file, many at once: a disk gives them as fast as
+// it can, all cores check them, and no more than a window each is in memory.
+func walk(r io.ReaderAt, m meta, visit visitor) error {
+	w := &walker{r: r, meta: m, seen: make([]atomic.Bool, m.high), buckets: []string{""}, visit: visit}
 	if m.high < 4 {
 		return fmt.Errorf("it has %d pages, at least 4 are needed", m.high)
 	}
 	w.seen[0].Store(true)
 	w.seen[1].Store(true)
-	if err := w.tree("", m.root); err != nil {
-		return err
-	}
-	if err := w.buckets(); err != nil {
-		return err
+	w.todo = append(w.todo, subtree{id: m.root})
+	for len(w.todo) > 0 {
+		if err := w.above(); err != nil {
+			return err
+		}
+		if err := w.below(); err != nil {
+			return err
+		}
 	}
 	return w.free()
 }
 
-// buckets walks what the root names, on as many cores as there are. Of several
-// errors the one of the first bucket is returned, whoever was faster.
-func (w *walker) buckets() error {
-	errs := make([]error, len(w.todo))
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(w.todo)) {
-		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(w.todo)); i = next.Add(1) - 1 {
-				errs[i] = faultless(func() error { return w.tree(w.todo[i].bucket, w.todo[i].root) })
-			}
-		})
+// in says where in the file an error was found.
+func (w *walker) in(bucket int, id uint64, err error) error {
+	if err == nil {
+		return nil
 	}
-	workers.Wait()
-	for i, err := range errs {
-		if err != nil {
-			return fmt.Errorf("bucket %q: %w", w.todo[i].bucket, err)
+	err = fmt.Errorf("page %d: %w", id, err)
+	if bucket > 0 {
+		err = fmt.Errorf("bucket %q: %w", w.buckets[bucket], err)
+	}
+	return err
+}
+
+// header checks the head of page id, and returns how many pages belong to it.
+func (w *walker) header(id uint64, b []byte) (uint64, error) {
+	if got := binary.NativeEndian.Uint64(b); got != id {
+		return 0, fmt.Errorf("it says that it is page %d", got)
+	}
+	more := uint64(binary.NativeEndian.Uint32(b[12:]))
+	if more >= w.meta.high-id {
+		return 0, fmt.Errorf("it has %d further pages, which is past the end", more)
+	}
+	return more + 1, nil
+}
+
+// take notes that n pages from id are in use, and that nothing else may be
+// there.
+func (w *walker) take(id, n uint64) error {
+	for i := id; i < id+n; i++ {
+		if w.seen[i].Swap(true) {
+			return fmt.Errorf("page %d is used twice", i)
 		}
+	}
+	return nil
+}
+
+// inside refuses the number of a page that cannot be one.
+func (w *walker) inside(id uint64) error {
+	if id < 2 || id >= w.meta.high {
+		return fmt.Errorf("page %d is outside of the file", id)
 	}
 	return nil
 }
 
 // page reads a page that nothing else may refer to.
 func (w *walker) page(id uint64) ([]byte, error) {
-	if id < 2 || id >= w.meta.high {
-		return nil, fmt.Errorf("page %d is outside of the file", id)
+	if err := w.inside(id); err != nil {
+		return nil, err
 	}
 	b, err := w.read(id, 1)
 	if err != nil {
 		return nil, err
 	}
-	if got := binary.NativeEndian.Uint64(b); got != id {
-		return nil, fmt.Errorf("page %d says that it is page %d", id, got)
+	n, err := w.header(id, b)
+	if err == nil {
+		err = w.take(id, n)
 	}
-	more := uint64(binary.NativeEndian.Uint32(b[12:]))
-	if more >= w.meta.high-id {
-		return nil, fmt.Errorf("page %d has %d further pages, which is past the end", id, more)
+	if err == nil && n > 1 {
+		b, err = w.read(id, n)
 	}
-	for i := id; i <= id+more; i++ {
-		if w.seen[i].Swap(true) {
-			return nil, fmt.Errorf("page %d is used twice", i)
-		}
-	}
-	if more > 0 {
-		return w.read(id, more+1)
-	}
-	return b, nil
+	return b, err
 }
 
-// read returns n pages: of a mapped file as they lie there.
+// read returns n pages.
 func (w *walker) read(id, n uint64) ([]byte, error) {
-	from, size := id*w.meta.pageSize, n*w.meta.pageSize
-	if m, ok := w.r.(mapping); ok {
-		return m[from : from+size : from+size], nil // high was compared with the file's size
+	b := make([]byte, n*w.meta.pageSize)
+	return b, w.readInto(b, id)
+}
+
+func (w *walker) readInto(b []byte, id uint64) error {
+	if _, err := w.r.ReadAt(b, int64(id*w.meta.pageSize)); err != nil {
+		return fmt.Errorf("read page %d: %w", id, err)
 	}
-	b := make([]byte, size)
-	if _, err := w.r.ReadAt(b, int64(from)); err != nil {
-		return nil, fmt.Errorf("read page %d: %w", id, err)
-	}
-	return b, nil
+	return nil
 }
 
 // free checks that each page is in the tree or in the free list, once.
