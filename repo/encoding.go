@@ -46,15 +46,33 @@ type part struct {
 	crcOnce    sync.Once
 }
 
+// sum is the checksum of the segment as it is served.
+func (p *part) sum(plain []byte) sumOf {
+	p.crcOnce.Do(func() { p.crc = newSum(plain) })
+	return p.crc
+}
+
 type lazyBytes struct {
-	once sync.Once
-	data []byte
-	err  error
+	mu   sync.Mutex
+	data []byte // nil until it was made
 }
 
 func (l *lazyBytes) get(makeIt func() ([]byte, error)) ([]byte, error) {
-	l.once.Do(func() { l.data, l.err = makeIt() })
-	return l.data, l.err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.data != nil {
+		return l.data, nil
+	}
+	var err error
+	l.data, err = makeIt()
+	return l.data, err
+}
+
+// made is what get would return, if that is known.
+func (l *lazyBytes) made() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.data
 }
 
 // Body is the index in one encoding.
@@ -190,8 +208,7 @@ func (x *Index) gzipPieces() ([][]byte, error) {
 			return nil, err
 		}
 		out = append(out, data)
-		s.part.crcOnce.Do(func() { s.part.crc = newSum(s.plain) })
-		sum = sum.join(s.part.crc)
+		sum = sum.join(s.part.sum(s.plain))
 	}
 	sum = sum.join(newSum(last))
 	return append(out, append(stored(last), sum.trailer()...)), nil

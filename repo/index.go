@@ -120,8 +120,11 @@ func (x *Index) Names() []string { return x.names() }
 func (x *Index) allNames() []string {
 	var out []string
 	for _, s := range x.segments {
-		for i := range s.lines {
-			if n := s.lines[i].name; len(out) == 0 || out[len(out)-1] != n {
+		if len(out) > 0 && out[len(out)-1] == s.last() {
+			continue // all of it is of that chart
+		}
+		for i := range s.spans {
+			if n, _ := s.key(i); len(out) == 0 || out[len(out)-1] != n {
 				out = append(out, n)
 			}
 		}
@@ -130,10 +133,11 @@ func (x *Index) allNames() []string {
 }
 
 // from calls each with the lines from p on, until it returns false.
-func (x *Index) from(p place, each func(*line) bool) {
+func (x *Index) from(p place, each func(line) bool) {
 	for i := max(find(x.segments, p), 0); i < len(x.segments); i++ {
-		for j := range x.segments[i].lines {
-			if !each(&x.segments[i].lines[j]) {
+		s := x.segments[i]
+		for j := range s.spans {
+			if !each(s.line(j)) {
 				return
 			}
 		}
@@ -141,13 +145,14 @@ func (x *Index) from(p place, each func(*line) bool) {
 }
 
 // ofChart calls each with the lines of one chart, in index order.
-func (x *Index) ofChart(name string, each func(*line) bool) {
+func (x *Index) ofChart(name string, each func(line) bool) {
 	// The segment in which the chart begins: the last whose first line is of
 	// an earlier chart, since the chart may begin within it.
 	i := sort.Search(len(x.segments), func(i int) bool { return x.segments[i].first.name >= name })
 	for i = max(i-1, 0); i < len(x.segments); i++ {
-		for j := range x.segments[i].lines {
-			l := &x.segments[i].lines[j]
+		s := x.segments[i]
+		for j := range s.spans {
+			l := s.line(j)
 			if c := strings.Compare(l.name, name); c > 0 || c == 0 && !each(l) {
 				return
 			}
@@ -158,7 +163,7 @@ func (x *Index) ofChart(name string, each func(*line) bool) {
 // Entries returns the lines of a chart in index order.
 func (x *Index) Entries(name string) []json.RawMessage {
 	var out []json.RawMessage
-	x.ofChart(name, func(l *line) bool { out = append(out, l.json); return true })
+	x.ofChart(name, func(l line) bool { out = append(out, l.json); return true })
 	return out
 }
 
@@ -166,23 +171,19 @@ func (x *Index) Entries(name string) []json.RawMessage {
 // one, or the newest of all where there is no stable one.
 func (x *Index) Entry(name, version string) (found json.RawMessage, ok bool) {
 	if version == "" || version == "latest" {
-		var newest *line
-		x.ofChart(name, func(l *line) bool {
-			if newest == nil || stable(l.version) {
-				newest = l
+		x.ofChart(name, func(l line) bool {
+			if !ok || stable(l.version) {
+				found, ok = l.json, true
 			}
 			return !stable(l.version)
 		})
-		if newest == nil {
-			return nil, false
-		}
-		return newest.json, true
+		return found, ok
 	}
 	order, err := semver.NewVersion(version)
 	if err != nil {
 		return nil, false
 	}
-	x.from(place{name, order, ^uint64(0)}, func(l *line) bool {
+	x.from(place{name, order, ^uint64(0)}, func(l line) bool {
 		if l.name == name && l.version == version {
 			found, ok = l.json, true
 			return false

@@ -5,31 +5,47 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 
 	"chartd.dev/chartd/lock"
 )
 
 // segment is a run of index lines as they are served. It is immutable, and
-// shared by all generations in which it stands.
+// shared by all generations in which it stands. There are as many as lines by
+// the hundred, so it is few pieces of memory, with nothing in them to follow.
 type segment struct {
-	lines []line // their json lies in plain
-	after string // name of the chart of the line before, "" for none
-	plain []byte
-	sum   [sha256.Size]byte
-	first place
-	part  part
+	after  string // name of the chart of the line before, "" for none
+	keys   string // name and version of each line, one after the other
+	spans  []span // of the lines
+	plain  []byte // as it is served
+	sum    [sha256.Size]byte
+	first  place
+	begins bool // the first line begins a segment wherever it stands
+	part   part
+}
+
+// span is where a line lies in its segment: its name and its version in keys,
+// up to those of the next line, and its JSON in plain.
+type span struct {
+	seq           uint64
+	name, version uint32
+	json, end     uint32
 }
 
 // newSegment renders lines that stand behind a line of the chart after. They
 // are copied, so nothing that they lay in is kept alive.
 func newSegment(after string, lines []line) (*segment, error) {
-	s := &segment{after: after, lines: make([]line, len(lines))}
-	size := 0
+	s := &segment{after: strings.Clone(after), spans: make([]span, len(lines))}
+	size, names := 0, 0
 	for i := range lines {
 		size += len(lines[i].json) + 1
+		names += len(lines[i].name) + len(lines[i].version)
 	}
 	s.plain = make([]byte, 0, size+len(lines[0].name)+8)
-	for i, l := range lines {
+	var keys strings.Builder
+	keys.Grow(names)
+	for i := range lines {
+		l := &lines[i]
 		if l.name == after {
 			s.plain = append(s.plain, ',')
 		} else {
@@ -39,19 +55,55 @@ func newSegment(after string, lines []line) (*segment, error) {
 			s.plain = strconv.AppendQuote(s.plain, l.name)
 			s.plain = append(s.plain, ":["...)
 		}
-		start := len(s.plain)
+		at := &s.spans[i]
+		at.seq, at.name, at.json = l.seq, uint32(keys.Len()), uint32(len(s.plain))
+		keys.WriteString(l.name)
+		at.version = uint32(keys.Len())
+		keys.WriteString(l.version)
 		s.plain = append(s.plain, l.json...)
-		l.json = s.plain[start:len(s.plain):len(s.plain)]
-		s.lines[i], after = l, l.name
+		at.end, after = uint32(len(s.plain)), l.name
 	}
-	s.sum = sha256.Sum256(s.plain)
-	var err error
-	s.first, err = s.lines[0].place()
-	return s, err
+	s.keys, s.sum = keys.String(), sha256.Sum256(s.plain)
+	return s, s.place()
+}
+
+// place fills in what follows from the first line.
+func (s *segment) place() (err error) {
+	l := line{seq: s.spans[0].seq}
+	l.name, l.version = s.key(0)
+	s.begins = l.beginsSegment()
+	s.first, err = l.place()
+	return err
+}
+
+// line returns a line as it lies in the segment.
+func (s *segment) line(i int) line {
+	name, version := s.key(i)
+	at := s.spans[i]
+	return line{name, version, at.seq, s.plain[at.json:at.end:at.end]}
+}
+
+func (s *segment) key(i int) (name, version string) {
+	at, end := s.spans[i], uint32(len(s.keys))
+	if i+1 < len(s.spans) {
+		end = s.spans[i+1].name
+	}
+	return s.keys[at.name:at.version], s.keys[at.version:end]
+}
+
+func (s *segment) lines() []line {
+	out := make([]line, len(s.spans))
+	for i := range out {
+		out[i] = s.line(i)
+	}
+	return out
 }
 
 // last is the name of the last line's chart.
-func (s *segment) last() string { return s.lines[len(s.lines)-1].name }
+func (s *segment) last() string {
+	name, _ := s.key(len(s.spans) - 1)
+	return name
+}
 
 // builder puts segments together from lines in order.
 type builder struct {
@@ -74,7 +126,7 @@ func (b *builder) add(l line) error {
 			return err
 		}
 	case len(b.open) == 0 && len(b.out) > 0:
-		b.open = slices.Clone(b.out[len(b.out)-1].lines)
+		b.open = b.out[len(b.out)-1].lines()
 		b.out = b.out[:len(b.out)-1]
 	}
 	b.open = append(b.open, l)
@@ -93,12 +145,28 @@ func (b *builder) close() error {
 	return nil
 }
 
-// keep appends a segment as it is, or rendered anew where what stands before
-// it changed. Only the first segment of an index may begin with any line.
-func (b *builder) keep(s *segment) error {
-	if !s.lines[0].beginsSegment() && (len(b.open) > 0 || len(b.out) > 0) {
-		for _, l := range s.lines {
-			if err := b.add(l); err != nil {
+// keep appends segments of an index that stand behind each other, as they are,
+// or rendered anew where what stands before them changed.
+func (b *builder) keep(list []*segment) error {
+	for i, s := range list {
+		if err := b.keepOne(s); err != nil {
+			return err
+		}
+		if len(b.open) == 0 && b.out[len(b.out)-1] == s {
+			// What stands before the others is what stood there.
+			b.out = append(b.out, list[i+1:]...)
+			return nil
+		}
+	}
+	return nil
+}
+
+// keepOne appends a segment. Only the first one of an index may begin with any
+// line.
+func (b *builder) keepOne(s *segment) error {
+	if !s.begins && (len(b.open) > 0 || len(b.out) > 0) {
+		for i := range s.spans {
+			if err := b.add(s.line(i)); err != nil {
 				return err
 			}
 		}
@@ -109,7 +177,7 @@ func (b *builder) keep(s *segment) error {
 	}
 	if s.after != b.after() {
 		var err error
-		if s, err = newSegment(b.after(), s.lines); err != nil {
+		if s, err = newSegment(b.after(), s.lines()); err != nil {
 			return err
 		}
 	}
@@ -142,15 +210,16 @@ func amend(old []*segment, edits []edit) ([]*segment, error) {
 	next := 0 // of old
 	for len(edits) > 0 {
 		at := max(find(old, edits[0].at), 0)
-		for ; next < at; next++ {
-			if err := b.keep(old[next]); err != nil {
+		if next < at {
+			if err := b.keep(old[next:at]); err != nil {
 				return nil, err
 			}
+			next = at
 		}
 		n := len(edits) // those before the following segment
 		var lines []line
 		if at < len(old) {
-			lines, next = old[at].lines, at+1
+			lines, next = old[at].lines(), at+1
 			if next < len(old) {
 				n = sort.Search(n, func(i int) bool { return edits[i].at.compare(old[next].first) >= 0 })
 			}
@@ -160,10 +229,8 @@ func amend(old []*segment, edits []edit) ([]*segment, error) {
 		}
 		edits = edits[n:]
 	}
-	for ; next < len(old); next++ {
-		if err := b.keep(old[next]); err != nil {
-			return nil, err
-		}
+	if err := b.keep(old[next:]); err != nil {
+		return nil, err
 	}
 	return b.out, b.close()
 }

@@ -139,7 +139,7 @@ func rebuild(t *testing.T, x *Index) []*segment {
 	t.Helper()
 	var b builder
 	for _, s := range x.segments {
-		for _, l := range s.lines {
+		for _, l := range s.lines() {
 			if err := b.add(l); err != nil {
 				t.Fatal(err)
 			}

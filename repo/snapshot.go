@@ -5,15 +5,17 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"chartd.dev/chartd/internal/durable"
@@ -24,20 +26,24 @@ import (
 // It is a cache: it carries the digest of what it holds and the generation's
 // own record, and whatever does not fit is passed over and made anew.
 //
-//	chartd index snapshot 1
-//	{"generation":…,"record":…,"at":…,"lines":…}
-//	NAME VERSION SEQUENCE SIZE and so many bytes of JSON, for each line
+//	chartd index snapshot 2
+//	{"generation":…,"record":…,"at":…,"segments":…,"table":…,"deflate":…}
+//	the table: what is known of each segment, see appendTable
 //	sha256 of all before, 32 bytes
-const snapshotMagic = "chartd index snapshot 1\n"
-
-// snapshotLimit bounds one line of a snapshot.
-const snapshotLimit = 16 << 20
+//	the bodies of each segment: plain, then compressed if it was made
+//
+// Bodies are covered by the CRC-32 that the table has of each, which a gzip
+// stream needs anyway. Compressed ones are taken over only where this program
+// would compress alike: an entity tag stands for the compressed bytes too.
+const snapshotMagic = "chartd index snapshot 2\n"
 
 type snapshotHead struct {
 	Generation uint64          `json:"generation"`
 	Record     lock.Generation `json:"record"`
 	At         time.Time       `json:"at"`
-	Lines      int             `json:"lines"`
+	Segments   int             `json:"segments"`
+	Table      int64           `json:"table"`             // its size
+	Deflate    string          `json:"deflate,omitempty"` // what the compressor makes of a sample
 }
 
 // Snapshot is the place of a snapshot, and what was in it at the start.
@@ -66,7 +72,12 @@ func ReadSnapshot(path string) *Snapshot {
 			return
 		}
 		defer f.Close()
-		s.head, s.segs, s.err = readSnapshot(f)
+		fi, err := f.Stat()
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.head, s.segs, s.err = readSnapshot(f, fi.Size())
 	}()
 	return s
 }
@@ -115,29 +126,30 @@ func (r *Repository) IndexSaveDue() bool {
 }
 
 func writeSnapshot(w io.Writer, x *Index, record lock.Generation) error {
-	h := snapshotHead{Generation: x.generation, Record: record, At: x.at}
-	for _, s := range x.segments {
-		h.Lines += len(s.lines)
+	h := snapshotHead{Generation: x.generation, Record: record, At: x.at, Segments: len(x.segments), Deflate: deflater()}
+	packed := make([][]byte, len(x.segments)) // more may be made meanwhile
+	var table []byte
+	for i, s := range x.segments {
+		packed[i] = s.part.gzip.made()
+		table = s.appendTable(table, packed[i])
 	}
+	h.Table = int64(len(table))
 	raw, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
 	digest := sha256.New()
-	b := bufio.NewWriterSize(io.MultiWriter(w, digest), 1<<16)
-	fmt.Fprintf(b, "%s%s\n", snapshotMagic, raw)
-	for _, s := range x.segments {
-		for i := range s.lines {
-			l := &s.lines[i]
-			fmt.Fprintf(b, "%s %s %d %d\n", l.name, l.version, l.seq, len(l.json))
-			b.Write(l.json) // the error stays with b
-		}
+	b := bufio.NewWriterSize(w, 1<<16)
+	for _, part := range [][]byte{[]byte(snapshotMagic), raw, {'\n'}, table} {
+		digest.Write(part)
+		b.Write(part) // the error stays with b
 	}
-	if err := b.Flush(); err != nil {
-		return err
+	b.Write(digest.Sum(nil))
+	for i, s := range x.segments {
+		b.Write(s.plain)
+		b.Write(packed[i])
 	}
-	_, err = w.Write(digest.Sum(nil))
-	return err
+	return b.Flush()
 }
 
 // loadSnapshot returns the index of the snapshot, or the empty one if there is
@@ -162,76 +174,161 @@ func (r *Repository) loadSnapshot(ctx context.Context) *Index {
 
 var errSnapshot = errors.New("not a snapshot of an index")
 
-// digesting reads through a digest, but for the last bytes, which are one.
-type digesting struct {
-	*bufio.Reader
-	sum hash.Hash
-}
+// tableFixed is the part of a segment in the table that all have: four sizes,
+// two checksums and the digest.
+const tableFixed = 6*4 + sha256.Size
 
-func (d digesting) line() ([]byte, error) {
-	raw, err := d.ReadSlice('\n')
-	if err != nil {
-		return nil, err
-	}
-	d.sum.Write(raw)
-	return raw[:len(raw)-1], nil
-}
+const spanSize = 8 + 4*4
 
-func (d digesting) full(n int) ([]byte, error) {
-	raw := make([]byte, n)
-	_, err := io.ReadFull(d, raw)
-	d.sum.Write(raw)
-	return raw, err
-}
-
-func readSnapshot(f io.Reader) (h snapshotHead, _ []*segment, err error) {
-	d := digesting{bufio.NewReaderSize(f, 1<<20), sha256.New()}
-	magic, err := d.line()
-	if err != nil || string(magic)+"\n" != snapshotMagic {
-		return h, nil, errSnapshot
+// appendTable appends what a snapshot keeps of a segment beside its bodies.
+func (s *segment) appendTable(b, packed []byte) []byte {
+	order := binary.LittleEndian
+	for _, n := range []int{len(s.spans), len(s.keys), len(s.plain), len(packed)} {
+		b = order.AppendUint32(b, uint32(n))
 	}
-	raw, err := d.line()
-	if err != nil || json.Unmarshal(raw, &h) != nil {
-		return h, nil, errSnapshot
-	}
-	var b builder
-	for range h.Lines {
-		l, err := d.indexLine()
-		if err != nil {
-			return h, nil, err
-		}
-		if err := b.add(l); err != nil {
-			return h, nil, err
+	b = order.AppendUint32(b, s.part.sum(s.plain).crc)
+	b = order.AppendUint32(b, crc32.ChecksumIEEE(packed))
+	b = append(b, s.sum[:]...)
+	b = append(b, s.keys...)
+	for _, at := range s.spans {
+		b = order.AppendUint64(b, at.seq)
+		for _, n := range []uint32{at.name, at.version, at.json, at.end} {
+			b = order.AppendUint32(b, n)
 		}
 	}
-	if err := b.close(); err != nil {
-		return h, nil, err
-	}
-	want := d.sum.Sum(nil)
-	got, err := io.ReadAll(io.LimitReader(d, sha256.Size+1))
-	if err != nil || !bytes.Equal(got, want) {
-		return h, nil, errSnapshot
-	}
-	return h, b.out, nil
+	return b
 }
 
-func (d digesting) indexLine() (line, error) {
-	raw, err := d.line()
-	if err != nil {
-		return line{}, err
-	}
-	fields := strings.Split(string(raw), " ")
-	if len(fields) != 4 {
-		return line{}, errSnapshot
-	}
-	l := line{name: fields[0], version: fields[1]}
-	size, err := strconv.Atoi(fields[3])
-	if err != nil || size < 0 || size > snapshotLimit {
-		return l, errSnapshot
-	}
-	if l.seq, err = strconv.ParseUint(fields[2], 10, 64); err != nil {
-		return l, errSnapshot
-	}
-	l.json, err = d.full(size)
-	return l, err
+// storedSegment is a segment of a snapshot whose bodies are still to be read.
+type storedSegment struct {
+	*segment
+	at            int64 // of the bodies
+	plain, packed uint32
+	plainSum      uint32
+	packedSum     uint32
 }
+
+// readTable takes a segment off the table.
+func readTable(b []byte, after string) (s storedSegment, rest []byte, err error) {
+	if len(b) < tableFixed {
+		return s, nil, errSnapshot
+	}
+	order := binary.LittleEndian
+	lines, keys := uint64(order.Uint32(b)), uint64(order.Uint32(b[4:]))
+	s = storedSegment{segment: &segment{after: after}, plain: order.Uint32(b[8:]), packed: order.Uint32(b[12:]), plainSum: order.Uint32(b[16:]), packedSum: order.Uint32(b[20:])}
+	copy(s.sum[:], b[24:])
+	if b = b[tableFixed:]; lines == 0 || uint64(len(b)) < keys+lines*spanSize {
+		return s, nil, errSnapshot
+	}
+	s.keys, b = string(b[:keys]), b[keys:]
+	s.spans = make([]span, lines)
+	var key, end uint32
+	for i := range s.spans {
+		at := span{order.Uint64(b), order.Uint32(b[8:]), order.Uint32(b[12:]), order.Uint32(b[16:]), order.Uint32(b[20:])}
+		if at.name < key || at.version < at.name || at.json < end || at.end < at.json {
+			return s, nil, errSnapshot
+		}
+		key, end, b = at.version, at.end, b[spanSize:]
+		s.spans[i] = at
+	}
+	if uint64(key) > keys || end > s.plain {
+		return s, nil, errSnapshot
+	}
+	return s, b, s.place()
+}
+
+// readSnapshot reads the table, and then the bodies on all cores.
+func readSnapshot(f io.ReaderAt, size int64) (h snapshotHead, _ []*segment, err error) {
+	r := bufio.NewReader(io.NewSectionReader(f, 0, size))
+	digest := sha256.New()
+	magic, err := r.ReadSlice('\n')
+	if err != nil || string(magic) != snapshotMagic {
+		return h, nil, errSnapshot
+	}
+	digest.Write(magic)
+	raw, err := r.ReadSlice('\n')
+	if err != nil || json.Unmarshal(raw, &h) != nil || h.Table < 0 || h.Table > size || h.Segments < 0 || int64(h.Segments) > h.Table {
+		return h, nil, errSnapshot
+	}
+	digest.Write(raw)
+	at := int64(len(snapshotMagic)+len(raw)) + h.Table + sha256.Size
+	table := make([]byte, h.Table+sha256.Size)
+	if _, err := io.ReadFull(r, table); err != nil {
+		return h, nil, errSnapshot
+	}
+	table, sum := table[:h.Table], table[h.Table:]
+	digest.Write(table)
+	if !bytes.Equal(digest.Sum(nil), sum) {
+		return h, nil, errSnapshot
+	}
+	stored, out := make([]storedSegment, h.Segments), make([]*segment, h.Segments)
+	after := ""
+	for i := range stored {
+		s := &stored[i]
+		if *s, table, err = readTable(table, after); err != nil {
+			return h, nil, errSnapshot
+		}
+		s.at = at
+		at += int64(s.plain) + int64(s.packed)
+		after, out[i] = s.last(), s.segment
+	}
+	if len(table) > 0 || at != size {
+		return h, nil, errSnapshot
+	}
+	return h, out, readBodies(f, stored, h.Deflate != "" && h.Deflate == deflater())
+}
+
+func readBodies(f io.ReaderAt, list []storedSegment, packed bool) error {
+	var next atomic.Int64
+	var failed atomic.Bool
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)) && !failed.Load(); i = next.Add(1) - 1 {
+				if !list[i].read(f, packed) {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if failed.Load() {
+		return errSnapshot
+	}
+	return nil
+}
+
+// read reads the bodies, and reports whether they are what was written.
+func (s *storedSegment) read(f io.ReaderAt, packed bool) bool {
+	s.segment.plain = make([]byte, s.plain)
+	if _, err := f.ReadAt(s.segment.plain, s.at); err != nil {
+		return false
+	}
+	if sum := s.part.sum(s.segment.plain); sum.crc != s.plainSum {
+		return false
+	}
+	if s.packed == 0 || !packed {
+		return true
+	}
+	data := make([]byte, s.packed)
+	if _, err := f.ReadAt(data, s.at+int64(s.plain)); err != nil || crc32.ChecksumIEEE(data) != s.packedSum {
+		return false
+	}
+	s.part.gzip.data = data
+	return true
+}
+
+// deflater tells compressors apart by what they make of a sample: the same
+// index has the same compressed bytes whoever made them.
+var deflater = sync.OnceValue(func() string {
+	var sample []byte
+	for i := range 400 {
+		sample = fmt.Appendf(sample, `{"name":"chart-%d","version":"%d.%d.%d","digest":"%x","created":"2017-06-0%dT12:00:00Z"},`,
+			i/40, i/7, i%7, i%3, sha256.Sum256([]byte{byte(i)}), 1+i%9)
+	}
+	packed, err := deflate(sample)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(packed))
+})
