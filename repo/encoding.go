@@ -84,6 +84,7 @@ type Body struct {
 type lazyBody struct {
 	once sync.Once
 	body Body
+	etag string
 	err  error
 }
 
@@ -93,9 +94,9 @@ func (x *Index) Body(e Encoding) (Body, string, error) {
 	l := &x.bodies[e]
 	l.once.Do(func() {
 		pieces, err := x.pieces(e)
-		l.body, l.err = newBody(pieces), err
+		l.body, l.etag, l.err = newBody(pieces), x.ETag(e), err
 	})
-	return l.body, x.ETag(e), l.err
+	return l.body, l.etag, l.err
 }
 
 func newBody(pieces [][]byte) Body {

@@ -35,19 +35,28 @@ type Index struct {
 type indexer struct {
 	mu      sync.Mutex // serialises refreshes
 	current atomic.Pointer[Index]
-	saved   atomic.Uint64 // generation of the snapshot on disk
+	newest  atomic.Pointer[lock.Basis] // of current being the newest; nil: not known
+	saved   atomic.Uint64              // generation of the snapshot on disk
 }
 
 // Index returns the index of the newest generation whose change was answered,
 // or of a later one. Changes refresh it before they are answered, so a reader
 // waits for nobody; where a refresh failed, the next reader makes up for it.
 func (r *Repository) Index(ctx context.Context) (*Index, error) {
-	gen, err := r.Lock.IndexGeneration(ctx)
+	if b := r.index.newest.Load(); b != nil && b.Holds(ctx) {
+		return r.index.current.Load(), nil
+	}
+	var gen uint64
+	basis, err := r.Lock.Watch(func(l *lock.Lockfile) (err error) {
+		gen, err = l.IndexGeneration(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	now := r.index.current.Load()
 	if now != nil && now.generation >= gen {
+		r.index.newest.Store(basis)
 		return now, nil
 	}
 	if now != nil && !r.index.mu.TryLock() {

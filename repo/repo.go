@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -148,7 +147,7 @@ func (r *Repository) Open(ctx context.Context, b Blob, off, length int64) (io.Re
 
 // OpenFile opens a blob as a file that was verified. It is nil where blobs are
 // no files: use Open.
-func (r *Repository) OpenFile(ctx context.Context, b Blob) (*os.File, error) {
+func (r *Repository) OpenFile(ctx context.Context, b Blob) (*storage.File, error) {
 	files, ok := r.Blobs.(storage.Files)
 	if !ok {
 		return nil, nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -66,6 +65,6 @@ type Files interface {
 
 	// File opens a blob at its start, and has verified all of it: then, or
 	// earlier where the file has provably not changed since. A damaged one is
-	// ErrMismatch. The caller closes it and only reads.
-	File(ctx context.Context, d ref.Digest) (*os.File, error)
+	// ErrMismatch. The caller closes it.
+	File(ctx context.Context, d ref.Digest) (*File, error)
 }

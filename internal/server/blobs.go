@@ -6,11 +6,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 
 	"chartd.dev/chartd/repo"
+	"chartd.dev/chartd/storage"
 )
 
 // whole is the size up to which a file is read, and so verified, before the
@@ -21,11 +21,11 @@ const whole = 4 << 20
 func (s *Server) sendBlob(c *call, b repo.Blob) error {
 	h := c.w.Header()
 	etag := `"` + b.Digest.Hex() + `"`
-	h.Set("ETag", etag)
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Type", fileType(b.Name))
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": b.Name}))
+	c.set("Etag", etag)
+	c.set("Accept-Ranges", "bytes")
+	c.set("Cache-Control", "no-cache")
+	c.set("Content-Type", fileType(b.Name))
+	c.set("Content-Disposition", attachment(b.Name))
 	if notModified(c.r, etag) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -41,7 +41,7 @@ func (s *Server) sendBlob(c *call, b repo.Blob) error {
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.off, part.off+part.length-1, b.Size))
 	}
 	if c.r.Method == http.MethodHead {
-		h.Set("Content-Length", strconv.FormatInt(part.length, 10))
+		c.set("Content-Length", strconv.FormatInt(part.length, 10))
 		c.w.WriteHeader(part.status)
 		return nil
 	}
@@ -77,24 +77,23 @@ func (s *Server) copyBlob(c *call, b repo.Blob, part section) error {
 	c.w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
 	c.w.WriteHeader(part.status)
 	if n, err := io.Copy(c.w, r); err != nil || n != length {
-		stateOf(c.r).err = errors.Join(fmt.Errorf("send %s: %d of %d bytes", b.Name, n, length), err)
+		stateOf(c.w).err = errors.Join(fmt.Errorf("send %s: %d of %d bytes", b.Name, n, length), err)
 		return http.ErrAbortHandler
 	}
 	return nil
 }
 
 // sendFile sends a part of a file that was verified; the kernel copies it.
-func sendFile(c *call, f *os.File, part section) error {
+func sendFile(c *call, f *storage.File, part section) error {
 	defer f.Close()
-	if part.off > 0 {
-		if _, err := f.Seek(part.off, io.SeekStart); err != nil {
-			return err
-		}
-	}
-	c.w.Header().Set("Content-Length", strconv.FormatInt(part.length, 10))
+	f.Skip(part.off)
+	c.set("Content-Length", strconv.FormatInt(part.length, 10))
 	c.w.WriteHeader(part.status)
+	if part.length > 0 {
+		holdHeader(c)
+	}
 	if n, err := io.Copy(c.w, io.LimitReader(f, part.length)); err == nil && n != part.length {
-		stateOf(c.r).err = fmt.Errorf("send %s: it ended at %d of %d bytes", f.Name(), n, part.length)
+		stateOf(c.w).err = fmt.Errorf("send %s: it ended at %d of %d bytes", f.Name(), n, part.length)
 		return http.ErrAbortHandler
 	} // the caller may be gone
 	return nil
@@ -125,8 +124,8 @@ func (s *Server) copyVerified(c *call, b repo.Blob, part section) error {
 // other than bytes is as good as no header, and If-Range names another body
 // when the file is not the caller's any more.
 func bytesRange(r *http.Request, etag string) (set string, ok bool) {
-	unit, set, ok := strings.Cut(r.Header.Get("Range"), "=")
-	cond := r.Header.Get("If-Range")
+	unit, set, ok := strings.Cut(first(r.Header["Range"]), "=")
+	cond := first(r.Header["If-Range"])
 	return set, ok && strings.EqualFold(unit, "bytes") && (cond == "" || cond == etag)
 }
 
@@ -161,6 +160,17 @@ func parseRange(set string, size int64) (off, length int64, err error) {
 	return int64(from), int64(to-from) + 1, nil
 }
 
+// attachment is the header that makes a browser save a file under its name.
+func attachment(name string) string {
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.+", c) >= 0) {
+			return mime.FormatMediaType("attachment", map[string]string{"filename": name})
+		}
+	}
+	return "attachment; filename=" + name
+}
+
 func fileType(name string) string {
 	if strings.HasSuffix(name, ".prov") {
 		return "application/pgp-signature"
@@ -170,15 +180,14 @@ func fileType(name string) string {
 
 // sendPage answers with a small document that has one encoding.
 func sendPage(c *call, p repo.Page) error {
-	h := c.w.Header()
-	h.Set("ETag", p.ETag)
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Type", p.ContentType)
+	c.set("Etag", p.ETag)
+	c.set("Cache-Control", "no-cache")
+	c.set("Content-Type", p.ContentType)
 	if notModified(c.r, p.ETag) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	h.Set("Content-Length", strconv.Itoa(len(p.Body)))
+	c.set("Content-Length", strconv.Itoa(len(p.Body)))
 	c.w.WriteHeader(http.StatusOK)
 	_, _ = c.w.Write(p.Body) // the caller may be gone
 	return nil

@@ -126,7 +126,7 @@ func problemOf(err error) problem {
 // process when it has to stop.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, http.ErrAbortHandler) {
-		if st := stateOf(r); st.err == nil {
+		if st := stateOf(w); st.err == nil {
 			st.err = err
 		}
 		panic(http.ErrAbortHandler)
@@ -139,7 +139,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func writeError(w http.ResponseWriter, r *http.Request, p problem) {
 	p = problemOf(p.err)
-	st := stateOf(r)
+	st := stateOf(w)
 	st.err = p.err
 	body := api.Error{Message: p.say, Code: p.code, RequestID: st.id}
 	if body.Message == "" {

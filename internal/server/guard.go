@@ -25,6 +25,10 @@ var ambiguous = []string{"%2f", "%5c", "%00", "%25", "%2e", "\\", ";", "//"}
 // nothing is redirected.
 func guardPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawPath == "" && plain(r.URL.Path) && len(r.URL.Path) <= maxPath && len(r.URL.RawQuery) <= maxPath {
+			next.ServeHTTP(w, r)
+			return
+		}
 		raw := r.URL.EscapedPath()
 		switch {
 		case len(raw) > maxPath || len(r.URL.RawQuery) > maxPath:
@@ -36,6 +40,24 @@ func guardPath(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// plain reports whether a path is of characters that have no escape, and has
+// no empty and no dotted element: most are, and need no closer look.
+func plain(path string) bool {
+	last := byte(0)
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		switch {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_':
+		case c == '.' && last != '/' && last != '.':
+		case c == '/' && last != '/':
+		default:
+			return false
+		}
+		last = c
+	}
+	return path != "" && path[0] == '/'
 }
 
 // unambiguous reports whether a path has one reading.

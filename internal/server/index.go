@@ -15,24 +15,23 @@ func (s *Server) index(c *call) error {
 	if err != nil {
 		return err
 	}
-	h := c.w.Header()
-	h.Set("Vary", "Accept-Encoding")
+	c.set("Vary", "Accept-Encoding")
 	enc, name := negotiate(c.r.Header["Accept-Encoding"])
 	body, etag, err := idx.Body(enc)
 	if err != nil {
 		return err
 	}
-	h.Set("ETag", etag)
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Type", idx.ContentType())
+	c.set("Etag", etag)
+	c.set("Cache-Control", "no-cache")
+	c.set("Content-Type", idx.ContentType())
 	if notModified(c.r, etag) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	if name != "" {
-		h.Set("Content-Encoding", name)
+		c.set("Content-Encoding", name)
 	}
-	h.Set("Content-Length", strconv.FormatInt(body.Size(), 10))
+	c.set("Content-Length", strconv.FormatInt(body.Size(), 10))
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method != http.MethodHead {
 		_, _ = body.WriteTo(c.w) // the caller may be gone
@@ -44,16 +43,18 @@ func (s *Server) index(c *call) error {
 // likes best, and of two that it likes the same the denser one.
 func negotiate(headers []string) (repo.Encoding, string) {
 	gzip, zstd, identity := -1.0, -1.0, -1.0
-	for _, e := range strings.Split(strings.Join(headers, ","), ",") {
-		name, rest, _ := strings.Cut(e, ";")
-		q := quality(rest)
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "gzip", "x-gzip":
-			gzip = q
-		case "zstd":
-			zstd = q
-		case "identity":
-			identity = q
+	for _, h := range headers {
+		for e := range strings.SplitSeq(h, ",") {
+			name, rest, _ := strings.Cut(e, ";")
+			q := quality(rest)
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case "gzip", "x-gzip":
+				gzip = q
+			case "zstd":
+				zstd = q
+			case "identity":
+				identity = q
+			}
 		}
 	}
 	switch {
@@ -67,7 +68,7 @@ func negotiate(headers []string) (repo.Encoding, string) {
 
 // quality reads ";q=0.5"; without one it is 1, and what cannot be read is 0.
 func quality(params string) float64 {
-	for _, p := range strings.Split(params, ";") {
+	for p := range strings.SplitSeq(params, ";") {
 		k, v, ok := strings.Cut(p, "=")
 		if ok && strings.EqualFold(strings.TrimSpace(k), "q") {
 			q, err := strconv.ParseFloat(strings.TrimSpace(v), 64)

@@ -3,6 +3,9 @@ package server
 import (
 	"net/http"
 	"net/http/pprof"
+	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -35,6 +38,54 @@ func newMetrics() *metrics {
 	m.registry.MustRegister(m.requests, m.seconds, m.inFlight, m.uploads, m.ready,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// methods are the values of the label; every other method is the last one, so
+// that the series stay few, whatever callers send.
+var methods = [...]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, "other"}
+
+// answers counts the requests to one route. Each status has its series from
+// its first answer on, which is looked up once.
+type answers struct {
+	metrics *metrics
+	route   string // the template, never the path: labels stay few
+	known   [len(methods)]atomic.Pointer[[]counter]
+}
+
+type counter struct {
+	status   int
+	requests prometheus.Counter
+	seconds  prometheus.Observer
+}
+
+func newAnswers(m *metrics, route string) *answers { return &answers{metrics: m, route: route} }
+
+func (a *answers) count(method string, status int, took time.Duration) {
+	m := 0
+	for m < len(methods)-1 && methods[m] != method {
+		m++
+	}
+	c := a.counter(m, status)
+	c.requests.Inc()
+	c.seconds.Observe(took.Seconds())
+}
+
+func (a *answers) counter(method, status int) counter {
+	var before []counter
+	p := a.known[method].Load()
+	if p != nil {
+		before = *p
+	}
+	for _, c := range before {
+		if c.status == status {
+			return c
+		}
+	}
+	label := methods[method]
+	c := counter{status, a.metrics.requests.WithLabelValues(a.route, label, strconv.Itoa(status)), a.metrics.seconds.WithLabelValues(a.route, label)}
+	list := append(before[:len(before):len(before)], c)
+	a.known[method].CompareAndSwap(p, &list) // or another came first: the next request adds it
+	return c
 }
 
 // Metrics serves metrics and profiles; it belongs on a listener of its own.

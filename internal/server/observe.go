@@ -1,64 +1,61 @@
 package server
 
 import (
-	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"time"
 )
 
 // state is what the layers of one request share.
 type state struct {
-	id    string
-	route string // the template, never the path: labels stay few
-	who   string
-	err   error
+	id  string
+	to  *endpoint // nil: no route took it
+	who string
+	err error
 }
 
-type stateKey struct{}
-
-func stateOf(r *http.Request) *state {
-	st, _ := r.Context().Value(stateKey{}).(*state)
-	if st == nil {
-		return &state{}
+// stateOf finds the state of a request through what it is answered with.
+func stateOf(w http.ResponseWriter) *state {
+	if rec, ok := w.(*recorder); ok {
+		return &rec.state
 	}
-	return st
+	return &state{}
 }
 
 // observe gives each request its id, one access line and its metrics, and
 // keeps a panic in a handler from taking the process with it.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		st := &state{id: requestID(r.Header.Get("X-Request-Id")), route: "none"}
-		r = r.WithContext(context.WithValue(r.Context(), stateKey{}, st))
-		rec := &recorder{ResponseWriter: w}
-		setHeaders(rec.Header(), st.id)
-		start := time.Now()
+		now := time.Now()
+		// The connection's write deadline is as old as the request.
+		rec := &recorder{ResponseWriter: w, start: now, moved: now}
+		rec.id = requestID(first(r.Header["X-Request-Id"]))
+		setHeaders(rec)
 		s.metrics.inFlight.Inc()
-		defer func() {
-			s.metrics.inFlight.Dec()
-			aborted := s.recovered(rec, r, recover())
-			s.finish(rec, r, st, time.Since(start))
-			if aborted {
-				panic(http.ErrAbortHandler)
-			}
-		}()
+		defer s.end(rec, r)
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// end is deferred around a request.
+func (s *Server) end(rec *recorder, r *http.Request) {
+	v := recover()
+	s.metrics.inFlight.Dec()
+	aborted := v != nil && s.recovered(rec, r, v)
+	s.finish(rec, r, time.Since(rec.start))
+	if aborted {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // recovered answers a panic with 500; an answer that was cut off on purpose
 // stays cut off.
 func (s *Server) recovered(w *recorder, r *http.Request, v any) (abort bool) {
-	if v == nil {
-		return false
-	}
-	st := stateOf(r)
+	st := &w.state
 	if v == http.ErrAbortHandler {
 		return true
 	}
@@ -71,14 +68,16 @@ func (s *Server) recovered(w *recorder, r *http.Request, v any) (abort bool) {
 	return false
 }
 
-func (s *Server) finish(w *recorder, r *http.Request, st *state, took time.Duration) {
-	status := w.status
+func (s *Server) finish(w *recorder, r *http.Request, took time.Duration) {
+	st, status := &w.state, w.status
 	if status == 0 {
 		status = http.StatusOK
 	}
-	method := knownMethod(r.Method)
-	s.metrics.requests.WithLabelValues(st.route, method, strconv.Itoa(status)).Inc()
-	s.metrics.seconds.WithLabelValues(st.route, method).Observe(took.Seconds())
+	to := s.nowhere
+	if st.to != nil {
+		to = st.to.answers
+	}
+	to.count(r.Method, status, took)
 	level := slog.LevelInfo
 	if st.err != nil && status >= 500 {
 		level = slog.LevelError
@@ -97,11 +96,26 @@ func (s *Server) finish(w *recorder, r *http.Request, st *state, took time.Durat
 	s.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-func setHeaders(h http.Header, id string) {
-	h.Set("X-Request-Id", id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
+// Headers of every answer; net/http copies them and nobody changes them.
+var (
+	noSniff    = []string{"nosniff"}
+	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
+	noReferrer = []string{"no-referrer"}
+)
+
+func setHeaders(w *recorder) {
+	w.set("X-Request-Id", w.id)
+	h := w.Header()
+	h["X-Content-Type-Options"] = noSniff
+	h["Content-Security-Policy"] = noContent
+	h["Referrer-Policy"] = noReferrer
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // requestID takes over a caller's id if it is plain, or makes one.
@@ -114,25 +128,50 @@ func requestID(given string) string {
 	if ok {
 		return given
 	}
-	return rand.Text()
+	return newID()
 }
 
-// knownMethod keeps the metric series few, whatever callers send.
-func knownMethod(m string) string {
-	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete:
-		return m
+// newID is 128 bits in the alphabet of rand.Text. An id tells requests apart
+// and keeps no secret, so it need not wait for the system's random bits.
+func newID() string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var b [26]byte
+	for half := range 2 {
+		bits := rand.Uint64()
+		for i := range 13 {
+			b[13*half+i] = alphabet[bits&31]
+			bits >>= 5
+		}
 	}
-	return "other"
+	return string(b[:])
 }
 
 // recorder notes what was answered, and lets an answer go on as long as it
 // makes progress.
 type recorder struct {
 	http.ResponseWriter
-	status int
-	bytes  int64
-	set    time.Time
+	state
+	call    call
+	start   time.Time
+	status  int
+	bytes   int64
+	moved   time.Time // when the write deadline was set
+	values  [8]string // of headers
+	headers int
+}
+
+// set is Set of a header in its canonical spelling, without an allocation for
+// the few that most answers have.
+func (w *recorder) set(name, value string) {
+	h := w.Header()
+	if w.headers == len(w.values) {
+		h[name] = []string{value}
+		return
+	}
+	i := w.headers
+	w.headers++
+	w.values[i] = value
+	h[name] = w.values[i : i+1 : i+1]
 }
 
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -152,10 +191,10 @@ func (w *recorder) progress() {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	if now := time.Now(); now.Sub(w.set) > time.Second {
+	if now := time.Now(); now.Sub(w.moved) > time.Second {
 		// A recorder in a test has no deadline to set; the server's own has.
 		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(now.Add(sendStall))
-		w.set = now
+		w.moved = now
 	}
 }
 

@@ -94,10 +94,12 @@ func remoteHost(addr string) string {
 
 // notModified reports whether the caller has this very body already.
 func notModified(r *http.Request, etag string) bool {
-	for _, v := range strings.Split(strings.Join(r.Header["If-None-Match"], ","), ",") {
-		v = strings.TrimSpace(v)
-		if v == "*" || strings.TrimPrefix(v, "W/") == etag {
-			return true
+	for _, h := range r.Header["If-None-Match"] {
+		for v := range strings.SplitSeq(h, ",") {
+			v = strings.TrimSpace(v)
+			if v == "*" || strings.TrimPrefix(v, "W/") == etag {
+				return true
+			}
 		}
 	}
 	return false

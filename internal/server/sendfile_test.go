@@ -11,14 +11,25 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/storage"
 )
 
 // A package on disk is sent whole and in parts over a real connection, and not
 // at all once its file is damaged, whether it was read before or not.
 func TestPackageFromDisk(t *testing.T) {
-	d := onDisk(t, 0)
-	s := httptest.NewServer(d.server)
-	defer s.Close()
+	t.Run("as chartd serves", func(t *testing.T) {
+		d := onDisk(t, 0)
+		packageFromDisk(t, d, serveAsChartd(t, d.server))
+	})
+	t.Run("on any connection", func(t *testing.T) {
+		d := onDisk(t, 0)
+		s := httptest.NewServer(d.server)
+		defer s.Close()
+		packageFromDisk(t, d, s)
+	})
+}
+
+func packageFromDisk(t *testing.T, d *disk, s *httptest.Server) {
 	want := hubPackage(t, "1.0.0")
 	ask := func(set string) (int, []byte) {
 		t.Helper()
@@ -66,8 +77,7 @@ func TestPackageFromDisk(t *testing.T) {
 	}
 }
 
-// The kernel copies a file to the connection, through all that wraps the
-// answer.
+// A file reaches the connection as one, through all that wraps the answer.
 func TestFileReachesTheConnection(t *testing.T) {
 	to := &fromReader{ResponseRecorder: httptest.NewRecorder()}
 	w := &recorder{ResponseWriter: to}
@@ -80,7 +90,7 @@ func TestFileReachesTheConnection(t *testing.T) {
 	if _, err := f.WriteAt(data, 0); err != nil {
 		t.Fatal(err)
 	}
-	n, err := io.Copy(w, io.LimitReader(f, int64(len(data))))
+	n, err := io.Copy(w, io.LimitReader(storage.NewFile(f, func() {}), int64(len(data))))
 	if err != nil || n != int64(len(data)) || w.bytes != n || !bytes.Equal(to.Body.Bytes(), data) {
 		t.Errorf("%d bytes, %d counted, %d arrived: %v", n, w.bytes, to.Body.Len(), err)
 	}
@@ -98,7 +108,7 @@ type fromReader struct {
 func (w *fromReader) ReadFrom(r io.Reader) (int64, error) {
 	part, ok := r.(*io.LimitedReader)
 	if ok {
-		_, ok = part.R.(*os.File)
+		_, ok = part.R.(*storage.File)
 	}
 	if ok {
 		w.files++

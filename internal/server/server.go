@@ -58,12 +58,15 @@ type Config struct {
 // Server is the HTTP side of a repository.
 type Server struct {
 	Config
-	router  *mux.Router
-	handler http.Handler
-	slots   chan struct{}
-	metrics *metrics
-	ready   readiness
-	openAPI []byte
+	router    *mux.Router
+	matcher   matcher
+	handler   http.Handler
+	slots     chan struct{}
+	metrics   *metrics
+	nowhere   *answers // to requests that no route took
+	anonymous auth.Principal
+	ready     readiness
+	openAPI   []byte
 }
 
 // New builds the server and its routes.
@@ -87,8 +90,10 @@ func New(c Config) (*Server, error) {
 	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
 		return nil, err
 	}
+	s.nowhere = newAnswers(s.metrics, "none")
+	s.anonymous = auth.Anonymous(s.AnonymousRead)
 	s.router = s.newRouter()
-	s.handler = s.observe(guardPath(s.router))
+	s.handler = s.observe(guardPath(http.HandlerFunc(s.dispatch)))
 	return s, nil
 }
 
@@ -100,12 +105,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) newRouter() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
 	for _, rt := range routes() {
+		e := &endpoint{route: rt, server: s, answers: newAnswers(s.metrics, rt.path)}
+		methods := []string{rt.method}
+		if rt.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
 		for _, path := range s.places(rt) {
-			methods := []string{rt.method}
-			if rt.method == http.MethodGet {
-				methods = append(methods, http.MethodHead)
-			}
-			router.Path(path).Methods(methods...).Name(rt.name + " " + path).Handler(s.endpoint(rt))
+			router.Path(path).Methods(methods...).Name(rt.name + " " + path).Handler(e)
+			s.matcher.add(path, methods, e)
 		}
 	}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -137,47 +144,66 @@ func (s *Server) places(rt route) []string {
 
 // call is one request on its way through a handler.
 type call struct {
-	w   http.ResponseWriter
-	r   *http.Request
-	who auth.Principal
+	w    http.ResponseWriter
+	r    *http.Request
+	who  auth.Principal
+	vars variables
 }
 
-func (c *call) ctx() context.Context   { return c.r.Context() }
-func (c *call) arg(name string) string { return mux.Vars(c.r)[name] }
+func (c *call) ctx() context.Context { return c.r.Context() }
 
-// endpoint wraps a route's handler with what every route has.
-func (s *Server) endpoint(rt route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		st := stateOf(r)
-		st.route = rt.path
-		c := &call{w: w, r: r}
-		if err := s.admit(rt, c); err != nil {
-			s.fail(w, r, err)
+// set is Set of a header in its canonical spelling.
+func (c *call) set(name, value string) {
+	if rec, ok := c.w.(*recorder); ok {
+		rec.set(name, value)
+		return
+	}
+	c.w.Header().Set(name, value)
+}
+
+func (c *call) arg(name string) string { return c.vars.get(name) }
+
+// endpoint is a route with what every route has around its handler.
+type endpoint struct {
+	route
+	server  *Server
+	answers *answers
+}
+
+// ServeHTTP implements http.Handler, which the router wants.
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.server.dispatch(w, r)
+}
+
+func (e *endpoint) serve(c *call) {
+	s := e.server
+	stateOf(c.w).to = e
+	if err := s.admit(e.route.access, c); err != nil {
+		s.fail(c.w, c.r, err)
+		return
+	}
+	if e.upload {
+		release, err := s.slot(c.ctx())
+		if err != nil {
+			s.fail(c.w, c.r, err)
 			return
 		}
-		if rt.upload {
-			release, err := s.slot(c.ctx())
-			if err != nil {
-				s.fail(w, r, err)
-				return
-			}
-			defer release()
-		}
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = newPacedBody(w, r.Body)
-		}
-		if rt.method != http.MethodGet {
-			defer s.Feed.Changed() // a refusal is an event, too
-		}
-		if err := rt.do(s, c); err != nil {
-			s.fail(w, r, err)
-		}
-	})
+		defer release()
+	}
+	if c.r.Body != nil && c.r.Body != http.NoBody {
+		c.r.Body = newPacedBody(c.w, c.r.Body)
+	}
+	if e.method != http.MethodGet {
+		defer s.Feed.Changed() // a refusal is an event, too
+	}
+	if err := e.do(s, c); err != nil {
+		s.fail(c.w, c.r, err)
+	}
 }
 
 // admit checks the credential and the route's rule, before the body is read.
-func (s *Server) admit(rt route, c *call) error {
-	if rt.access.kind == open {
+func (s *Server) admit(rule access, c *call) error {
+	if rule.kind == open {
 		return nil
 	}
 	p, ok, err := s.Auth.Authenticate(c.ctx(), c.r.Header["Authorization"])
@@ -185,14 +211,14 @@ func (s *Server) admit(rt route, c *call) error {
 		return err
 	}
 	if !ok {
-		p = auth.Anonymous(s.AnonymousRead)
+		p = s.anonymous
 	}
 	c.who = p
-	stateOf(c.r).who = p.Name
+	stateOf(c.w).who = p.Name
 	if enc := c.r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return fmt.Errorf("%w: Content-Encoding %q, send the body as it is", errMediaType, clip(enc))
 	}
-	return rt.access.check(c)
+	return rule.check(c)
 }
 
 // slot waits for a place among the uploads that run at once.
@@ -212,7 +238,7 @@ func (s *Server) slot(ctx context.Context) (release func(), err error) {
 
 // methodNotAllowed names the methods that a path has, to those who may read.
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	if err := s.admit(route{access: reads}, &call{w: w, r: r}); err != nil {
+	if err := s.admit(reads, &call{w: w, r: r}); err != nil {
 		s.fail(w, r, err)
 		return
 	}

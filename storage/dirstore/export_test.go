@@ -20,3 +20,14 @@ func (s *Store) Known(d ref.Digest) bool {
 func (s *Store) Remember(d ref.Digest) { s.verified.Put(d, stamp{}) }
 
 func (s *Store) Remembered() int { return s.verified.Len() }
+
+const MaxKept = maxKept
+
+// Kept reports whether a file stays open for the next reader.
+func (s *Store) Kept(d ref.Digest) bool {
+	k := s.kept.take(d)
+	if k != nil {
+		k.release()
+	}
+	return k != nil
+}

@@ -7,13 +7,9 @@ import (
 )
 
 func stampOf(f *os.File) (stamp, error) {
-	fi, err := f.Stat()
-	if err != nil {
-		return stamp{}, err
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
+		return stamp{}, fmt.Errorf("stat %s: %w", f.Name(), err)
 	}
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return stamp{}, fmt.Errorf("%s has no times of change", f.Name())
-	}
-	return stamp{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano(), true}, nil
+	return stamp{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Nlink > 0}, nil
 }
