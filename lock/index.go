@@ -23,8 +23,9 @@ type IndexChange struct {
 }
 
 // IndexSince calls each with the lines that changed after generation gen, each
-// once, as they are now; with gen 0 with every chart version. It calls begin
-// before the first, and again should it start over. Lines must not be kept.
+// once, as they are now; with gen 0 with every chart version, in order of the
+// charts' names. It calls begin before the first, and again should it start
+// over.
 func (l *Lockfile) IndexSince(ctx context.Context, gen uint64, begin func(), each func(IndexLine) error) (IndexChange, error) {
 	return view(ctx, l, func(t Tx) (IndexChange, error) {
 		begin()

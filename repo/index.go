@@ -96,6 +96,9 @@ func (r *Repository) refreshLocked(ctx context.Context) error {
 
 // follow applies what the lock file changed since the generation of old.
 func (r *Repository) follow(ctx context.Context, old *Index) (*Index, error) {
+	if old.generation == 0 {
+		return r.rebuild(ctx)
+	}
 	var edits []edit
 	c, err := r.Lock.IndexSince(ctx, old.generation, func() { edits = nil }, func(l lock.IndexLine) error {
 		e, err := newEdit(l)

@@ -79,7 +79,7 @@ func TestDamagedSnapshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw := written(t, x)
-	for i := 0; i < len(raw); i += 97 {
+	for i := 0; i < len(raw); i += 509 {
 		bad := bytes.Clone(raw)
 		bad[i] ^= 1 << (i % 8)
 		if _, _, err := readSnapshot(bytes.NewReader(bad), int64(len(bad))); err == nil {
