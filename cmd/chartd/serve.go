@@ -59,6 +59,7 @@ func newLog(c Config, w io.Writer) *slog.Logger {
 // serve runs until ctx ends or the process may not go on, and lets requests in
 // flight finish.
 func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
+	boundGarbage()
 	d, err := openData(ctx, c.Data, true)
 	if err != nil {
 		return err

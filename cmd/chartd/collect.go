@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// The collector lets the heap grow to twice what is in use before it looks
+// again. Of an index that stays in use for good, that is as much again for
+// nothing: the larger the heap, the less of it is let grow. A collection costs
+// little of it, since an index is few objects with nothing in them to follow.
+const (
+	headroom     = 64 << 20 // what may be garbage at any size
+	leastPercent = 25       // of what is in use
+)
+
+// collectPercent is how much the heap may grow beyond what is in use.
+func collectPercent(live uint64) int {
+	return int(min(100, max(leastPercent, 100*headroom/max(live, 1))))
+}
+
+// boundGarbage keeps the collector at collectPercent, by looking after each
+// collection what is in use. Who sets GOGC or GOMEMLIMIT knows better.
+func boundGarbage() {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	afterCollection(100)
+}
+
+func afterCollection(percent int) {
+	// Nothing refers to it: the next collection finds it.
+	runtime.AddCleanup(&struct{ b [64]byte }{}, func(int) {
+		if p := collectPercent(liveHeap()); p != percent {
+			debug.SetGCPercent(p)
+			percent = p
+		}
+		afterCollection(percent)
+	}, 0)
+}
+
+// liveHeap is what the last collection found in use.
+func liveHeap() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	if s[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return s[0].Value.Uint64()
+}
