@@ -148,3 +148,37 @@ func TestTreesOfUnevenDepth(t *testing.T) {
 		t.Errorf("a leaf named by two branches: %v", err)
 	}
 }
+
+// TestRootOfManyPages opens a database whose buckets do not fit into one page
+// of the root: small ones are kept there whole, next to those that are not.
+func TestRootOfManyPages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock.db")
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 50 {
+		if err := s.Update(t.Context(), func(tx lock.Txn) error {
+			for k := range 1 + n%5*10 {
+				if err := tx.Put(fmt.Sprintf("bucket%02d", n), fmt.Sprint(k), make([]byte, 200)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(path, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

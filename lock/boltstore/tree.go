@@ -132,7 +132,8 @@ func (w *walker) branch(b branch) error {
 		last = key
 	}
 	_, first, _ := b.child(0)
-	if leaves, err := w.isLeaf(first); err != nil || !leaves {
+	// The leaves of the root name buckets, which is more to do: one by one.
+	if leaves, err := w.isLeaf(first); err != nil || !leaves || b.bucket == 0 {
 		for i := range b.count() {
 			_, id, _ := b.child(i)
 			w.todo = append(w.todo, subtree{id, b.bucket, b.depth + 1, b.below(i)})
