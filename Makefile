@@ -21,7 +21,8 @@ PLAIN    := ./cmd/chartctl ./internal/e2e/... ./internal/demo/... ./internal/arc
 GOTEST   := go test -timeout 25m -v
 STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
 BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat
-REGISTRY := internal/tools/install-registry.sh
+# Programs from Debian that tests drive, and that the benchmarks put beside.
+PROGRAMS := docker-registry etcd nginx strace curl python3
 
 .PHONY: build demo playground test check fmt lint fuzz bench bench-compare soak tools clean
 
@@ -35,9 +36,7 @@ playground: ## the demo's server and registry, left running
 	go run ./internal/demo -serve
 
 tools: ## the real programs that the end-to-end tests drive
-	@command -v docker-registry >/dev/null || ls /usr/bin/docker-registry >/dev/null 2>&1 || bash $(REGISTRY)
-	@command -v strace >/dev/null || bash internal/tools/install-strace.sh
-	@command -v etcd >/dev/null || bash internal/tools/install-etcd.sh
+	@sh internal/tools/install.sh $(PROGRAMS)
 	@nice go run ./internal/testtools/prebuild -kubernetes
 
 test: tools ## all tests, end-to-end ones included
@@ -68,7 +67,7 @@ fuzz: ## each fuzz target for FUZZTIME
 check: lint test fuzz ## the gate: format, vet, staticcheck, layers, tests with -race, fuzz
 
 bench: tools ## Go benchmarks, then every goal's figure with its peers beside it (BENCH_FLAGS=-large: 1,000,000 versions too)
-	@sh internal/tools/install-bench.sh
+	@sh internal/tools/install.sh wrk
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count 6 ./... | tee bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt

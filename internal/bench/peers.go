@@ -32,7 +32,7 @@ func lookFor(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s: %w (see internal/tools/install-bench.sh)", name, errNoProgram)
+	return "", fmt.Errorf("%s: %w (see internal/tools/install.sh)", name, errNoProgram)
 }
 
 func isFile(path string) bool {

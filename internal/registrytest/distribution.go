@@ -18,7 +18,7 @@ import (
 )
 
 // Program is the registry of Debian's package docker-registry, the CNCF
-// distribution; internal/tools/install-registry.sh installs it.
+// distribution; internal/tools/install.sh installs it.
 const Program = "docker-registry"
 
 // Server is a real registry as a process of its own.
@@ -45,7 +45,7 @@ var listening = regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
 func Start(ctx context.Context, dir string) (*Server, error) {
 	program, err := exec.LookPath(Program)
 	if err != nil {
-		return nil, fmt.Errorf("find %s: %w; internal/tools/install-registry.sh installs it", Program, err)
+		return nil, fmt.Errorf("find %s: %w; internal/tools/install.sh installs it", Program, err)
 	}
 	file := filepath.Join(dir, "registry.yml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, config, filepath.Join(dir, "data")), 0o600); err != nil {
@@ -128,7 +128,7 @@ func (s *Server) Stop() error {
 func Distribution(t testing.TB) *Server {
 	t.Helper()
 	if _, err := exec.LookPath(Program); err != nil && os.Getenv("CI") == "" && os.Getenv("CHARTD_E2E") == "" {
-		t.Skipf("%s is not installed; internal/tools/install-registry.sh installs it", Program)
+		t.Skipf("%s is not installed; internal/tools/install.sh installs it", Program)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -29,7 +29,7 @@ func Etcd(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("etcd")
 	if err != nil {
-		t.Fatal("etcd is missing: run bash internal/tools/install-etcd.sh (as root), or make tools")
+		t.Fatal("etcd is missing: run sh internal/tools/install.sh etcd (as root), or make tools")
 	}
 	return path
 }
