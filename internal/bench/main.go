@@ -31,7 +31,15 @@ func run() error {
 	only := flag.String("only", "", "rows to measure, separated by commas; all of them by default")
 	large := flag.Bool("large", false, "with 1,000,000 versions and pins too (several minutes, 6 GB of disk)")
 	out := flag.String("o", "", "also write the table and the plot to this directory")
+	into := flag.String("make", "", "measure nothing: make a repository in this new data directory")
+	var s spec
+	flag.IntVar(&s.Versions, "versions", 1_000, "with -make: chart versions")
+	flag.IntVar(&s.Environments, "environments", 1, "with -make: environments, each pinned")
+	flag.IntVar(&s.Pins, "pins", 1, "with -make: pins of the first environment")
 	flag.Parse()
+	if *into != "" {
+		return synthesize(ctx, *into, s)
+	}
 	dir, err := os.MkdirTemp("", "chartd-bench-")
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ type ServerConfig struct {
 	Data   string   // data directory; kept between starts
 	Args   []string // further flags
 	Env    []string // added to the environment
+	Under  []string // a command that becomes the server, as "strace -D" does
 }
 
 // Server is a running chartd.
@@ -49,7 +51,8 @@ func Start(ctx context.Context, c ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	args := append([]string{"serve", "--data", c.Data, "--listen", "127.0.0.1:0", "--addr-file", addr}, c.Args...)
-	s := &Server{Data: c.Data, cmd: exec.Command(c.Binary, args...), log: &logFile{}, done: make(chan struct{})}
+	line := slices.Concat(c.Under, []string{c.Binary}, args)
+	s := &Server{Data: c.Data, cmd: exec.Command(line[0], line[1:]...), log: &logFile{}, done: make(chan struct{})}
 	s.cmd.Env = append(os.Environ(), c.Env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	// The server must not outlive a test that is killed.
