@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -203,6 +205,10 @@ func pinned(ctx context.Context, l *lock.Lockfile, dir string, s spec) error {
 
 func environment(i int) (ref.Env, error) { return ref.ParseEnv(fmt.Sprintf("hub%02d/prod", i)) }
 
+// keepVariable names a directory in which repositories stay from one run to
+// the next: the large ones take minutes to make.
+const keepVariable = "CHARTD_BENCH_KEEP"
+
 // cached makes a repository once and gives each measurement a copy.
 type cached struct {
 	dir  string
@@ -215,12 +221,10 @@ func (c *cached) copyOf(ctx context.Context, s spec) (string, error) {
 	defer c.mu.Unlock()
 	from, ok := c.made[s]
 	if !ok {
-		from = filepath.Join(c.dir, fmt.Sprintf("of-%d-%d-%d", s.Versions, s.Environments, s.Pins))
-		start := time.Now()
-		if err := synthesize(ctx, from, s); err != nil {
+		var err error
+		if from, err = c.find(ctx, s); err != nil {
 			return "", fmt.Errorf("make a repository of %d versions: %w", s.Versions, err)
 		}
-		progress("made a repository of %d versions and %d pins in %v", s.Versions, s.Pins, time.Since(start).Round(time.Second))
 		c.made[s] = from
 	}
 	to, err := os.MkdirTemp(c.dir, "data-")
@@ -229,6 +233,62 @@ func (c *cached) copyOf(ctx context.Context, s spec) (string, error) {
 	}
 	to = filepath.Join(to, "data")
 	return to, os.CopyFS(to, os.DirFS(from))
+}
+
+// find returns a kept repository, or makes one.
+func (c *cached) find(ctx context.Context, s spec) (string, error) {
+	name := fmt.Sprintf("of-%d-%d-%d", s.Versions, s.Environments, s.Pins)
+	keep := os.Getenv(keepVariable)
+	if keep == "" {
+		path := filepath.Join(c.dir, name)
+		return path, c.make(ctx, path, s)
+	}
+	// Another program may write other records.
+	program, err := digestOfProgram()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(keep, name+"-"+program)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	old, _ := filepath.Glob(filepath.Join(keep, name+"-*")) // the pattern is well-formed
+	for _, o := range old {
+		if err := os.RemoveAll(o); err != nil {
+			return "", err
+		}
+	}
+	unfinished := path + ".unfinished"
+	if err := c.make(ctx, unfinished, s); err != nil {
+		return "", err
+	}
+	return path, os.Rename(unfinished, path)
+}
+
+func (c *cached) make(ctx context.Context, path string, s spec) error {
+	start := time.Now()
+	err := synthesize(ctx, path, s)
+	if err == nil {
+		progress("made a repository of %d versions and %d pins in %v", s.Versions, s.Pins, time.Since(start).Round(time.Second))
+	}
+	return err
+}
+
+func digestOfProgram() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:6]), nil
 }
 
 // writePackages writes n packages of different versions into a directory.
