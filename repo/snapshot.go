@@ -128,7 +128,11 @@ func (r *Repository) IndexSaveDue() bool {
 func writeSnapshot(w io.Writer, x *Index, record lock.Generation) error {
 	h := snapshotHead{Generation: x.generation, Record: record, At: x.at, Segments: len(x.segments), Deflate: deflater()}
 	packed := make([][]byte, len(x.segments)) // more may be made meanwhile
-	var table []byte
+	size := 0
+	for _, s := range x.segments {
+		size += tableFixed + len(s.keys) + len(s.spans)*spanSize
+	}
+	table := make([]byte, 0, size)
 	for i, s := range x.segments {
 		packed[i] = s.part.gzip.made()
 		table = s.appendTable(table, packed[i])
