@@ -11,19 +11,19 @@ import (
 
 // The plot's panels: each has its own unit.
 const (
-	panelTime   = "milliseconds, median"
-	panelMemory = "memory, MB"
+	panelTime   = "time, median, in ms"
+	panelMemory = "memory in MB"
 )
 
 // frame is where a panel is drawn and what its axis spans, in powers of ten.
 type frame struct {
-	title                    string
+	title, unit, sizes       string
 	left, right, top, bottom float64
 	from, to                 float64
 }
 
 const (
-	plotWidth, plotHeight = 900, 420
+	plotWidth, plotHeight = 1020, 420
 	firstSize, lastSize   = 3.0, 6.0 // 1,000 to 1,000,000
 	labelHeight           = 15.0
 )
@@ -46,8 +46,8 @@ func plot(points []point) []byte {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", plotWidth, plotHeight)
 	fmt.Fprintf(&b, `<title>How cost grows with the number of versions</title><rect width="%d" height="%d" fill="white"/>`+"\n", plotWidth, plotHeight)
 	for _, f := range []frame{
-		{title: panelTime, left: 70, right: 360, top: 50, bottom: 350, from: -1, to: 4},
-		{title: panelMemory, left: 610, right: 800, top: 50, bottom: 350, from: 1, to: 4},
+		{title: panelTime, unit: "ms", sizes: "versions, or pins of history", left: 70, right: 400, top: 50, bottom: 350, from: -1, to: 4},
+		{title: panelMemory, unit: "MB", sizes: "versions", left: 690, right: 850, top: 50, bottom: 350, from: 1, to: 4},
 	} {
 		f.axes(&b)
 		f.series(&b, points)
@@ -68,7 +68,7 @@ func (f frame) axes(b *bytes.Buffer) {
 		fmt.Fprintf(b, `<line x1="%.0f" y1="%.0f" x2="%.0f" y2="%.0f" stroke="#ddd"/><text x="%.0f" y="%.0f" text-anchor="end" font-size="11">%s</text>`+"\n",
 			f.left, f.y(v), f.right, f.y(v), f.left-8, f.y(v)+4, number(v))
 	}
-	fmt.Fprintf(b, `<text x="%.0f" y="%.0f" text-anchor="middle">versions (pins: pins of history)</text>`+"\n", (f.left+f.right)/2, f.bottom+42)
+	fmt.Fprintf(b, `<text x="%.0f" y="%.0f" text-anchor="middle">%s</text>`+"\n", (f.left+f.right)/2, f.bottom+40, f.sizes)
 	// From the lower left corner, ten times as much for ten times the size.
 	steep := min(lastSize-firstSize, f.to-f.from)
 	fmt.Fprintf(b, `<path d="M%.1f %.1fL%.1f %.1f" stroke="#999" stroke-dasharray="4 4"/>`+"\n",
@@ -85,6 +85,14 @@ func short(n int) string {
 		return fmt.Sprintf("%dk", n/1_000)
 	}
 	return fmt.Sprint(n)
+}
+
+// figure has two digits, or all before the point.
+func figure(v float64) string {
+	if v >= 10 {
+		return thousands(int(math.Round(v)))
+	}
+	return fmt.Sprintf("%.2g", v)
 }
 
 func (f frame) series(b *bytes.Buffer, points []point) {
@@ -114,7 +122,7 @@ func (f frame) series(b *bytes.Buffer, points []point) {
 		}
 		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", path, colour)
 		last := list[len(list)-1]
-		labels = append(labels, label{f.y(last.value) + 4, fmt.Sprintf("%s: %.3g → %.3g", name, list[0].value, last.value), colour})
+		labels = append(labels, label{f.y(last.value) + 4, fmt.Sprintf("%s: %s → %s %s", name, figure(list[0].value), figure(last.value), f.unit), colour})
 	}
 	// Lines that end close to each other would write over each other.
 	slices.SortFunc(labels, func(a, b label) int { return cmp.Compare(a.y, b.y) })

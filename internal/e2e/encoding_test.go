@@ -30,7 +30,10 @@ func ask(t *testing.T, url string, header ...string) answer {
 		req.Header.Set(header[i], header[i+1])
 	}
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
-	resp := must(client.Do(req))
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatalf("GET %s %v: %v", url, header, err)
+	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
