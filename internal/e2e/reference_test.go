@@ -88,6 +88,10 @@ registry-mirror:
   - docker.io=mirror.example.edu
 ` + "```" + `
 
+Memory: the heap grows by three quarters of what is alive, and by 64 MB at least,
+until it is collected. ` + "`GOGC` and `GOMEMLIMIT`" + `, the Go runtime's own variables, replace
+that rule where one of them is set.
+
 ## Options
 
 ` + "```text" + `
