@@ -11,14 +11,17 @@ import (
 // again. Of an index that stays in use for good, that is as much again for
 // nothing: the larger the heap, the less of it is let grow. A collection costs
 // little of it, since an index is few objects with nothing in them to follow.
+// A small heap would be collected all the time: it is let grow by more.
 const (
 	headroom     = 64 << 20 // what may be garbage at any size
 	leastPercent = 25       // of what is in use
+	mostPercent  = 1600     // of less than 4 MB
+	worthSetting = 10       // percent of a percentage: a change stops the process for a moment
 )
 
 // collectPercent is how much the heap may grow beyond what is in use.
 func collectPercent(live uint64) int {
-	return int(min(100, max(leastPercent, 100*headroom/max(live, 1))))
+	return int(min(mostPercent, max(leastPercent, 100*headroom/max(live, 1))))
 }
 
 // boundGarbage keeps the collector at collectPercent, by looking after each
@@ -27,13 +30,14 @@ func boundGarbage() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	afterCollection(100)
+	debug.SetGCPercent(mostPercent) // nothing is in use yet
+	afterCollection(mostPercent)
 }
 
 func afterCollection(percent int) {
 	// Nothing refers to it: the next collection finds it.
 	runtime.AddCleanup(&struct{ b [64]byte }{}, func(int) {
-		if p := collectPercent(liveHeap()); p != percent {
+		if p := collectPercent(liveHeap()); max(p-percent, percent-p)*100 > percent*worthSetting {
 			debug.SetGCPercent(p)
 			percent = p
 		}

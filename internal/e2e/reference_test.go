@@ -88,7 +88,7 @@ registry-mirror:
   - docker.io=mirror.example.edu
 ` + "```" + `
 
-Memory: the heap grows by three quarters of what is alive, and by 64 MB at least,
+Memory: the heap grows by 64 MB, or by a quarter of what is in use where that is more,
 until it is collected. ` + "`GOGC` and `GOMEMLIMIT`" + `, the Go runtime's own variables, replace
 that rule where one of them is set.
 
