@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -110,14 +112,30 @@ func (b *bench) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d of %d goals reached.\n", reached, of)
 }
 
+// The part of a page that is the results.
+const resultsBegin, resultsEnd = "<!-- results -->\n", "<!-- end of results -->"
+
+// write keeps the plot, and the table: in performance.md where that has a
+// place for it, else in a file of its own.
 func (b *bench) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	var t bytes.Buffer
 	b.print(&t)
-	if err := os.WriteFile(filepath.Join(dir, "performance-table.md"), t.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "performance.svg"), plot(b.points), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "performance.svg"), plot(b.points), 0o644)
+	page := filepath.Join(dir, "performance.md")
+	text, err := os.ReadFile(page)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(text), resultsBegin)
+	_, after, closed := strings.Cut(rest, resultsEnd)
+	if !ok || !closed {
+		return os.WriteFile(filepath.Join(dir, "performance-table.md"), t.Bytes(), 0o644)
+	}
+	results := "\n" + t.String() + "\n![How time and memory grow from 1,000 to 1,000,000 versions](performance.svg)\n\n"
+	return os.WriteFile(page, []byte(before+resultsBegin+results+resultsEnd+after), 0o644)
 }
