@@ -242,9 +242,18 @@ func finish(cause error, srv *http.Server, wait time.Duration, log *slog.Logger)
 	return err
 }
 
-// housekeep removes what crashes left behind and what has expired, at the
-// start and once a day.
+// settle is how long those who waited for a start go first: a sweep looks at
+// every file.
+const settle = time.Minute
+
+// housekeep removes what crashes left behind and what has expired, soon after
+// the start and once a day.
 func (p process) housekeep(ctx context.Context) {
+	select {
+	case <-time.After(settle):
+	case <-ctx.Done():
+		return
+	}
 	tick := time.NewTicker(24 * time.Hour)
 	defer tick.Stop()
 	for {
