@@ -135,17 +135,21 @@ func pinAgain(t *testing.T, s *rig.Server, env ref.Env, n int) {
 	}
 }
 
+// operations are enough for what happens once in a while to happen in each
+// count about as often.
+const operations = 400
+
 // countWork publishes and pins on a server under strace.
 func countWork(t *testing.T, data string) (publish, pin work) {
 	t.Helper()
-	const n = 200
+	const n = operations
 	s := startTraced(t, data)
 	env := must(ref.ParseEnv("hub00/prod"))
 	// What is done once after a start does not belong to an operation.
 	publishPlain(t, s.Server, 0, 20)
 	pinAgain(t, s.Server, env, 20)
 	moments := []time.Time{time.Now()}
-	publishPlain(t, s.Server, 100, n)
+	publishPlain(t, s.Server, 20, n)
 	moments = append(moments, time.Now())
 	pinAgain(t, s.Server, env, n)
 	moments = append(moments, time.Now())
@@ -158,20 +162,23 @@ func countWork(t *testing.T, data string) (publish, pin work) {
 	return w[0], w[1]
 }
 
-// wantSameWork allows a third more: a tree of a hundred times as many keys is
-// one level deeper.
+// wantSameWork allows a third more calls: a tree of a hundred times as many
+// keys is one level deeper. Bytes may double, because what is written behind
+// the commits comes in lumps, one more or fewer while it is counted; work that
+// follows the whole would be a hundred times as much.
 func wantSameWork(t *testing.T, what string, few, many work) {
 	t.Helper()
 	t.Logf("%s: %v; among a hundred times as many: %v", what, few, many)
 	for _, c := range []struct {
 		of        string
 		few, many int64
+		most      float64
 	}{
-		{"system calls", int64(few.calls), int64(many.calls)},
-		{"bytes written", few.written, many.written},
-		{"syncs", int64(few.syncs), int64(many.syncs)},
+		{"system calls", int64(few.calls), int64(many.calls), 1.33},
+		{"syncs", int64(few.syncs), int64(many.syncs), 1.33},
+		{"bytes written", few.written, many.written, 2},
 	} {
-		if c.many*3 > c.few*4 {
+		if float64(c.many) > c.most*float64(c.few) {
 			t.Errorf("%s: %d %s, and %d among a hundred times as many", what, c.few, c.of, c.many)
 		}
 	}
