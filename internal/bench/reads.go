@@ -20,6 +20,10 @@ func (b *bench) startOnCore(ctx context.Context, s spec, flags ...string) (*rig.
 	if err != nil {
 		return nil, err
 	}
+	return b.serveOnCore(ctx, data, flags...)
+}
+
+func (b *bench) serveOnCore(ctx context.Context, data string, flags ...string) (*rig.Server, error) {
 	srv, err := rig.Start(ctx, rig.ServerConfig{Binary: b.chartd, Data: data, Args: append([]string{"--log-level", "warn"}, flags...), Env: []string{"GOMAXPROCS=1"}})
 	if err != nil {
 		return nil, err
@@ -35,7 +39,15 @@ func (b *bench) startOnCore(ctx context.Context, s spec, flags ...string) (*rig.
 // measureReads compares what Helm and browsers read with nginx serving the
 // same bytes from files, server and load on one core each.
 func measureReads(ctx context.Context, b *bench) error {
-	s, err := b.startOnCore(ctx, versions(realIndex))
+	data, n, err := b.realData(ctx)
+	if err == nil && data == "" {
+		n = realIndex
+		data, err = b.data.copyOf(ctx, versions(n))
+	}
+	if err != nil {
+		return err
+	}
+	s, err := b.serveOnCore(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -67,7 +79,7 @@ func measureReads(ctx context.Context, b *bench) error {
 		header     func(url string) []string
 	}{
 		{"304 for a known index", "/index.yaml", 0.75, func(url string) []string { return []string{"If-None-Match: " + etags[url]} }},
-		{"ready-compressed index of 2,200 versions", "/index.yaml", 0.65, func(string) []string { return []string{"Accept-Encoding: gzip"} }},
+		{fmt.Sprintf("ready-compressed index of %s versions", thousands(n)), "/index.yaml", 0.65, func(string) []string { return []string{"Accept-Encoding: gzip"} }},
 		{"a package of 45 kB", "/charts/large-1.0.0.tgz", 0.45, func(string) []string { return nil }},
 	} {
 		var ours, theirs, ratios []float64
