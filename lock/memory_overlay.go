@@ -219,23 +219,36 @@ func (o *Overlay) Scan(bucket string, opts ScanOptions, fn func(key string, valu
 	if opts.Reverse {
 		slices.Reverse(own)
 	}
+	next := func() (w Write, ok bool) {
+		if len(own) > 0 {
+			w, own, ok = own[0], own[1:], true
+		}
+		return w, ok
+	}
+	return opts.Merge(next, func(fn func(string, []byte) error) error { return o.base.Scan(bucket, opts, fn) }, fn)
+}
+
+// Merge scans a state and writes that lie over it. The writes come from next,
+// which returns those that o selects in the order of the scan, and false after
+// the last one; base scans the state with o.
+func (o ScanOptions) Merge(next func() (Write, bool), base func(func(key string, value []byte) error) error, fn func(key string, value []byte) error) error {
 	stopped := false
 	yield := func(key string, value []byte) error {
 		err := fn(key, value)
 		stopped = err != nil
 		return err
 	}
-	err := o.base.Scan(bucket, opts, func(key string, value []byte) error {
-		for len(own) > 0 && opts.before(own[0].Key, key) {
-			w := own[0]
-			own = own[1:]
+	w, more := next()
+	err := base(func(key string, value []byte) error {
+		for more && o.before(w.Key, key) {
 			if !w.Delete {
 				if err := yield(w.Key, w.Value); err != nil {
 					return err
 				}
 			}
+			w, more = next()
 		}
-		if len(own) > 0 && own[0].Key == key {
+		if more && w.Key == key {
 			return nil // overwritten or deleted; its turn comes above
 		}
 		return yield(key, value)
@@ -243,7 +256,7 @@ func (o *Overlay) Scan(bucket string, opts ScanOptions, fn func(key string, valu
 	if err != nil || stopped {
 		return err
 	}
-	for _, w := range own {
+	for ; more; w, more = next() {
 		if !w.Delete {
 			if err := fn(w.Key, w.Value); err != nil {
 				return ScanEnd(err)

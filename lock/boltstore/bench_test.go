@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
 	"chartd.dev/chartd/lock"
 )
 
@@ -36,6 +38,30 @@ func BenchmarkUpdate(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkBolt is a plain transaction of bbolt, beside which an update alone is
+// to be read.
+func BenchmarkBolt(b *testing.B) {
+	db, err := bbolt.Open(filepath.Join(b.TempDir(), "plain.db"), 0o600, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	value, n := make([]byte, 500), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		if err := db.Update(func(tx *bbolt.Tx) error {
+			bucket, err := tx.CreateBucketIfNotExists([]byte("pins"))
+			if err != nil {
+				return err
+			}
+			return bucket.Put(fmt.Appendf(nil, "%09d", n), value)
+		}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -13,7 +13,12 @@ import (
 
 func open(t testing.TB, path string) *boltstore.Store {
 	t.Helper()
-	s, err := boltstore.Open(path, boltstore.Options{})
+	return openWith(t, path, boltstore.Options{})
+}
+
+func openWith(t testing.TB, path string, o boltstore.Options) *boltstore.Store {
+	t.Helper()
+	s, err := boltstore.Open(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,12 +26,19 @@ func open(t testing.TB, path string) *boltstore.Store {
 	return s
 }
 
+// TestStore tests the store with a log that is flushed at the end, and with one
+// that is flushed all the time.
 func TestStore(t *testing.T) {
+	t.Run("log", func(t *testing.T) { testStore(t, boltstore.Unflushed(boltstore.Options{})) })
+	t.Run("flushes", func(t *testing.T) { testStore(t, boltstore.Small(boltstore.Options{})) })
+}
+
+func testStore(t *testing.T, o boltstore.Options) {
 	paths := make(map[lock.Store]string)
 	locktest.Run(t, locktest.Kind{
 		Open: func(t testing.TB) lock.Store {
 			path := filepath.Join(t.TempDir(), "lock.db")
-			s := open(t, path)
+			s := openWith(t, path, o)
 			paths[s] = path
 			t.Cleanup(func() {
 				if err := s.Close(); err != nil {
@@ -43,7 +55,7 @@ func TestStore(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			next := open(t, paths[s])
+			next := openWith(t, paths[s], o)
 			paths[next] = paths[s]
 			return next
 		},

@@ -97,12 +97,15 @@ func (c contents) agree() error {
 	return nil
 }
 
-// Verify reads the whole file: the structure of its pages, the free list, the
-// checksum of each value and the count of each bucket. Reads and writes go on
-// meanwhile.
+// Verify reads the log and then the whole file: the structure of its pages, the
+// free list, the checksum of each value and the count of each bucket. Reads and
+// writes go on meanwhile.
 func (s *Store) Verify(ctx context.Context) error {
+	if err := s.verifyLog(ctx); err != nil {
+		return err
+	}
 	for {
-		err := s.read(ctx, "verify", func(t *tx) error { return s.verify(ctx, t) })
+		err := s.read(ctx, "verify", func(v *view) error { return s.verify(ctx, v.bolt) })
 		if !errors.Is(err, errOvertaken) {
 			return err
 		}

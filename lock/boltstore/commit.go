@@ -4,32 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
-	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
 
-	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
-
-	"chartd.dev/chartd/internal/durable"
 	"chartd.dev/chartd/lock"
 )
 
-// A group is cut off at these, so that no commit holds up the next for long.
-const (
-	groupUpdates = 256
-	groupBytes   = 8 << 20
-)
-
-// request is an Update that waits for its group.
+// request is an Update that waits for its turn, and then for its group.
 type request struct {
-	ctx  context.Context
-	fn   func(lock.Txn) error
-	at   time.Time
-	err  error
-	done chan struct{}
+	ctx   context.Context
+	fn    func(lock.Txn) error
+	taken atomic.Bool // its turn came, or its caller left
+	err   error
+	done  chan struct{}
 }
 
 // Update implements lock.Store. The context ends the wait for a turn; once the
@@ -44,143 +31,282 @@ func (s *Store) Update(ctx context.Context, fn func(lock.Txn) error) error {
 	if s.readOnly {
 		return fmt.Errorf("update: %s is open for reading only", s.path)
 	}
-	r := &request{ctx: ctx, fn: fn, at: time.Now(), done: make(chan struct{})}
+	r := &request{ctx: ctx, fn: fn, done: make(chan struct{})}
 	select {
 	case s.queue <- r:
 	case <-ctx.Done():
 		return fmt.Errorf("update: %w", ctx.Err())
 	}
-	<-r.done
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.taken.CompareAndSwap(false, true) {
+			return fmt.Errorf("update: %w", ctx.Err())
+		}
+		<-r.done
+	}
 	return r.err
 }
 
-// commitLoop serves groups until the queue is closed. Where a closure ends its
-// goroutine, which is this one, another one goes on.
-func (s *Store) commitLoop() {
-	over := false
-	defer func() {
-		if over {
-			close(s.ended)
-		} else {
-			go s.commitLoop()
-		}
-	}()
-	last := &group{}
-	for first := range s.queue {
-		g := &group{s: s, after: last.ended, expected: len(last.requests), patience: last.took / 2}
-		g.add(first)
-		g.run()
-		last = g
-	}
-	over = true
+// writer runs the closures, one after the other, each on the state that those
+// before it made. While a group is written to the log, the next one forms.
+type writer struct {
+	s        *Store
+	tip      *state // with what is being written
+	group    *group // nil if none is forming
+	failures uint64 // of the log, when tip was taken
+	due      *time.Timer
+	over     bool
 }
 
-// group is a set of updates with one commit.
+// group is a set of updates with one frame and one sync.
 type group struct {
 	s        *Store
 	requests []*request
-	tx       *tx
-	wrote    bool
-	bytes    int
-
-	// Who was answered by the group before comes again, but not all at once:
-	// this one waits a while for as many, and for those who waited meanwhile.
-	after    time.Time // end of the group before
-	expected int
-	patience time.Duration
-	began    time.Time
-	took     time.Duration // by the commit
-	ended    time.Time
+	parent   *state // on which next rests
+	next     *draft
+	view     *view
+	frame    frameWriter
+	seals    *sealed // instead: what the log file that ends here holds, for the flusher
+	sealed   chan struct{}
 }
 
-func (g *group) add(r *request) {
-	g.requests = append(g.requests, r)
-	if r.at.Before(g.after) {
-		g.expected++
-	}
-}
-
-// run answers every request of the group, whatever happens.
-func (g *group) run() {
-	err := fmt.Errorf("%w: a closure ended its goroutine", lock.ErrPanic)
+// run serves until the queue is closed. Where a closure ends its goroutine,
+// which is this one, another one goes on.
+func (w *writer) run() {
 	defer func() {
-		if g.tx != nil {
-			g.tx.ended = true
-			g.s.rollback(g.tx.bolt)
-		}
-		for _, r := range g.requests {
-			if err != nil {
-				r.err = err
-			}
-			close(r.done)
+		if !w.over {
+			w.drop(fmt.Errorf("%w: a closure ended its goroutine", lock.ErrPanic))
+			go w.run()
 		}
 	}()
-	err = g.execute()
+	for !w.over {
+		w.step()
+	}
+	w.handOver()
+	w.finish()
 }
 
-// execute runs the closures and commits; its error is that of all of them.
-func (g *group) execute() (err error) {
-	if p := g.s.broken.Load(); p != nil {
+// step takes one thing to do: a request, if there is one, before the group is
+// handed over.
+func (w *writer) step() {
+	var groups chan<- *group
+	queue := w.s.queue
+	if g := w.group; g != nil {
+		if len(g.requests) >= w.s.tuning.groupUpdates || len(g.frame.b) >= w.s.tuning.groupBytes {
+			w.handOver()
+			return
+		}
+		groups = w.s.groups
+		select {
+		case r, ok := <-queue:
+			w.take(r, ok)
+			return
+		default:
+		}
+		g.measure()
+	}
+	select {
+	case r, ok := <-queue:
+		w.take(r, ok)
+	case groups <- w.group:
+		w.handed()
+	case reply := <-w.s.control:
+		w.handOver()
+		f, err := w.sealAll()
+		reply <- sealReply{f, w.s.log.epoch != 0, err}
+	case <-w.due.C:
+		w.handOver()
+		w.rotate()
+	}
+}
+
+func (w *writer) take(r *request, ok bool) {
+	if !ok {
+		w.over = true
+		return
+	}
+	if !r.taken.CompareAndSwap(false, true) {
+		return // its caller has left
+	}
+	if w.group == nil {
+		if err := w.begin(); err != nil {
+			r.answer(err)
+			w.refuse(err)
+			return
+		}
+	}
+	w.group.requests = append(w.group.requests, r)
+	if r.err = r.ctx.Err(); r.err == nil {
+		var all error
+		if r.err, all = w.group.update(r.fn); all != nil {
+			w.drop(all)
+		}
+	}
+}
+
+func (r *request) answer(err error) {
+	r.err = err
+	close(r.done)
+}
+
+// refuse answers all who wait now: what failed would fail for them too.
+func (w *writer) refuse(err error) {
+	for {
+		select {
+		case r, ok := <-w.s.queue:
+			if !ok {
+				w.over = true
+				return
+			}
+			if r.taken.CompareAndSwap(false, true) {
+				r.answer(err)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// drop ends the group that is forming.
+func (w *writer) drop(err error) {
+	g := w.group
+	if g == nil {
+		return
+	}
+	w.group = nil
+	g.view.end()
+	for _, r := range g.requests {
+		r.answer(err)
+	}
+}
+
+// begin begins a group.
+func (w *writer) begin() error {
+	if p := w.s.broken.Load(); p != nil {
 		return *p
 	}
-	defer g.s.guardFaults(&err)()
-	b, err := g.s.db.Begin(true)
-	if err != nil {
-		return g.s.fail(fmt.Errorf("%w: write %s: %w", lock.ErrBroken, g.s.path, err))
-	}
-	if g.tx, err = g.s.newTx(b); err != nil {
-		g.s.rollback(b)
+	if err := w.s.prepare(); err != nil {
 		return err
 	}
-	g.tx.counts = make(map[string]uint64)
-	g.began = time.Now()
-	for i := 0; i < len(g.requests); i++ {
-		r := g.requests[i]
-		if r.err = r.ctx.Err(); r.err == nil {
-			if r.err, err = g.update(r.fn); err != nil {
-				return err
-			}
-		}
-		// Ask for more only now: those who came while this one ran join it.
-		if i == len(g.requests)-1 && i+1 < groupUpdates && g.bytes < groupBytes {
-			if next := g.next(); next != nil {
-				g.add(next)
-			}
-		}
+	if err := w.makeRoom(); err != nil {
+		return err
 	}
-	if !g.wrote {
-		return nil
-	}
-	defer g.seededFault()()
-	return g.commit()
-}
-
-// next takes another request, if there is one or one can be expected: a group
-// that is closed too early costs all who come a moment later a whole commit.
-func (g *group) next() *request {
+	w.current()
+	g := &group{s: w.s, parent: w.tip, next: w.tip.draft()}
 	select {
-	case next := <-g.s.queue:
-		return next // nil if the queue is closed
+	case g.frame.b = <-w.s.buffers:
 	default:
 	}
-	rest := g.patience - time.Since(g.began)
-	if len(g.requests) >= g.expected || rest <= 0 {
+	var err error
+	if g.view, err = w.s.view(func() *state { return &g.next.state }); err != nil {
+		return err
+	}
+	g.view.looked = make([]looked, 0, 16)
+	w.group = g
+	return nil
+}
+
+// current forgets what rests on a frame that was not written.
+func (w *writer) current() {
+	if n := w.s.failures.Load(); n != w.failures || w.tip == nil {
+		w.failures, w.tip = n, w.s.state.Load()
+	}
+}
+
+// measure says where the log ends after the group, as it is now.
+func (g *group) measure() {
+	g.next.end = g.parent.end + pages(int64(len(g.frame.b)))
+}
+
+// handOver waits until the group that is forming can be written.
+func (w *writer) handOver() {
+	if w.group != nil {
+		w.group.measure()
+		w.s.groups <- w.group
+		w.handed()
+	}
+}
+
+// handed goes on after a group was handed over; from now on it is only read.
+func (w *writer) handed() {
+	g := w.group
+	w.group = nil
+	g.view.end()
+	if g.frame.count == 0 {
+		return
+	}
+	w.tip = &g.next.state
+	if g.parent.active.bytes == 0 {
+		w.due.Reset(w.s.tuning.flushAfter)
+	}
+	if w.tip.active.bytes >= w.s.tuning.flushBytes {
+		w.rotate()
+	}
+}
+
+// rotate seals the active layer for the flusher and goes on in the other file
+// of the log, unless that is still needed.
+func (w *writer) rotate() {
+	w.current()
+	st := w.tip
+	if st.active.bytes == 0 {
+		return
+	}
+	if f := st.frozen; f != nil && !f.flushed() {
+		w.due.Reset(w.s.tuning.flushAfter)
+		return
+	}
+	next := st.rotated()
+	g := &group{s: w.s, parent: st, next: &draft{state: *next}, seals: next.frozen, sealed: make(chan struct{})}
+	w.s.groups <- g
+	<-g.sealed
+	w.current()
+	if w.s.state.Load() == &g.next.state {
+		w.tip = &g.next.state
+	}
+}
+
+// makeRoom waits for the flusher where the log is full.
+func (w *writer) makeRoom() error {
+	if w.current(); w.tip.end < w.s.tuning.logFull {
 		return nil
 	}
-	over := time.NewTimer(rest)
-	defer over.Stop()
-	select {
-	case next := <-g.s.queue:
-		return next
-	case <-over.C:
-		return nil
+	if err := w.s.await(w.tip.frozen); err != nil {
+		return err
 	}
+	w.rotate()
+	return nil
+}
+
+// sealAll makes sure that bbolt gets all that was committed so far. It returns
+// what to wait for; nil if there is nothing.
+func (w *writer) sealAll() (*sealed, error) {
+	if w.s.log.epoch == 0 {
+		return nil, w.s.settle()
+	}
+	w.current()
+	if err := w.s.await(w.tip.frozen); err != nil {
+		return nil, err
+	}
+	w.rotate()
+	return w.tip.frozen, nil
+}
+
+// finish ends the writer of a store that is being closed.
+func (w *writer) finish() {
+	if w.s.log.epoch != 0 && w.s.broken.Load() == nil {
+		_, _ = w.sealAll() // what remains in the log is read at the next start
+	}
+	close(w.s.groups)
 }
 
 // update runs one closure on an overlay of its own and applies what it wrote.
 // The first error is the closure's, the second one the group's.
 func (g *group) update(fn func(lock.Txn) error) (own, all error) {
-	o := lock.NewOverlay(g.tx)
+	defer g.s.guardFaults(&all)()
+	g.view.looked = g.view.looked[:0]
+	o := lock.NewOverlay(g.view)
 	if err := o.Run(fn); err != nil {
 		var p *lock.PanicError
 		if errors.As(err, &p) && isFault(p.Value) {
@@ -192,172 +318,82 @@ func (g *group) update(fn func(lock.Txn) error) (own, all error) {
 	if len(writes) == 0 {
 		return nil, nil
 	}
-	if err := g.apply(writes); err != nil {
+	if err := g.next.apply(writes, g.view.exists); err != nil {
 		return nil, err
 	}
-	g.wrote = true
-	g.tx.revision++
+	g.frame.add(writes)
 	return nil, nil
 }
 
-func (g *group) apply(writes []lock.Write) (err error) {
-	defer g.s.guard(&err)
-	for _, w := range writes {
-		n, err := g.tx.Count(w.Bucket)
+// syncLoop writes groups to the log.
+func (s *Store) syncLoop() {
+	for g := range s.groups {
+		g.commit()
+	}
+	close(s.flushes)
+}
+
+// commit is the commit point of everything in the lock database. Only then its
+// requests are answered, those too that wrote nothing: what they saw may have
+// been written by their neighbours, or by the group before.
+func (g *group) commit() {
+	if g.frame.count > 0 {
+		defer g.seededFault()()
+	}
+	err := g.write()
+	if g.seals != nil {
+		if err == nil {
+			g.s.flushes <- g.seals
+		}
+		close(g.sealed)
+	}
+	for _, r := range g.requests {
 		if err != nil {
-			return err
+			r.err = err
 		}
-		b := g.tx.bucket(w.Bucket)
-		if b == nil {
-			if b, err = g.tx.bolt.CreateBucketIfNotExists([]byte(userPrefix + w.Bucket)); err != nil {
-				return fmt.Errorf("write %s: %w", g.s.path, err)
-			}
-			g.tx.buckets[w.Bucket] = b
-		}
-		key := []byte(w.Key)
-		exists := b.Get(key) != nil
-		switch {
-		case w.Delete && exists:
-			n--
-			err = b.Delete(key)
-		case w.Delete:
+		close(r.done)
+	}
+	if cap(g.frame.b) <= maxBuffer {
+		select {
+		case g.s.buffers <- g.frame.b[:0]:
 		default:
-			if !exists {
-				n++
-			}
-			stored := seal(w.Bucket, key, w.Value)
-			g.bytes += len(key) + len(stored)
-			err = b.Put(key, stored)
 		}
-		if err != nil {
-			return fmt.Errorf("write %s: %w", g.s.path, err)
+	}
+}
+
+// maxBuffer is the size of the largest buffer that is kept.
+const maxBuffer = 1 << 20
+
+func (g *group) write() error {
+	s := g.s
+	if p := s.broken.Load(); p != nil {
+		return *p
+	}
+	if g.parent != s.state.Load() {
+		return s.unwritten // it rests on a group that was not written
+	}
+	if g.frame.count > 0 {
+		b := g.frame.finish(s.log.epoch, g.parent.revision+1)
+		if err := s.log.append(g.parent.file, g.parent.end, b); err != nil {
+			return g.failed(err)
 		}
-		g.tx.counts[w.Bucket] = n
+	} else if g.seals == nil {
+		return nil
+	}
+	s.state.Store(&g.next.state)
+	// After the state can be seen: who takes a new stamp reads what it stands
+	// for.
+	for bucket := range g.next.owned {
+		s.stamp(bucket).Add(1)
 	}
 	return nil
 }
 
-// commit is the commit point of everything in the lock database.
-func (g *group) commit() error {
-	durableID, id := g.s.commits.begin(), g.tx.bolt.ID()
-	began := time.Now()
-	err := g.write()
-	g.ended = time.Now()
-	g.took = g.ended.Sub(began)
-	if err == nil {
-		durableID = id
-		// After the commit can be seen: who takes a new stamp reads what it
-		// stands for.
-		for bucket := range g.tx.counts {
-			g.s.stamp(bucket).Add(1)
-		}
-	} else if !errors.Is(err, lock.ErrBroken) {
-		err = g.s.commitFailed(err, durableID)
+func (g *group) failed(err error) error {
+	if errors.Is(err, lock.ErrBroken) {
+		return g.s.fail(err)
 	}
-	// Last, so that readers who wait for this find the store broken if it is.
-	g.s.commits.end(durableID)
+	g.s.unwritten = err
+	g.s.failures.Add(1)
 	return err
-}
-
-func (g *group) write() (err error) {
-	defer g.s.guard(&err)
-	own := g.tx.bolt.Bucket([]byte(ownBucket))
-	if err := own.Put([]byte(revisionKey), sealNumber(revisionKey, g.tx.revision)); err != nil {
-		return err
-	}
-	for name, n := range g.tx.counts {
-		key := countPrefix + name
-		if err := own.Put([]byte(key), sealNumber(key, n)); err != nil {
-			return err
-		}
-	}
-	return g.tx.bolt.Commit()
-}
-
-// commitFailed tells a full disk from a broken one. bbolt has rolled back.
-func (s *Store) commitFailed(err error, durableID int) error {
-	if !isNoSpace(err) {
-		return s.fail(fmt.Errorf("%w: commit to %s: %w; it is checked at the next start", lock.ErrBroken, s.path, err))
-	}
-	// The page that makes a transaction valid may have been written before
-	// the error came; then the transaction is neither there nor not there.
-	if b, beginErr := s.db.Begin(false); beginErr != nil {
-		return s.fail(fmt.Errorf("%w: commit to %s: %w", lock.ErrBroken, s.path, errors.Join(err, beginErr)))
-	} else {
-		seen := b.ID()
-		_ = b.Rollback()
-		if seen != durableID {
-			return s.fail(fmt.Errorf("%w: commit to %s: half written: %w", lock.ErrBroken, s.path, err))
-		}
-	}
-	return fmt.Errorf("%w: commit to %s: %w", lock.ErrNoSpace, s.path, err)
-}
-
-// isNoSpace knows the errors of a bbolt commit that mean a lack of space. A
-// write comes as a path error and a failed fdatasync as a bare number, which
-// is never taken for a mere lack of space; of a failed growth there is only
-// the text.
-func isNoSpace(err error) bool {
-	if errors.Is(err, berrors.ErrMaxSizeReached) {
-		return true
-	}
-	var path *fs.PathError
-	if errors.As(err, &path) && path.Op == "write" {
-		return durable.IsNoSpace(path.Err)
-	}
-	if !strings.HasPrefix(err.Error(), "file resize error:") {
-		return false
-	}
-	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		if strings.HasSuffix(err.Error(), e.Error()) {
-			return true
-		}
-	}
-	return false
-}
-
-// rollback ends a transaction that may have ended already.
-func (s *Store) rollback(b *bbolt.Tx) {
-	var err error
-	defer s.guard(&err)
-	_ = b.Rollback()
-}
-
-// commits says which bbolt transaction is on disk. bbolt shows a commit to
-// readers before its last sync; they wait here for the outcome.
-type commits struct {
-	mu      sync.Mutex
-	durable int
-	running chan struct{} // nil between commits
-}
-
-// begin returns the transaction that is on disk.
-func (c *commits) begin() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.running = make(chan struct{})
-	return c.durable
-}
-
-func (c *commits) end(durableID int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.durable = durableID
-	close(c.running)
-	c.running = nil
-}
-
-func (c *commits) wait(ctx context.Context, id int) error {
-	c.mu.Lock()
-	durable, running := c.durable, c.running
-	c.mu.Unlock()
-	if id <= durable || running == nil {
-		return nil
-	}
-	select {
-	case <-running:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -41,7 +41,11 @@ func damageFile(t *testing.T) []byte {
 	if err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("few", "last", nil) }); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	var copied bytes.Buffer
+	s = open(t, path)
 	if err := errors.Join(s.Snapshot(t.Context(), &copied), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +206,7 @@ func TestForeign(t *testing.T) {
 		"no bucket":           {func(*bbolt.Tx) error { return nil }, "not a chartd lock database"},
 		"another bucket":      {func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("meta")); return err }, `"meta"`},
 		"another application": {own("etcd", "1"), `"etcd"`},
-		"newer":               {own("chartd lock database", "2"), "install a newer chartd"},
+		"newer":               {own("chartd lock database", "3"), "install a newer chartd"},
 		"no format":           {own("chartd lock database", "x"), `"x"`},
 	} {
 		if err := stranger(test.fill); !errors.Is(err, lock.ErrBroken) || !strings.Contains(err.Error(), test.want) {

@@ -5,12 +5,12 @@ import (
 	"hash/crc32"
 )
 
-// The file, format 1: the bbolt bucket "store" holds what the store knows of
-// itself; the bucket "b/" + name holds the keys of a bucket. A stored value
-// ends in a CRC-32C of its bucket, key and bytes; the own bucket's name is ""
-// there.
+// The database file, format 2: the bbolt bucket "store" holds what the store
+// knows of itself; the bucket "b/" + name holds the keys of a bucket. A stored
+// value ends in a CRC-32C of its bucket, key and bytes; the own bucket's name
+// is "" there. Format 1 is the same without a log beside it.
 const (
-	format      = 1
+	format      = 2
 	application = "chartd lock database"
 
 	ownBucket   = "store"
@@ -20,6 +20,8 @@ const (
 	applicationKey = "application"
 	formatKey      = "format"
 	revisionKey    = "revision"
+	epochKey       = "log/epoch" // of the log that goes on from this file
+	cleanKey       = "log/clean" // 1: all of that log is in this file
 )
 
 const sumSize = 4

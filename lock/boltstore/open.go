@@ -48,24 +48,69 @@ func Open(path string, o Options) (*Store, error) {
 		// A crash can leave the second name of a database just made.
 		_ = os.Remove(newName(path))
 	}
-	warning, err := inspect(f)
+	c, warning, err := inspect(f)
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("open lock database: %w: %q cannot be used: %w; restore a backup with \"chartd restore\"", lock.ErrBroken, path, err)
 	}
-	s := &Store{
-		path: path, readOnly: o.ReadOnly, onBroken: o.OnBroken, file: f,
-		queue: make(chan *request), ended: make(chan struct{}), abandoned: make(chan struct{}),
-	}
+	s := newStore(path, f, o)
 	if err := s.start(); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("open lock database: %w", err)
 	}
-	if warning != "" && o.OnWarning != nil {
-		o.OnWarning(fmt.Sprintf("lock database %s: %s", path, warning))
+	logWarning, err := s.recover(c, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open lock database: %w", err), s.db.Close())
 	}
-	go s.commitLoop()
+	for _, warning := range []string{warning, logWarning} {
+		if warning != "" && o.OnWarning != nil {
+			o.OnWarning(fmt.Sprintf("lock database %s: %s", path, warning))
+		}
+	}
+	go (&writer{s: s, due: time.NewTimer(s.tuning.flushAfter)}).run()
+	go s.syncLoop()
+	go s.flushLoop()
 	return s, nil
+}
+
+func newStore(path string, f *os.File, o Options) *Store {
+	if o.tuning == (tuning{}) {
+		o.tuning = defaultTuning
+	}
+	return &Store{
+		path: path, readOnly: o.ReadOnly, onBroken: o.OnBroken, file: f, tuning: o.tuning,
+		log:   wal{path: path, grow: o.tuning.logGrowth},
+		queue: make(chan *request, waiting), control: make(chan chan sealReply),
+		groups: make(chan *group), flushes: make(chan *sealed, 1), ended: make(chan struct{}),
+		buffers: make(chan []byte, 2), abandoned: make(chan struct{}),
+		hurry: make(chan struct{}), stuck: make(chan error), closing: make(chan struct{}), givenUp: make(chan struct{}),
+	}
+}
+
+// waiting is how many updates can wait without a goroutine to hand them over.
+const waiting = 256
+
+// recover brings the state of the file and its log into memory.
+func (s *Store) recover(c contents, o Options) (warning string, err error) {
+	s.clean = c.clean()
+	if o.DiscardLog {
+		s.state.Store(c.base())
+		s.clean = false
+		if err := s.settle(); err != nil {
+			return "", err
+		}
+		return "", discard(s.path)
+	}
+	t, err := readTail(s.path, c)
+	var st *state
+	if err == nil {
+		st, err = s.replay(c, t)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %q cannot be used: %w; restore a backup with \"chartd restore\", or give up what only the log has with \"chartd fsck --discard-log\"", lock.ErrBroken, s.path, err)
+	}
+	s.state.Store(st)
+	return t.warning, nil
 }
 
 // openFile opens and locks the file, so that nobody writes to it while it is
@@ -97,33 +142,33 @@ func openFile(path string, o Options) (*os.File, error) {
 }
 
 // inspect reads a file through before bbolt sees it.
-func inspect(f *os.File) (warning string, err error) {
+func inspect(f *os.File) (c contents, warning string, err error) {
 	fi, err := f.Stat()
 	if err != nil {
-		return "", err
+		return c, "", err
 	}
 	if !fi.Mode().IsRegular() {
-		return "", errors.New("it is not a regular file")
+		return c, "", errors.New("it is not a regular file")
 	}
 	if fi.Size() == 0 {
-		return "", errors.New("it is empty")
+		return c, "", errors.New("it is empty")
 	}
 	m, both, err := readMeta(f, fi.Size())
 	if err != nil {
-		return "", err
+		return c, "", err
 	}
-	c, err := check(context.Background(), f, m)
+	c, err = check(context.Background(), f, m)
 	// Before the error of the check: another format may well fail it.
 	if err := c.identify(err); err != nil {
-		return "", err
+		return c, "", err
 	}
 	if err != nil {
-		return "", err
+		return c, "", err
 	}
 	if !both {
 		warning = "one of the two meta pages is damaged, as a power cut during a commit leaves it; if there was none, the last transaction is lost"
 	}
-	return warning, c.agree()
+	return c, warning, c.agree()
 }
 
 // identify refuses the file of another application or format. A failed check
@@ -163,12 +208,7 @@ func (s *Store) start() (err error) {
 		return err
 	}
 	s.db.AllocSize = growth
-	b, err := s.db.Begin(false)
-	if err != nil {
-		return err
-	}
-	s.commits.durable = b.ID()
-	return b.Rollback()
+	return nil
 }
 
 // create makes a database under another name and renames it when it is on

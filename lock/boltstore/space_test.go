@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -13,10 +14,74 @@ import (
 )
 
 // TestNoSpace fills a small file system. Updates fail with ErrNoSpace and
-// leave nothing, reads go on, and updates work again once there is space.
+// leave nothing, reads go on, and updates work again once there is space:
+// whether the log finds no room, or what is in it cannot be flushed.
 func TestNoSpace(t *testing.T) {
+	t.Run("log", func(t *testing.T) { noSpace(t, boltstore.Unflushed(boltstore.Options{})) })
+	t.Run("flushes", func(t *testing.T) { noSpace(t, boltstore.Small(boltstore.Options{})) })
+}
+
+// TestNoSpaceTogether fills a small file system with many updates at once: just
+// those are there that were acknowledged, though groups form on top of groups
+// that then find no space.
+func TestNoSpaceTogether(t *testing.T) {
+	t.Run("log", func(t *testing.T) { noSpaceTogether(t, boltstore.Unflushed(boltstore.Options{})) })
+	t.Run("flushes", func(t *testing.T) { noSpaceTogether(t, boltstore.Small(boltstore.Options{})) })
+}
+
+func noSpaceTogether(t *testing.T, o boltstore.Options) {
+	path := filepath.Join(smallDisk(t), "lock.db")
+	o.OnBroken = func(err error) { t.Errorf("broken: %v", err) }
+	s := openWith(t, path, o)
+	var mu sync.Mutex
+	acked, full := make(map[string]bool), 0
+	var wg sync.WaitGroup
+	for worker := range 16 {
+		wg.Go(func() {
+			for n, refused := 0, 0; refused < 5 && n < 1000; n++ {
+				key := fmt.Sprintf("%02d/%04d", worker, n)
+				err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", key, make([]byte, 5_000)) })
+				mu.Lock()
+				if err == nil {
+					acked[key] = true
+				} else if refused++; errors.Is(err, lock.ErrNoSpace) {
+					full++
+				} else {
+					t.Errorf("update: %v", err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if full == 0 || len(acked) == 0 {
+		t.Fatalf("%d acknowledged, %d found no space", len(acked), full)
+	}
+	for range 2 {
+		view(t, s, func(tx lock.Tx) error {
+			n := 0
+			err := tx.Scan("b", lock.ScanOptions{}, func(key string, _ []byte) error {
+				if n++; !acked[key] {
+					t.Errorf("%s is there and was refused", key)
+				}
+				return nil
+			})
+			if err != nil || n != len(acked) || tx.Revision() != uint64(n) {
+				t.Errorf("%d keys, %d acknowledged, revision %d, %v", n, len(acked), tx.Revision(), err)
+			}
+			return nil
+		})
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		s = openWith(t, path, o)
+	}
+}
+
+// smallDisk returns a directory on a file system of a few megabytes.
+func smallDisk(t *testing.T) string {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=6m"); err != nil {
 		t.Skipf("mounting needs root: %v", err)
 	}
 	t.Cleanup(func() {
@@ -24,26 +89,30 @@ func TestNoSpace(t *testing.T) {
 			t.Errorf("unmount: %v", err)
 		}
 	})
+	return dir
+}
+
+func noSpace(t *testing.T, o boltstore.Options) {
+	dir := smallDisk(t)
 	path, ballast := filepath.Join(dir, "lock.db"), filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 300<<10), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := boltstore.Open(path, boltstore.Options{OnBroken: func(err error) { t.Errorf("broken: %v", err) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	o.OnBroken = func(err error) { t.Errorf("broken: %v", err) }
+	s := openWith(t, path, o)
 	put := func(n int) error {
 		return s.Update(t.Context(), func(tx lock.Txn) error {
 			return tx.Put("b", fmt.Sprintf("%04d", n), make([]byte, 20_000))
 		})
 	}
+	var err error
 	n := 0
-	for ; n < 100; n++ {
+	for ; n < 1000; n++ {
 		if err = put(n); err != nil {
 			break
 		}
 	}
-	if !errors.Is(err, lock.ErrNoSpace) {
+	if !errors.Is(err, lock.ErrNoSpace) || n == 0 {
 		t.Fatalf("update %d: %v", n, err)
 	}
 	for range 5 {
@@ -60,6 +129,12 @@ func TestNoSpace(t *testing.T) {
 			return nil
 		})
 	}
+	count(n)
+	// What was acknowledged is there after a start on the full disk.
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	s = openWith(t, path, o)
 	count(n)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)

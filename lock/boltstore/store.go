@@ -1,9 +1,12 @@
-// Package boltstore keeps the lock database in one bbolt file.
+// Package boltstore keeps the lock database in one bbolt file and a log.
+//
+// An update is durable once the log has it: updates that come at the same time
+// share one frame of it and one sync. What the log has is kept in memory too,
+// as a layer over bbolt, until a transaction of bbolt takes all of a log file.
 //
 // bbolt has no checksum on its data pages, so each value carries one over its
 // bucket, key and bytes, counts are kept for each bucket, and Open reads the
 // whole file before bbolt maps it: pages, order of keys, free list, values.
-// Updates that wait at the same time share one commit and its fsync.
 package boltstore
 
 import (
@@ -36,6 +39,25 @@ type Options struct {
 	// OnWarning is called by Open with what the operator should know of the
 	// file although it opens.
 	OnWarning func(string)
+	// DiscardLog gives up what only the log has, and the log.
+	DiscardLog bool
+
+	tuning tuning // the zero value is replaced
+}
+
+// tuning is what tests make small.
+type tuning struct {
+	flushBytes   int64         // a layer so large is flushed
+	flushAfter   time.Duration // so is one so old
+	logFull      int64         // updates wait for the flush of a log file so large
+	logGrowth    int64         // by which a log file grows
+	groupUpdates int           // a group is cut off at these, so that no
+	groupBytes   int           // frame holds up the next for long
+}
+
+var defaultTuning = tuning{
+	flushBytes: 8 << 20, flushAfter: time.Second, logFull: 16 << 20, logGrowth: 1 << 20,
+	groupUpdates: 256, groupBytes: 2 << 20,
 }
 
 // Store is a lock.Store in a bbolt file.
@@ -54,11 +76,36 @@ type Store struct {
 	closed bool
 	active sync.WaitGroup // running operations
 
-	queue chan *request
-	ended chan struct{}
+	state  atomic.Pointer[state] // the newest that is durable
+	stamps sync.Map              // bucket to *atomic.Uint64: commits that wrote to it
+	tuning tuning
 
-	commits commits
-	stamps  sync.Map // bucket to *atomic.Uint64: commits that wrote to it
+	// From the queue on, everything goes through three goroutines: the writer
+	// forms groups, the next one writes them to the log, the third flushes.
+	queue   chan *request
+	control chan chan sealReply // asks the writer to seal all
+	groups  chan *group
+	flushes chan *sealed
+	ended   chan struct{} // closed by the last one
+
+	buffers   chan []byte   // of frames, for the next one
+	failures  atomic.Uint64 // groups that found no space
+	unwritten error         // of the last one
+	log       wal
+	clean     bool // the file is whole without the log; the writer's
+
+	recycled atomic.Uint64 // the revision up to which the log may be overwritten
+	hurry    chan struct{} // asks for a flush again
+	stuck    chan error    // says why it failed
+	closing  chan struct{}
+	givenUp  chan struct{} // closed where a flush failed while closing
+	copying  sync.Mutex    // held from a mark to the transaction of a copy
+}
+
+type sealReply struct {
+	sealed *sealed // to wait for; nil if there is nothing
+	logged bool    // the file needs its log
+	err    error
 }
 
 var (
@@ -68,36 +115,78 @@ var (
 
 var errClosed = errors.New("lock database is closed")
 
-// View implements lock.Store. What a closure saw may have been written but
-// not synced yet; then View returns when it is.
+// View implements lock.Store.
 func (s *Store) View(ctx context.Context, fn func(lock.Tx) error) error {
-	return s.read(ctx, "view", func(t *tx) error { return fn(t) })
+	return s.read(ctx, "view", func(v *view) error { return fn(v) })
 }
 
-// Snapshot writes a consistent copy of the database file to w. Writes go on,
-// but the file grows by what they replace while the copy is made.
+// Snapshot writes a consistent copy of the database file to w, which holds all
+// that was committed before and needs no log. Writes go on, but the file grows
+// by what they replace while the copy is made.
 func (s *Store) Snapshot(ctx context.Context, w io.Writer) error {
-	return s.read(ctx, "snapshot", func(t *tx) error {
-		to := &writer{ctx: ctx, w: w}
-		if _, err := t.bolt.WriteTo(to); err != nil {
-			if to.err != nil {
-				err = to.err
-			}
-			return fmt.Errorf("copy lock database: %w", err)
-		}
-		return nil
-	})
+	leave, err := s.enter(ctx, "snapshot")
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := s.copyTo(&copier{ctx: ctx, w: w}); err != nil {
+		return fmt.Errorf("copy lock database: %w", err)
+	}
+	return nil
 }
 
-// writer ends a long copy when its context ends, and keeps the error that
+func (s *Store) copyTo(to *copier) (err error) {
+	defer s.guardFaults(&err)()
+	b, err := s.whole()
+	if err != nil {
+		return err
+	}
+	defer s.rollback(b)
+	if _, err = b.WriteTo(to); to.err != nil {
+		err = to.err
+	}
+	return err
+}
+
+// whole begins a transaction of the database file, and in it the file is whole
+// without the log.
+func (s *Store) whole() (*bbolt.Tx, error) {
+	reply := make(chan sealReply)
+	s.control <- reply
+	r := <-reply
+	if r.err == nil {
+		r.err = s.await(r.sealed)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if !r.logged {
+		return s.db.Begin(false)
+	}
+	s.copying.Lock()
+	defer s.copying.Unlock()
+	if err := s.mark(1); err != nil {
+		return nil, err
+	}
+	b, err := s.db.Begin(false)
+	// Where it cannot be marked again, a log that is lost would not be missed;
+	// one that is there is read all the same.
+	if markErr := s.mark(0); err == nil && markErr != nil && !errors.Is(markErr, lock.ErrNoSpace) {
+		s.rollback(b)
+		return nil, markErr
+	}
+	return b, err
+}
+
+// copier ends a long copy when its context ends, and keeps the error that
 // bbolt gives on as mere text.
-type writer struct {
+type copier struct {
 	ctx context.Context
 	w   io.Writer
 	err error
 }
 
-func (w *writer) Write(p []byte) (n int, err error) {
+func (w *copier) Write(p []byte) (n int, err error) {
 	if err = w.ctx.Err(); err == nil {
 		n, err = w.w.Write(p)
 	}
@@ -136,19 +225,16 @@ func (s *Store) enter(ctx context.Context, verb string) (leave func(), err error
 	return s.active.Done, nil
 }
 
-// read runs fn on a read transaction.
-func (s *Store) read(ctx context.Context, verb string, fn func(*tx) error) error {
+// read runs fn on the newest state.
+func (s *Store) read(ctx context.Context, verb string, fn func(*view) error) error {
 	leave, err := s.enter(ctx, verb)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	id, err := s.readOnce(fn)
+	err = s.readOnce(fn)
 	if err != nil && seededWait() {
-		id, err = s.readOnce(fn)
-	}
-	if waitErr := s.commits.wait(ctx, id); waitErr != nil {
-		return fmt.Errorf("%s: %w", verb, waitErr)
+		err = s.readOnce(fn)
 	}
 	if p := s.broken.Load(); p != nil {
 		return *p
@@ -156,20 +242,14 @@ func (s *Store) read(ctx context.Context, verb string, fn func(*tx) error) error
 	return err
 }
 
-// readOnce also returns the number of the bbolt transaction that fn saw.
-func (s *Store) readOnce(fn func(*tx) error) (id int, err error) {
+func (s *Store) readOnce(fn func(*view) error) (err error) {
 	defer s.guardFaults(&err)()
-	b, err := s.db.Begin(false)
+	v, err := s.view(s.state.Load)
 	if err != nil {
-		return 0, s.fail(fmt.Errorf("%w: read %s: %w", lock.ErrBroken, s.path, err))
+		return err
 	}
-	defer func() { _ = b.Rollback() }()
-	t, err := s.newTx(b)
-	if err != nil {
-		return b.ID(), err
-	}
-	defer func() { t.ended = true }()
-	return b.ID(), fn(t)
+	defer v.end()
+	return fn(v)
 }
 
 // fail breaks the store for good and returns the first error that did.
@@ -209,14 +289,26 @@ func (s *Store) Close() error {
 
 // stop ends an idle store.
 func (s *Store) stop() error {
+	before := s.broken.Load()
+	close(s.closing)
 	close(s.queue)
 	<-s.ended
 	select {
 	case <-s.abandoned:
-		return s.letGo()
+		return errors.Join(s.log.close(), s.letGo())
 	default:
-		return s.db.Close()
 	}
+	st := s.state.Load()
+	if s.log.epoch != 0 && s.broken.Load() == nil && st.active.bytes == 0 && (st.frozen == nil || st.frozen.flushed()) {
+		if err := s.mark(1); err != nil && !errors.Is(err, lock.ErrNoSpace) {
+			return errors.Join(err, s.log.close(), s.db.Close())
+		}
+	}
+	err := errors.Join(s.log.close(), s.db.Close())
+	if p := s.broken.Load(); p != nil && before == nil {
+		err = errors.Join(*p, err)
+	}
+	return err
 }
 
 // letGo closes the file of an abandoned store. Its map stays, and would keep

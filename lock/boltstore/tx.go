@@ -12,17 +12,14 @@ import (
 	"chartd.dev/chartd/lock"
 )
 
-// tx is a lock.Tx on a bbolt transaction.
+// tx reads one bbolt transaction as a lock.Tx does.
 type tx struct {
 	s        *Store
 	bolt     *bbolt.Tx
 	revision uint64
 	buckets  map[string]*bbolt.Bucket
-	counts   map[string]uint64 // of this transaction; nil in one that reads
 	ended    bool
 }
-
-var _ lock.Tx = (*tx)(nil)
 
 // errEnded answers a closure that kept its transaction; bbolt would panic as
 // it does on a damaged file.
@@ -74,22 +71,26 @@ func (t *tx) bucket(name string) *bbolt.Bucket {
 	return b
 }
 
-// Revision implements lock.Tx.
-func (t *tx) Revision() uint64 { return t.revision }
-
-// Count implements lock.Tx.
+// Count returns the number of keys in a bucket.
 func (t *tx) Count(bucket string) (n uint64, err error) {
 	if t.ended {
 		return 0, errEnded
 	}
 	defer t.s.guard(&err)
-	if n, ok := t.counts[bucket]; ok {
-		return n, nil
-	}
 	return t.number(countPrefix + bucket)
 }
 
-// Get implements lock.Tx.
+// exists reports whether a key is there, without a look at its value.
+func (t *tx) exists(bucket, key string) (is bool, err error) {
+	if t.ended {
+		return false, errEnded
+	}
+	defer t.s.guard(&err)
+	b := t.bucket(bucket)
+	return b != nil && b.Get([]byte(key)) != nil, nil
+}
+
+// Get returns the value of a key.
 func (t *tx) Get(bucket, key string) (value []byte, err error) {
 	if t.ended {
 		return nil, errEnded
@@ -128,15 +129,20 @@ type neighbours struct {
 // covers a key that damage has renamed, or a branch that leads astray; but
 // then the keys on either side are damaged or do not enclose the missing one.
 func (t *tx) absent(c *bbolt.Cursor, n neighbours) error {
-	if n.k != nil {
-		if _, err := t.open(n.bucket, n.k, n.v); err != nil {
-			return err
-		}
-	}
 	var before, value []byte
 	if n.k == nil {
 		before, value = c.Last()
 	} else {
+		if _, err := t.open(n.bucket, n.k, n.v); err != nil {
+			return err
+		}
+		// A place that is wrong can hold a key of another page, whole.
+		if beyond, _ := c.Next(); beyond != nil {
+			if bytes.Compare(beyond, n.k) <= 0 {
+				return t.disorder(n.bucket, n.key)
+			}
+			c.Prev()
+		}
 		before, value = c.Prev()
 	}
 	if before != nil {
@@ -154,7 +160,7 @@ func (t *tx) disorder(bucket, key string) error {
 	return fmt.Errorf("%w: %s: the keys around %s/%q are out of order", lock.ErrBroken, t.s.path, bucket, key)
 }
 
-// Scan implements lock.Tx.
+// Scan calls fn for the keys of a scan.
 func (t *tx) Scan(bucket string, o lock.ScanOptions, fn func(key string, value []byte) error) error {
 	c, k, v, err := t.first(bucket, o)
 	if err != nil || c == nil {
@@ -220,11 +226,7 @@ func (t *tx) first(bucket string, o lock.ScanOptions) (c *bbolt.Cursor, k, v []b
 		}
 		return c, k, v, nil
 	}
-	bound := after(o.Prefix)
-	if o.From != "" && (bound == "" || o.From < bound) {
-		bound = o.From
-	}
-	if bound == "" {
+	if bound := upper(o); bound == "" {
 		k, v = c.Last()
 	} else if k, _ = c.Seek([]byte(bound)); k == nil {
 		k, v = c.Last()
@@ -242,6 +244,15 @@ func (t *tx) step(c *bbolt.Cursor, reverse bool) (k, v []byte, err error) {
 		k, v = c.Next()
 	}
 	return k, v, nil
+}
+
+// upper returns the first key beyond a scan in reverse, or "".
+func upper(o lock.ScanOptions) string {
+	bound := after(o.Prefix)
+	if o.From != "" && (bound == "" || o.From < bound) {
+		bound = o.From
+	}
+	return bound
 }
 
 // after returns the first string beyond all that begin with prefix, or "".

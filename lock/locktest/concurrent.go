@@ -97,3 +97,67 @@ func neighbours(t *testing.T, k Kind) {
 		return nil
 	})
 }
+
+// states has views look on while one key moves: each sees one state.
+func states(t *testing.T, k Kind) {
+	s := k.Open(t)
+	const moves = 300
+	at := func(n int) string { return fmt.Sprintf("%04d", n) }
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for last := uint64(0); ; {
+				if err := s.View(t.Context(), func(tx lock.Tx) error {
+					if tx.Revision() < last {
+						return fmt.Errorf("revision %d after %d", tx.Revision(), last)
+					}
+					last = tx.Revision()
+					return moved(tx)
+				}); err != nil {
+					t.Errorf("View: %v", err)
+					return
+				}
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for n := 1; n <= moves; n++ {
+		update(t, s, func(tx lock.Txn) error {
+			if err := moved(tx); err != nil {
+				return err
+			}
+			return errors.Join(tx.Delete("moving", at(n-1)), tx.Put("moving", at(n), make([]byte, 300)), tx.Put("place", "n", []byte(at(n))))
+		})
+	}
+	close(over)
+	wg.Wait()
+}
+
+// moved checks that a key of its own is all there is, at the right place.
+func moved(tx lock.Tx) error {
+	want := fmt.Sprintf("%04d", tx.Revision())
+	if tx.Revision() == 0 {
+		return nil
+	}
+	for _, reverse := range []bool{false, true} {
+		var found []string
+		if err := tx.Scan("moving", lock.ScanOptions{Reverse: reverse}, func(key string, _ []byte) error {
+			found = append(found, key)
+			return nil
+		}); err != nil || len(found) != 1 || found[0] != want {
+			return fmt.Errorf("keys %q at revision %s: %w", found, want, err)
+		}
+	}
+	if n, err := tx.Count("moving"); n != 1 || err != nil {
+		return fmt.Errorf("count %d: %w", n, err)
+	}
+	if v, err := tx.Get("place", "n"); err != nil || string(v) != want {
+		return fmt.Errorf("place %q at revision %s: %w", v, want, err)
+	}
+	return nil
+}

@@ -28,7 +28,7 @@ func Run(t *testing.T, k Kind) {
 	}{
 		{"Empty", empty}, {"PutGet", putGet}, {"Scan", scan}, {"Overlay", overlay}, {"Revision", revision},
 		{"Failure", failure}, {"Limits", limits}, {"Snapshot", snapshot}, {"Context", cancelled},
-		{"Close", closing}, {"Counter", counter}, {"Neighbours", neighbours}, {"Model", model}, {"Group", group},
+		{"Close", closing}, {"Counter", counter}, {"Neighbours", neighbours}, {"States", states}, {"Model", model}, {"Group", group},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, k) })
 	}
