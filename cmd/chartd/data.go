@@ -35,11 +35,16 @@ type data struct {
 	lock  *lock.Lockfile
 
 	snapshot *repo.Snapshot
+	warnings []string // of the database
 }
 
 // openData takes a data directory. With create a missing one is made;
 // otherwise it must hold a database.
-func openData(ctx context.Context, dir string, create bool) (_ *data, err error) {
+func openData(ctx context.Context, dir string, create bool) (*data, error) {
+	return openDataWith(ctx, dir, create, boltstore.Options{})
+}
+
+func openDataWith(ctx context.Context, dir string, create bool, o boltstore.Options) (_ *data, err error) {
 	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -66,7 +71,8 @@ func openData(ctx context.Context, dir string, create bool) (_ *data, err error)
 	}
 	// Read while the database is checked.
 	d.snapshot = repo.ReadSnapshot(filepath.Join(dir, snapshotFile))
-	if d.db, err = boltstore.Open(filepath.Join(dir, databaseFile), boltstore.Options{}); err != nil {
+	o.OnWarning = func(w string) { d.warnings = append(d.warnings, w) }
+	if d.db, err = boltstore.Open(filepath.Join(dir, databaseFile), o); err != nil {
 		return nil, fmt.Errorf("%w (chartd restore FILE --data NEWDIR makes a data directory from a backup)", err)
 	}
 	if d.blobs, err = dirstore.Open(filepath.Join(dir, blobsDir)); err != nil {

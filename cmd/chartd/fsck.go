@@ -8,24 +8,28 @@ import (
 	"io"
 
 	"chartd.dev/chartd/internal/durable"
+	"chartd.dev/chartd/lock/boltstore"
 	"chartd.dev/chartd/repo"
 	"github.com/spf13/cobra"
 )
 
 func newFsck(getenv func(string) string) *cobra.Command {
-	var tokenFile string
+	var o fsckOptions
 	cmd := &cobra.Command{
 		Use: "fsck", Short: "Check everything that is stored", Args: noArgs,
 		Long: "Check everything that is stored: the database, every file against its digest, the\nindex against Helm's own reader. Where a server holds the directory, it does the\ncheck and goes on serving.",
 	}
 	flags := configFlags(cmd.Flags(), "data")
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "token for the running server (default: DIR/admin.token)")
+	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "token for the running server (default: DIR/admin.token)")
+	cmd.Flags().BoolVar(&o.discardLog, "discard-log", false, "give up the writes that only the lock database's log has, where it is damaged\nor lost and there is no backup; no server may run")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := configOf(cmd, flags, getenv)
 		if err != nil {
 			return err
 		}
-		rep, err := fsck(cmd.Context(), c.Data, tokenFile)
+		o.dir = c.Data
+		o.warn = func(w string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), "chartd:", w) }
+		rep, err := fsck(cmd.Context(), o)
 		if err != nil {
 			return err
 		}
@@ -46,10 +50,16 @@ func newFsck(getenv func(string) string) *cobra.Command {
 	return cmd
 }
 
-func fsck(ctx context.Context, dir, tokenFile string) (rep repo.Report, err error) {
-	d, err := openData(ctx, dir, false)
-	if errors.Is(err, durable.ErrLocked) {
-		err = online(ctx, question{dir, tokenFile, "/api/v1/fsck", err}, func(body io.Reader) error {
+type fsckOptions struct {
+	dir, tokenFile string
+	discardLog     bool
+	warn           func(string)
+}
+
+func fsck(ctx context.Context, o fsckOptions) (rep repo.Report, err error) {
+	d, err := openDataWith(ctx, o.dir, false, boltstore.Options{DiscardLog: o.discardLog})
+	if errors.Is(err, durable.ErrLocked) && !o.discardLog {
+		err = online(ctx, question{o.dir, o.tokenFile, "/api/v1/fsck", err}, func(body io.Reader) error {
 			return json.NewDecoder(body).Decode(&rep)
 		})
 		return rep, err
@@ -58,6 +68,9 @@ func fsck(ctx context.Context, dir, tokenFile string) (rep repo.Report, err erro
 		return rep, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
+	for _, w := range d.warnings {
+		o.warn(w)
+	}
 	rep, err = check(ctx, d)
 	if len(rep.Problems) > 0 {
 		err = nil // they are the report

@@ -65,6 +65,9 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
+	for _, w := range d.warnings {
+		log.Warn(w)
+	}
 	if path, err := d.firstToken(ctx); err != nil {
 		return fmt.Errorf("make the first token: %w", err)
 	} else if path != "" {
