@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"chartd.dev/chartd/internal/ref"
@@ -88,13 +89,29 @@ func (c *chart) subKeys() map[string]bool {
 }
 
 // hash notes a file's content.
-func (c *chart) hash(b *budget, name string, r io.Reader) error {
+func (c *chart) hash(name string, t *tarReader) error {
+	if p, ok := t.whole(); ok {
+		c.note(name, p)
+		return nil
+	}
 	h := newFileHash()
-	if err := b.copy(h, r); err != nil {
-		return err
+	for {
+		p, err := t.chunk()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		h.Write(p)
 	}
 	c.files = append(c.files, fileSum{name, h.sum()})
 	return nil
+}
+
+// note is hash for a file that is in memory.
+func (c *chart) note(name string, data []byte) {
+	c.files = append(c.files, fileSum{name, sha256.Sum256(bytes.TrimPrefix(data, []byte(bom)))})
 }
 
 // content is the digest of what a chart holds, the same after a repack and
@@ -108,7 +125,8 @@ func (c *chart) content() (ref.Digest, error) {
 		return ref.Digest{}, fmt.Errorf("digest content of %s: %w", c.meta.Name, err)
 	}
 	v1 := c.meta.APIVersion == "v1"
-	lines := []string{fmt.Sprintf("metadata %x", sha256.Sum256(meta))}
+	lines := make([]string, 0, len(c.files)+len(c.subs)+2)
+	lines = append(lines, fmt.Sprintf("metadata %x", sha256.Sum256(meta)))
 	if c.lock != nil && !v1 {
 		lines = append(lines, "lock "+hex.EncodeToString(c.lock[:]))
 	}
@@ -121,7 +139,9 @@ func (c *chart) content() (ref.Digest, error) {
 				continue
 			}
 		}
-		lines = append(lines, fmt.Sprintf("file %q %x", f.name, f.sum))
+		var own [256]byte
+		line := strconv.AppendQuote(append(own[:0], "file "...), f.name)
+		lines = append(lines, string(hex.AppendEncode(append(line, ' '), f.sum[:])))
 	}
 	for _, name := range c.subNames() {
 		s := c.subs[name]
@@ -176,6 +196,7 @@ type walk struct {
 	root  string
 	seen  map[uint64]uint64 // folded path → path with its kind
 	files bool
+	above string // directory whose way from the top was claimed last
 }
 
 var seed = maphash.MakeSeed()
@@ -193,7 +214,8 @@ func (w *walk) add(h *header) (string, error) {
 		return "", refused("tar-root", "two top directories, %s and %s", quote(w.root), quote(root))
 	}
 	folded := fold(h.name)
-	for i, j := 0, 0; ; i, j = i+1, j+1 {
+	above := h.name[:strings.LastIndexByte(h.name, '/')+1]
+	for i, j := 0, 0; above != w.above; i, j = i+1, j+1 {
 		// The same slash in both: folding keeps the number of elements.
 		a, b := strings.IndexByte(h.name[i:], '/'), strings.IndexByte(folded[j:], '/')
 		if a < 0 {
@@ -204,17 +226,15 @@ func (w *walk) add(h *header) (string, error) {
 			return "", err
 		}
 	}
+	w.above = above
 	w.files = w.files || !h.dir
 	return rel, w.claim(folded, h.name, h.dir, true)
 }
 
 // claim notes one path; named if it has a header of its own.
 func (w *walk) claim(folded, name string, dir, named bool) error {
-	var mh maphash.Hash
-	mh.SetSeed(seed)
-	mh.WriteString(name)
 	const kindBits = 3
-	id := mh.Sum64() &^ kindBits
+	id := maphash.String(seed, name) &^ kindBits
 	state := id
 	if !dir {
 		state |= 1

@@ -47,7 +47,7 @@ func (c *comparer) archives(data [2][]byte, where string, depth int) ([]Splice, 
 	var t [2]*tarReader
 	for i := range data {
 		var err error
-		if m[i], err = openMember(bytes.NewReader(data[i]), c.b[i]); err != nil {
+		if m[i], err = openMember(&source{buf: data[i]}, c.b[i]); err != nil {
 			return nil, err
 		}
 		t[i] = newTarReader(m[i], c.b[i], c.lenient)
@@ -146,11 +146,11 @@ func (c *comparer) values(file string, from, to []byte) ([]Splice, error) {
 	if len(f.Documents()) == 0 || len(g.Documents()) == 0 {
 		return nil, differs("%s is empty on one side", quote(file))
 	}
-	now, err := c.b[1].imageMaps(file, g.Documents()[0])
+	now, err := c.b[1].imageMaps(file, g.Documents()[0], false)
 	if err != nil {
 		return nil, err
 	}
-	before, err := c.b[0].imageMaps(file, f.Documents()[0])
+	before, err := c.b[0].imageMaps(file, f.Documents()[0], false)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ type site struct {
 	keys map[string]place
 }
 
-var imageKeys = []string{"tag", "name", "repository", "registry", "digest"}
+var imageKeys = [...]string{"tag", "name", "repository", "registry", "digest"}
 
 const (
 	maxMaps   = 5_000 // image maps of one values file
@@ -59,11 +59,13 @@ type collector struct {
 	file string
 	out  map[string]*imageMap
 	left int // nodes to visit yet: an alias may hold itself
+	// simple: no mapping has a key twice, a merged one, or an alias below it.
+	simple bool
 }
 
 // imageMaps collects the image maps of a values file.
-func (b *budget) imageMaps(file string, root *yaml.Node) (map[string]*imageMap, error) {
-	c := &collector{file, map[string]*imageMap{}, b.l.YAMLNodes}
+func (b *budget) imageMaps(file string, root *yaml.Node, simple bool) (map[string]*imageMap, error) {
+	c := &collector{file, map[string]*imageMap{}, b.l.YAMLNodes, simple}
 	if root != nil {
 		c.collect(root, nil, 0)
 	}
@@ -89,6 +91,10 @@ func (c *collector) collect(n *yaml.Node, path []string, size int) {
 			c.collect(item, append(path, key), size+len(key)+1)
 		}
 	case yaml.MappingNode:
+		if c.simple {
+			c.mapping(n, path, size)
+			return
+		}
 		all := map[string]*yaml.Node{}
 		effective(n, all, 0)
 		if keys := c.scalars(all, path); len(keys) > 0 {
@@ -98,6 +104,35 @@ func (c *collector) collect(n *yaml.Node, path []string, size int) {
 		for _, key := range slices.Sorted(maps.Keys(all)) {
 			c.collect(all[key], append(path, key), size+len(key)+1)
 		}
+	}
+}
+
+// mapping collects a simple mapping: its keys are those that it has.
+func (c *collector) mapping(n *yaml.Node, path []string, size int) {
+	var some [len(imageKeys)]*yaml.Node
+	found := false
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := slices.Index(imageKeys[:], n.Content[i].Value); k >= 0 {
+			some[k], found = n.Content[i+1], true
+		}
+	}
+	if found {
+		all := make(map[string]*yaml.Node, len(some))
+		for k, v := range some {
+			all[imageKeys[k]] = v
+		}
+		if keys := c.scalars(all, path); len(keys) > 0 {
+			own := slices.Clone(path)
+			c.out[joined(own)] = &imageMap{c.file, own, keys}
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, v := n.Content[i].Value, n.Content[i+1]
+		if len(v.Content) == 0 {
+			c.left-- // there is nothing in it
+			continue
+		}
+		c.collect(v, append(path, key), size+len(key)+1)
 	}
 }
 
@@ -166,19 +201,36 @@ func doubledKey(n *yaml.Node, depth int) (key string, line int) {
 	if len(n.Content) == 0 {
 		return "", 0
 	}
-	seen := make(map[string]bool, len(n.Content)/2)
+	var seen map[string]bool
+	if len(n.Content) > 2*fewKeys {
+		seen = make(map[string]bool, len(n.Content)/2)
+	}
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.Tag != "!!merge" {
-			if seen[c.Value] {
+			if seen[c.Value] || seen == nil && keyBefore(n.Content[:i], c.Value) {
 				return c.Value, c.Line
 			}
-			seen[c.Value] = true
+			if seen != nil {
+				seen[c.Value] = true
+			}
 		}
 		if key, line := doubledKey(c, depth+1); key != "" {
 			return key, line
 		}
 	}
 	return "", 0
+}
+
+// fewKeys are found sooner by looking at each than in a map.
+const fewKeys = 12
+
+func keyBefore(content []*yaml.Node, key string) bool {
+	for i := 0; i < len(content); i += 2 {
+		if c := content[i]; c.Value == key && c.Kind == yaml.ScalarNode && c.Tag != "!!merge" {
+			return true
+		}
+	}
+	return false
 }
 
 func joined(path []string) string { return strings.Join(path, "\x00") }

@@ -21,14 +21,13 @@ func (t *tarReader) checkPath(name string) error {
 	if len(name) > l.Path {
 		return refused("tar-path", "%s has more than %d bytes", quote(name), l.Path)
 	}
-	elems := strings.Split(name, "/")
-	if len(elems) > l.Depth {
+	if strings.Count(name, "/") >= l.Depth {
 		return refused("tar-path", "%s is more than %d directories deep", quote(name), l.Depth)
 	}
 	if !utf8.ValidString(name) {
 		return refused("tar-path", "%s is not UTF-8", quote(name))
 	}
-	for _, e := range elems {
+	for e := range strings.SplitSeq(name, "/") {
 		if e == "" || e == "." || e == ".." {
 			return refused("tar-path", "%s is not a plain path below the chart's directory", quote(name))
 		}
@@ -46,6 +45,7 @@ func (t *tarReader) checkPath(name string) error {
 func badElement(e string) string {
 	for _, r := range e {
 		switch {
+		case 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '-' <= r && r <= '9':
 		case strings.ContainsRune(`\:*?"<>|`, r):
 			return "the character " + strconv.QuoteRune(r) + " is not portable"
 		case r != ' ' && !unicode.IsPrint(r):
@@ -55,23 +55,36 @@ func badElement(e string) string {
 	if strings.HasSuffix(e, ".") || strings.HasSuffix(e, " ") {
 		return "a name may not end in a dot or a space"
 	}
-	base, _, _ := strings.Cut(strings.ToUpper(e), ".")
-	switch base {
-	case "CON", "PRN", "AUX", "NUL":
-		return "a reserved device name"
-	}
-	if len(base) == 4 && (strings.HasPrefix(base, "COM") || strings.HasPrefix(base, "LPT")) && base[3] >= '0' && base[3] <= '9' {
-		return "a reserved device name"
-	}
 	short, _, _ := strings.Cut(e, ".")
+	if base := deviceCase(short); base != "" {
+		switch base {
+		case "CON", "PRN", "AUX", "NUL":
+			return "a reserved device name"
+		}
+		if len(base) == 4 && (strings.HasPrefix(base, "COM") || strings.HasPrefix(base, "LPT")) && base[3] >= '0' && base[3] <= '9' {
+			return "a reserved device name"
+		}
+	}
 	if i := strings.LastIndexByte(short, '~'); i >= 0 && i < len(short)-1 && strings.Trim(short[i+1:], "0123456789") == "" {
 		return "the name looks like a short file name"
 	}
 	return ""
 }
 
+// deviceCase is a name in capitals, if it is not longer or shorter than one that
+// could be a device's: of three or four letters, with two bytes each at most.
+func deviceCase(s string) string {
+	if len(s) < 3 || len(s) > 3*4 {
+		return ""
+	}
+	return strings.ToUpper(s)
+}
+
 // fold maps names that differ only in case to one string.
 func fold(s string) string {
+	if i := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }); i < 0 {
+		return strings.ToUpper(s) // the least of each letter's forms
+	}
 	return strings.Map(func(r rune) rune {
 		least := r
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {

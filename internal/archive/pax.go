@@ -18,7 +18,7 @@ func (t *tarReader) extension(h *header, size, most int64) ([]byte, error) {
 	}
 	from := len(h.raw)
 	h.raw = append(h.raw, make([]byte, size+(-size&(block-1)))...)
-	if _, err := io.ReadFull(t.r, h.raw[from:]); err != nil {
+	if _, err := io.ReadFull(t.m, h.raw[from:]); err != nil {
 		return nil, truncated(err)
 	}
 	return h.raw[from : from+int(size)], nil

@@ -28,7 +28,7 @@ func Peek(data []byte, o Options, dated bool) (Glance, error) {
 	o.Limits = o.Limits.orDefault()
 	b := &budget{l: o.Limits, packed: int64(len(data))}
 	defer b.free()
-	m, err := openMember(bytes.NewReader(data), b)
+	m, err := openMember(&source{buf: data}, b)
 	if err != nil {
 		return Glance{}, err
 	}

@@ -2,7 +2,9 @@ package archive
 
 import (
 	"bytes"
+	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -18,7 +20,27 @@ type plainYAML struct {
 	at    int
 	nodes int
 	fail  bool
-	spare []yaml.Node // made many at once
+	made  []*[64]yaml.Node // used again, with the room in their Content
+	used  int              // of made
+}
+
+var plainReaders = sync.Pool{New: func() any { return new(plainYAML) }}
+
+// mostKept is how many nodes, and lines, a reader keeps for the next file.
+const mostKept = 8 << 10
+
+// free ends the use of all that read returned.
+func (p *plainYAML) free() {
+	if p.used > mostKept || len(p.lines) > mostKept {
+		return
+	}
+	for i := range p.used {
+		n := &p.made[i/64][i%64]
+		*n = yaml.Node{Content: n.Content[:0]}
+	}
+	clear(p.lines)
+	*p = plainYAML{lines: p.lines[:0], made: p.made}
+	plainReaders.Put(p)
 }
 
 // plainLine is a line that is neither blank nor a comment, or one of a text
@@ -37,10 +59,14 @@ const plainDepth = 24
 // that one. Of text blocks only the place is kept: a mapping in
 // which one could say something about an image is declined.
 func readPlain(data []byte, limit int) (root *yaml.Node, nodes int, ok bool) {
+	return new(plainYAML).read(data, limit)
+}
+
+func (p *plainYAML) read(data []byte, limit int) (root *yaml.Node, nodes int, ok bool) {
 	if most, ok := plainText(data); !ok || most > limit {
 		return nil, 0, false
 	}
-	p := &plainYAML{nodes: 1, lines: make([]plainLine, 0, bytes.Count(data, []byte("\n"))+1)}
+	p.nodes, p.lines = 1, slices.Grow(p.lines[:0], bytes.Count(data, []byte("\n"))+1)
 	text := string(data)
 	for number := 1; text != ""; number++ {
 		var line string
@@ -112,11 +138,11 @@ func (p *plainYAML) decline() *yaml.Node {
 
 func (p *plainYAML) node(kind yaml.Kind, tag, value string, line int) *yaml.Node {
 	p.nodes++
-	if len(p.spare) == 0 {
-		p.spare = make([]yaml.Node, 64)
+	if p.used == 64*len(p.made) {
+		p.made = append(p.made, new([64]yaml.Node))
 	}
-	n := &p.spare[0]
-	p.spare = p.spare[1:]
+	n := &p.made[p.used/64][p.used%64]
+	p.used++
 	n.Kind, n.Tag, n.Value, n.Line = kind, tag, value, line
 	return n
 }

@@ -56,7 +56,7 @@ func read(data []byte, o Options, template func(string, []byte)) (*Package, *cha
 	}
 	r := &reader{o: o, b: &budget{l: o.Limits, packed: int64(len(data))}, template: template}
 	defer r.b.free()
-	top, err := r.archive(bytes.NewReader(data), "", 0)
+	top, err := r.archive(&source{buf: data}, "", 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read package: %w", err)
 	}
@@ -131,7 +131,7 @@ func (r *reader) soft(err error) error {
 
 // archive walks one package, the outer one or a packed one. where is "" or
 // the path of the packed one with a "!" behind it.
-func (r *reader) archive(src byteReader, where string, depth int) (*chart, error) {
+func (r *reader) archive(src *source, where string, depth int) (*chart, error) {
 	m, err := openMember(src, r.b)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (r *reader) packed(c *chart, name string, t *tarReader, depth int) error {
 	if depth >= r.b.l.Nested {
 		return refused("nesting", "%s: packages nested deeper than %d", quote(where), r.b.l.Nested)
 	}
-	src := &tarBytes{t: t}
+	src := &source{more: t.chunk}
 	sub, err := r.archive(src, where+"!", depth+1)
 	if src.err != nil && src.err != io.EOF {
 		return src.err // the outer stream's own fault
@@ -238,7 +238,7 @@ func (r *reader) plain(c *chart, name string, t *tarReader) error {
 		return tooLarge("file-size", "%s has %d bytes, at most %d", quote(c.where+name), t.left, most)
 	}
 	if !keep {
-		return c.hash(r.b, name, t)
+		return c.hash(name, t)
 	}
 	data := make([]byte, t.left)
 	if _, err := io.ReadFull(t, data); err != nil {
@@ -247,9 +247,7 @@ func (r *reader) plain(c *chart, name string, t *tarReader) error {
 	if strings.HasPrefix(name, "templates/") {
 		r.template(name, data)
 	}
-	if err := c.hash(r.b, name, struct{ io.Reader }{bytes.NewReader(data)}); err != nil {
-		return err
-	}
+	c.note(name, data)
 	return r.keep(c, name, data)
 }
 
@@ -283,9 +281,11 @@ func (r *reader) keep(c *chart, name string, data []byte) error {
 func (r *reader) values(c *chart, data []byte) error {
 	file := c.where + "values.yaml"
 	if r.b.l.YAMLDepth > 2*plainDepth {
-		if root, nodes, ok := readPlain(data, r.b.l.YAMLNodes-r.b.nodes); ok && root.Kind == yamlv4.MappingNode {
+		p := plainReaders.Get().(*plainYAML)
+		defer p.free()
+		if root, nodes, ok := p.read(data, r.b.l.YAMLNodes-r.b.nodes); ok && root.Kind == yamlv4.MappingNode {
 			r.b.nodes += nodes
-			return r.imageMaps(c, file, root)
+			return r.imageMaps(c, file, root, true)
 		}
 	}
 	f, err := r.b.parseYAML(file, data)
@@ -305,16 +305,19 @@ func (r *reader) values(c *chart, data []byte) error {
 	if len(docs) == 0 {
 		return nil
 	}
-	return r.imageMaps(c, file, docs[0])
+	return r.imageMaps(c, file, docs[0], false)
 }
 
-func (r *reader) imageMaps(c *chart, file string, root *yamlv4.Node) (err error) {
-	if key, line := doubledKey(root, 0); key != "" && c.where == "" {
+// imageMaps reads what the values say of images; of a plain tree, which has
+// neither anchors nor merged keys.
+func (r *reader) imageMaps(c *chart, file string, root *yamlv4.Node, plain bool) (err error) {
+	key, line := doubledKey(root, 0)
+	if key != "" && c.where == "" {
 		if err := r.soft(refused("values", "%s has the key %s a second time in line %d", file, quote(key), line)); err != nil {
 			return err
 		}
 	}
-	c.values, err = r.b.imageMaps(file, root)
+	c.values, err = r.b.imageMaps(file, root, plain && key == "")
 	return err
 }
 
@@ -322,9 +325,12 @@ func (r *reader) schema(c *chart, name string, t *tarReader) error {
 	h := newFileHash()
 	var err error
 	if t.left <= maxSmall {
-		data := make([]byte, t.left)
-		if _, err := io.ReadFull(t, data); err != nil {
-			return truncated(err)
+		data, ok := t.whole()
+		if !ok {
+			data = make([]byte, t.left)
+			if _, err := io.ReadFull(t, data); err != nil {
+				return truncated(err)
+			}
 		}
 		h.Write(data)
 		if !json.Valid(data) || !utf8.Valid(data) || bytes.TrimLeft(data, " \t\r\n")[0] != '{' {

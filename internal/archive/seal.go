@@ -48,7 +48,7 @@ func Seal(data []byte, want map[ref.Role]SealImage, o Options) ([]byte, []Splice
 		}
 	}
 	s := &sealer{o: o, b: &budget{l: o.Limits, packed: int64(len(data))}, edits: edits}
-	sealed, err := s.archive(bytes.NewReader(data), "")
+	sealed, err := s.archive(&source{buf: data}, "")
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal %s: %w", p.Chart, err)
 	}
@@ -119,7 +119,7 @@ type sealer struct {
 
 // archive copies one package; where is as in reader.archive. Headers, order,
 // padding and the gzip header are kept.
-func (s *sealer) archive(src byteReader, where string) ([]byte, error) {
+func (s *sealer) archive(src *source, where string) ([]byte, error) {
 	m, err := openMember(src, s.b)
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (s *sealer) file(w io.Writer, t *tarReader, h *header, where string) error 
 	var data []byte
 	var err error
 	if inside {
-		data, err = s.archive(&tarBytes{t: t}, name+"!")
+		data, err = s.archive(&source{more: t.chunk}, name+"!")
 	} else {
 		data, err = applyEdits(name, t, edits)
 	}

@@ -8,8 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
-
-	"github.com/klauspost/compress/flate"
 )
 
 // Fields of a gzip header longer than this carry something else than a name.
@@ -38,11 +36,10 @@ func (b *budget) buffer() []byte {
 	return b.buf
 }
 
-// Buffers and decompressors are large beside a small package: they are used
-// again.
+// Buffers and inflaters are large beside a small package: they are used again.
 var (
-	buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-	flates  = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+	buffers   = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+	inflaters = sync.Pool{New: func() any { return new(inflater) }}
 )
 
 // free gives the buffer back.
@@ -65,50 +62,89 @@ func (b *budget) unpacked(n int) error {
 	return nil
 }
 
-// byteReader is a source that a decompressor cannot read beyond need.
-type byteReader interface {
-	io.Reader
-	io.ByteReader
+// source is compressed bytes that come piece by piece.
+type source struct {
+	buf  []byte
+	at   int                    // of buf, what is taken
+	more func() ([]byte, error) // the next piece; nil: there is none
+	err  error                  // why there is none
+}
+
+// piece returns what is left of a piece, or the next one.
+func (s *source) piece() ([]byte, error) {
+	for s.at == len(s.buf) {
+		if s.more == nil {
+			return nil, io.EOF
+		}
+		if s.err == nil {
+			s.buf, s.at = nil, 0
+			s.buf, s.err = s.more()
+		}
+		if len(s.buf) == 0 && s.err != nil {
+			return nil, s.err
+		}
+	}
+	return s.buf[s.at:], nil
+}
+
+func (s *source) ReadByte() (byte, error) {
+	p, err := s.piece()
+	if err != nil {
+		return 0, err
+	}
+	s.at++
+	return p[0], nil
+}
+
+// readFull fills p, and returns how far it came.
+func (s *source) readFull(p []byte) (int, error) {
+	for n := 0; n < len(p); {
+		q, err := s.piece()
+		if err != nil {
+			return n, err
+		}
+		k := copy(p[n:], q)
+		s.at += k
+		n += k
+	}
+	return len(p), nil
 }
 
 // member reads the one gzip member that src holds, checks its framing, and
 // counts what comes out.
 type member struct {
-	src    byteReader
+	src    *source
 	header []byte // as read
-	z      io.ReadCloser
+	z      *inflater
 	crc    uint32
 	size   uint32
 	b      *budget
-	err    error
+	buf    []byte // unpacked and counted, and not taken yet
+	err    error  // what comes after that
 }
 
-func openMember(src byteReader, b *budget) (*member, error) {
+func openMember(src *source, b *budget) (*member, error) {
 	m := &member{src: src, b: b}
 	if err := m.readHeader(); err != nil {
 		return nil, err
 	}
-	m.z = flates.Get().(io.ReadCloser)
-	if err := m.z.(flate.Resetter).Reset(src, nil); err != nil {
-		return nil, err
-	}
+	m.z = inflaters.Get().(*inflater)
+	m.z.reset(src)
 	return m, nil
 }
 
-// close gives the decompressor back; nothing can be read after that.
+// close gives the inflater back; nothing can be read after that.
 func (m *member) close() {
 	if m.z != nil {
-		// It must not keep the package.
-		if m.z.(flate.Resetter).Reset(bytes.NewReader(nil), nil) == nil {
-			flates.Put(m.z)
-		}
-		m.z, m.err = nil, io.ErrClosedPipe
+		m.z.reset(nil) // it must not keep the package
+		inflaters.Put(m.z)
+		m.z, m.buf, m.err = nil, nil, io.ErrClosedPipe
 	}
 }
 
 func (m *member) readHeader() error {
 	var h [10]byte
-	n, err := io.ReadFull(m.src, h[:])
+	n, err := m.src.readFull(h[:])
 	if err != nil || h[0] != 0x1f || h[1] != 0x8b || h[2] != 8 {
 		if own(err) {
 			return err
@@ -120,7 +156,7 @@ func (m *member) readHeader() error {
 	}
 	m.header = append(m.header, h[:]...)
 	if h[3]&4 != 0 {
-		b, err := m.take(2)
+		b, err := m.headerField(2)
 		if err != nil {
 			return err
 		}
@@ -128,13 +164,13 @@ func (m *member) readHeader() error {
 		if size > maxGzipField {
 			return malformed("gzip", "extra field of %d bytes in the header, at most %d", size, maxGzipField)
 		}
-		if _, err := m.take(size); err != nil {
+		if _, err := m.headerField(size); err != nil {
 			return err
 		}
 	}
 	for _, flag := range []byte{8, 16} {
 		for i := 0; h[3]&flag != 0; i++ {
-			b, err := m.take(1)
+			b, err := m.headerField(1)
 			if err != nil {
 				return err
 			}
@@ -148,7 +184,7 @@ func (m *member) readHeader() error {
 	}
 	if h[3]&2 != 0 {
 		sum := uint16(crc32.ChecksumIEEE(m.header))
-		b, err := m.take(2)
+		b, err := m.headerField(2)
 		if err != nil {
 			return err
 		}
@@ -159,43 +195,59 @@ func (m *member) readHeader() error {
 	return nil
 }
 
-func (m *member) take(n int) ([]byte, error) {
+func (m *member) headerField(n int) ([]byte, error) {
 	from := len(m.header)
 	m.header = append(m.header, make([]byte, n)...)
-	if _, err := io.ReadFull(m.src, m.header[from:]); err != nil {
+	if _, err := m.src.readFull(m.header[from:]); err != nil {
 		return nil, truncated(err)
 	}
 	return m.header[from:], nil
 }
 
-// Read implements io.Reader. io.EOF comes only after the checksum and the
-// length were found right and nothing follows.
+// fill makes sure that something is in buf. io.EOF comes only after the
+// checksum and the length were found right and nothing follows.
+func (m *member) fill() error {
+	for len(m.buf) == 0 {
+		if m.err != nil {
+			return m.err
+		}
+		p, err := m.z.next()
+		m.crc = crc32.Update(m.crc, crc32.IEEETable, p)
+		m.size += uint32(len(p))
+		if m.err = m.b.unpacked(len(p)); m.err != nil {
+			return m.err
+		}
+		switch {
+		case err == io.EOF:
+			m.err = m.trailer()
+		case err != nil:
+			m.err = truncated(err)
+		}
+		m.buf = p
+	}
+	return nil
+}
+
+// take returns the next bytes in place, n at most and one at least. They are
+// good until the next call.
+func (m *member) take(n int64) ([]byte, error) {
+	if err := m.fill(); err != nil {
+		return nil, err
+	}
+	p := m.buf[:min(int64(len(m.buf)), n)]
+	m.buf = m.buf[len(p):]
+	return p, nil
+}
+
+// Read implements io.Reader.
 func (m *member) Read(p []byte) (int, error) {
-	if m.err != nil {
-		return 0, m.err
-	}
-	n, err := m.z.Read(p)
-	m.crc = crc32.Update(m.crc, crc32.IEEETable, p[:n])
-	m.size += uint32(n)
-	if over := m.b.unpacked(n); over != nil {
-		m.err = over
-		return 0, over
-	}
-	switch {
-	case err == io.EOF:
-		m.err = m.trailer()
-	case err != nil:
-		m.err = truncated(err)
-	}
-	if n > 0 {
-		return n, nil
-	}
-	return 0, m.err
+	q, err := m.take(int64(len(p)))
+	return copy(p, q), err
 }
 
 func (m *member) trailer() error {
 	var t [8]byte
-	if _, err := io.ReadFull(m.src, t[:]); err != nil {
+	if _, err := m.src.readFull(t[:]); err != nil {
 		return truncated(err)
 	}
 	if binary.LittleEndian.Uint32(t[:4]) != m.crc {
@@ -219,11 +271,10 @@ func own(err error) bool {
 }
 
 func truncated(err error) error {
-	var corrupt flate.CorruptInputError
 	switch {
 	case own(err):
 		return err
-	case errors.As(err, &corrupt):
+	case errors.Is(err, errDamaged):
 		return malformed("gzip", "the compressed data is damaged")
 	}
 	return malformed("truncated", "the package ends too early")

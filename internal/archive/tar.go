@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"strconv"
 	"strings"
@@ -14,15 +15,15 @@ const block = 512
 // with at most one extended header, and only where every reader would see the
 // same name and size.
 type tarReader struct {
-	r       io.Reader
+	m       *member
 	b       *budget
 	lenient bool
 	left    int64 // of the current file's data
 	pad     int64 // behind it
 	padding []byte
 	rec     [block]byte
-	raw     []byte // of the last header, used again
 	tail    int64  // bytes from the first zero block on
+	h       header // of the current file
 }
 
 // header is one file or directory.
@@ -36,20 +37,21 @@ type header struct {
 	long  string // GNU long name
 }
 
-func newTarReader(r io.Reader, b *budget, lenient bool) *tarReader {
-	return &tarReader{r: r, b: b, lenient: lenient, padding: make([]byte, 0, block)}
+func newTarReader(m *member, b *budget, lenient bool) *tarReader {
+	return &tarReader{m: m, b: b, lenient: lenient, padding: make([]byte, 0, block)}
 }
 
-// next returns the next file or directory; io.EOF after a proper end.
+// next returns the next file or directory, good until the one after it; io.EOF
+// after a proper end.
 func (t *tarReader) next() (*header, error) {
 	if err := t.skip(); err != nil {
 		return nil, err
 	}
-	h := &header{raw: t.raw[:0]}
-	defer func() { t.raw = h.raw }()
+	t.h = header{raw: t.h.raw[:0]}
+	h := &t.h
 	for {
 		rec := t.rec[:]
-		if _, err := io.ReadFull(t.r, rec); err != nil {
+		if _, err := io.ReadFull(t.m, rec); err != nil {
 			return nil, truncated(err)
 		}
 		if t.rec == ([block]byte{}) {
@@ -142,6 +144,31 @@ func (t *tarReader) file(h *header, rec []byte, kind byte) error {
 	return t.checkPath(name)
 }
 
+// chunk returns the next bytes of the current file, good until the next call;
+// io.EOF at its end.
+func (t *tarReader) chunk() ([]byte, error) {
+	if t.left == 0 {
+		return nil, io.EOF
+	}
+	p, err := t.m.take(t.left)
+	if err != nil {
+		return nil, truncated(err)
+	}
+	t.left -= int64(len(p))
+	return p, nil
+}
+
+// whole returns the current file in place, if all of it is there; good like a
+// chunk.
+func (t *tarReader) whole() ([]byte, bool) {
+	if t.left > 0 && t.m.fill() != nil || t.left > int64(len(t.m.buf)) {
+		return nil, false
+	}
+	p := t.m.buf[:t.left]
+	t.m.buf, t.left = t.m.buf[t.left:], 0
+	return p, true
+}
+
 // Read reads the current file's data.
 func (t *tarReader) Read(p []byte) (int, error) {
 	if t.left == 0 {
@@ -150,29 +177,24 @@ func (t *tarReader) Read(p []byte) (int, error) {
 	if int64(len(p)) > t.left {
 		p = p[:t.left]
 	}
-	n, err := t.r.Read(p)
+	n, err := t.m.Read(p)
 	t.left -= int64(n)
-	if err != nil && n == 0 {
+	if err != nil {
 		return 0, truncated(err)
 	}
 	return n, nil
 }
 
-// discard is io.Discard without a buffer of its own.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
 // skip reads to the end of the current file; its padding is in t.padding then.
 func (t *tarReader) skip() error {
-	if t.left > 0 {
-		if err := t.b.copy(discard{}, t); err != nil {
+	for t.left > 0 {
+		if _, err := t.chunk(); err != nil {
 			return err
 		}
 	}
 	if t.pad > 0 {
 		t.padding = t.padding[:t.pad]
-		if _, err := io.ReadFull(t.r, t.padding); err != nil {
+		if _, err := io.ReadFull(t.m, t.padding); err != nil {
 			return truncated(err)
 		}
 		t.pad = 0
@@ -184,16 +206,16 @@ func (t *tarReader) skip() error {
 // nothing but zeros after that.
 func (t *tarReader) end() error {
 	buf := t.b.buffer()
-	if _, err := io.ReadFull(t.r, buf[:block]); err != nil {
+	if _, err := io.ReadFull(t.m, buf[:block]); err != nil {
 		return truncated(err)
 	}
-	if len(bytes.Trim(buf[:block], "\x00")) > 0 {
+	if !zero(buf[:block]) {
 		return malformed("tar-header", "a single zero block inside the archive")
 	}
 	t.tail = 2 * block
 	for {
-		n, err := t.r.Read(buf)
-		if len(bytes.Trim(buf[:n], "\x00")) > 0 {
+		n, err := t.m.Read(buf)
+		if !zero(buf[:n]) {
 			return refused("trailing-data", "data after the end of the tar archive")
 		}
 		t.tail += int64(n)
@@ -209,22 +231,17 @@ func (t *tarReader) end() error {
 // checkBlock checks a header's checksum and numbers and returns its size.
 func checkBlock(rec []byte) (int64, error) {
 	want, ok := number(rec[148:156])
-	sum := int64(8 * ' ')
-	for i, c := range rec {
-		if i < 148 || i >= 156 {
-			sum += int64(c)
-		}
-	}
-	if !ok || want != sum {
+	if !ok || want != checksum(rec) {
 		return 0, malformed("tar-header", "wrong checksum: not a tar archive, or a damaged one")
 	}
-	fields := [][]byte{rec[100:108], rec[108:116], rec[116:124], rec[136:148]}
+	fields := [...][2]int{{100, 108}, {108, 116}, {116, 124}, {136, 148}, {329, 337}, {337, 345}}
+	known := 4
 	if string(rec[257:262]) == "ustar" {
-		fields = append(fields, rec[329:337], rec[337:345])
+		known = len(fields)
 	}
-	for _, f := range fields {
-		if _, ok := number(f); !ok {
-			return 0, malformed("tar-header", "a number of the header is not readable: %q", f)
+	for _, f := range fields[:known] {
+		if _, ok := number(rec[f[0]:f[1]]); !ok {
+			return 0, malformed("tar-header", "a number of the header is not readable: %q", rec[f[0]:f[1]])
 		}
 	}
 	size, ok := number(rec[124:136])
@@ -234,15 +251,37 @@ func checkBlock(rec []byte) (int64, error) {
 	return size, nil
 }
 
+// checksum adds up the bytes of a block, those of the checksum as spaces.
+func checksum(rec []byte) int64 {
+	const each = 0x00ff00ff00ff00ff
+	var even, odd uint64 // four sums of 16 bits each: 64 bytes add up to less
+	for p := rec[:block]; len(p) >= 8; p = p[8:] {
+		v := binary.LittleEndian.Uint64(p)
+		even += v & each
+		odd += v >> 8 & each
+	}
+	sum := int64(8 * ' ')
+	for _, v := range [2]uint64{even, odd} {
+		sum += int64(v&0xffff + v>>16&0xffff + v>>32&0xffff + v>>48)
+	}
+	for _, c := range rec[148:156] {
+		sum -= int64(c)
+	}
+	return sum
+}
+
 // number reads an octal or, with the first bit set, a base-256 number.
 func number(f []byte) (int64, bool) {
 	if f[0]&0x80 == 0 {
-		s := cstring(bytes.Trim(f, " \x00"))
-		if s == "" {
-			return 0, true
+		f = trimNumber(f)
+		n := int64(0)
+		for _, c := range f {
+			if c < '0' || c > '7' || n>>60 > 0 {
+				return 0, false
+			}
+			n = n<<3 | int64(c-'0')
 		}
-		n, err := strconv.ParseUint(s, 8, 63)
-		return int64(n), err == nil
+		return n, true
 	}
 	negative := f[0]&0x40 != 0
 	var n uint64
@@ -264,25 +303,49 @@ func number(f []byte) (int64, bool) {
 	return int64(n), true
 }
 
+// trimNumber cuts off what stands around an octal number: spaces and NULs, and
+// all behind a NUL.
+func trimNumber(f []byte) []byte {
+	for len(f) > 0 && (f[0] == ' ' || f[0] == 0) {
+		f = f[1:]
+	}
+	for len(f) > 0 && (f[len(f)-1] == ' ' || f[len(f)-1] == 0) {
+		f = f[:len(f)-1]
+	}
+	if i := bytes.IndexByte(f, 0); i >= 0 {
+		f = f[:i]
+	}
+	return f
+}
+
 // blockName joins prefix and name where the format has a prefix.
 func blockName(rec []byte) (string, error) {
 	name := cstring(rec[:100])
-	if len(bytes.Trim(rec[len(name):100], "\x00")) > 0 {
+	if !zero(rec[len(name):100]) {
 		return "", refused("tar-path", "the name %s goes on after a NUL", quote(name))
 	}
 	switch magic := string(rec[257:265]); {
 	case magic == "ustar\x0000" && string(rec[508:512]) != "tar\x00":
 		prefix := cstring(rec[345:500])
-		if len(bytes.Trim(rec[345+len(prefix):500], "\x00")) > 0 {
+		if !zero(rec[345+len(prefix) : 500]) {
 			return "", refused("tar-path", "the name prefix %s goes on after a NUL", quote(prefix))
 		}
 		if prefix != "" {
 			name = prefix + "/" + name
 		}
-	case len(bytes.Trim(rec[345:], "\x00")) > 0 || strings.HasPrefix(magic, "ustar\x00"):
+	case !zero(rec[345:]) || strings.HasPrefix(magic, "ustar\x00"):
 		return "", refused("tar-header", "%s: a tar format that readers understand differently", quote(name))
 	}
 	return name, nil
+}
+
+func zero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func cstring(b []byte) string {

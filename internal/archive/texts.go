@@ -21,37 +21,3 @@ func (r *reader) texts(c *chart, file string, root *yaml.Node) {
 		}
 	}
 }
-
-// tarBytes reads the current file byte by byte as well, so that a
-// decompressor on top of it takes no more than it needs.
-type tarBytes struct {
-	t    *tarReader
-	buf  [4096]byte
-	n, i int
-	err  error
-}
-
-func (b *tarBytes) fill() bool {
-	if b.i == b.n && b.err == nil {
-		b.i = 0
-		b.n, b.err = b.t.Read(b.buf[:])
-	}
-	return b.i < b.n
-}
-
-func (b *tarBytes) Read(p []byte) (int, error) {
-	if !b.fill() {
-		return 0, b.err
-	}
-	n := copy(p, b.buf[b.i:b.n])
-	b.i += n
-	return n, nil
-}
-
-func (b *tarBytes) ReadByte() (byte, error) {
-	if !b.fill() {
-		return 0, b.err
-	}
-	b.i++
-	return b.buf[b.i-1], nil
-}
