@@ -64,7 +64,7 @@ func plainListed(root *yamlv4.Node) (out []string, ok bool) {
 	for _, item := range root.Content {
 		n := len(out)
 		for i := 0; i+1 < len(item.Content) && item.Kind == yamlv4.MappingNode; i += 2 {
-			if v := item.Content[i+1]; item.Content[i].Value == "image" && v.Tag == "!!str" && v.Style == 0 {
+			if v := item.Content[i+1]; item.Content[i].Value == "image" && v.Tag == "!!str" && v.Style&isBlock == 0 {
 				out = append(out, v.Value)
 			} else if strings.EqualFold(item.Content[i].Value, "image") {
 				return nil, false

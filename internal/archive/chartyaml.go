@@ -59,8 +59,7 @@ func (b *budget) parseYAML(file string, data []byte) (*yamledit.File, error) {
 }
 
 // check returns the first fault.
-func (s *strict) check(data []byte, f *yamledit.File, requirements bool) error {
-	docs := f.Documents()
+func (s *strict) check(data []byte, docs []*yaml.Node, requirements bool) error {
 	if bytes.Contains(bytes.ReplaceAll(data, []byte("\r\n"), nil), []byte("\r")) {
 		return s.fault(nil, "a lone carriage return; end lines with LF or CRLF")
 	}

@@ -63,9 +63,17 @@ type lockFile struct {
 	Dependencies []*dependency `json:"dependencies"`
 }
 
-// readMetadata decodes Chart.yaml and what requirements.yaml adds, and
-// applies the checks without which Helm does not load a chart.
+// readMetadata decodes and checks.
 func readMetadata(file string, chartYAML, requirements []byte) (*metadata, error) {
+	m, err := decodeMetadata(file, chartYAML, requirements)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.check(file)
+}
+
+// decodeMetadata decodes Chart.yaml and what requirements.yaml adds.
+func decodeMetadata(file string, chartYAML, requirements []byte) (*metadata, error) {
 	m := new(metadata)
 	if err := yaml.Unmarshal(chartYAML, m); err != nil {
 		return nil, refused("chart-yaml", "%s: Helm cannot read it: %s", file, firstLine(err))
@@ -80,23 +88,28 @@ func readMetadata(file string, chartYAML, requirements []byte) (*metadata, error
 	if m.Name != before.Name || m.Version != before.Version || m.APIVersion != before.APIVersion || m.Type != before.Type {
 		return nil, refused("identity", "requirements.yaml would make %s %s of %s %s", quote(m.Name), quote(m.Version), quote(before.Name), quote(before.Version))
 	}
+	return m, nil
+}
+
+// check applies the checks without which Helm does not load a chart.
+func (m *metadata) check(file string) error {
 	name := m.Name
 	m.sanitize()
 	switch {
 	case name == "":
-		return nil, refused("name", "%s names no chart", file)
+		return refused("name", "%s names no chart", file)
 	case m.Name != name:
-		return nil, refused("name", "the chart name %s has invisible characters", quote(name))
+		return refused("name", "the chart name %s has invisible characters", quote(name))
 	case m.Version == "":
-		return nil, refused("version", "%s has no version", file)
+		return refused("version", "%s has no version", file)
 	}
 	if _, err := semver.NewVersion(m.Version); err != nil {
-		return nil, refused("version", "%s has version %s; want a semantic version such as 1.2.3", file, quote(m.Version))
+		return refused("version", "%s has version %s; want a semantic version such as 1.2.3", file, quote(m.Version))
 	}
 	if m.Type != "" && m.Type != "application" && m.Type != "library" {
-		return nil, refused("chart-yaml", "%s has type %s; want application or library", file, quote(m.Type))
+		return refused("chart-yaml", "%s has type %s; want application or library", file, quote(m.Type))
 	}
-	return m, m.checkLists(file)
+	return m.checkLists(file)
 }
 
 func (m *metadata) checkLists(file string) error {

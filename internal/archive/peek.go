@@ -70,7 +70,9 @@ func Peek(data []byte, o Options, dated bool) (Glance, error) {
 
 func identity(chartYAML []byte) (ref.ChartVersion, error) {
 	var m metadata
-	if err := yaml.Unmarshal(bytes.TrimPrefix(chartYAML, []byte(bom)), &m); err != nil {
+	if plain, ok := plainIdentity(chartYAML); ok {
+		m = *plain
+	} else if err := yaml.Unmarshal(bytes.TrimPrefix(chartYAML, []byte(bom)), &m); err != nil {
 		return ref.ChartVersion{}, err
 	}
 	v, err := ref.ParseChartVersion(m.Name, m.Version)
@@ -78,4 +80,14 @@ func identity(chartYAML []byte) (ref.ChartVersion, error) {
 		v, err = ref.ParseImported(m.Name, m.Version)
 	}
 	return v, err
+}
+
+func plainIdentity(chartYAML []byte) (*metadata, bool) {
+	p := plainReaders.Get().(*plainYAML)
+	defer p.free()
+	root, _, ok := p.read(chartYAML, DefaultLimits().YAMLNodes)
+	if !ok {
+		return nil, false
+	}
+	return plainMetadata(root)
 }

@@ -26,7 +26,7 @@ func treeOf(n *yaml.Node) tree {
 	if n.Kind == yaml.ScalarNode {
 		t.Line = n.Line
 	}
-	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+	if n.Style&isBlock != 0 {
 		t.Value = ""
 	}
 	for i, c := range n.Content {
@@ -65,15 +65,47 @@ func samePlain(t *testing.T, doc []byte) bool {
 	if d := cmp.Diff(treeOf(docs[0]), treeOf(root)); d != "" {
 		t.Fatalf("%q: full reader (-), quick reader (+):\n%s", doc, d)
 	}
+	if !sameTexts(root, into) {
+		t.Fatalf("%q: Helm reads %#v, the quick reader %+v", doc, into, treeOf(root))
+	}
 	if f.Nodes() != nodes {
 		t.Fatalf("%q has %d nodes, and %d were counted", doc, f.Nodes(), nodes)
 	}
 	return true
 }
 
+// sameTexts compares the texts with what Helm's decoder made of them.
+func sameTexts(n *yaml.Node, v any) bool {
+	switch n.Kind {
+	case yaml.MappingNode:
+		m, _ := v.(map[string]any)
+		last := map[string]*yaml.Node{} // of a doubled key Helm takes the last
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			last[n.Content[i].Value] = n.Content[i+1]
+		}
+		for key, c := range last {
+			if !sameTexts(c, m[key]) {
+				return false
+			}
+		}
+		return true
+	case yaml.SequenceNode:
+		l, _ := v.([]any)
+		for i, c := range n.Content {
+			if !sameTexts(c, l[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	text, is := v.(string)
+	return (n.Tag == "!!str") == is && (!is || n.Value == text || n.Value == unread)
+}
+
 var plainSamples = []string{
 	"- name: hub\n  image: quay.io/a/b:1.0\n- image: c/d:2\n",
 	"hub:\n  image:\n    name: quay.io/a/b\n    tag: \"1.0\"\n  list:\n  - a\n  - b: 1\n    c: {}\n  -\n    - x\n",
+	"a: |\n  text\nb: |-\n\n    text\n  \nc: |+\n  x\n\nd: |\n\ne: |\n  cut",
 	"a: |\n  text\n   more # no comment\n\n  end\nb: >-\n  folded\n# c\nc: []  # none\n",
 	"a:\nb: 'it is' # x\nc: 10\nd: true\ne: null\n",
 	"a:\n  # comment\n  b: x\n# deeper\n  c: z\n",

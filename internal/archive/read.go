@@ -368,11 +368,13 @@ func (r *reader) finish(c *chart) error {
 		return refused("chart-yaml", "there is no %s", quote(file))
 	}
 	s := &strict{file: file}
-	f, err := r.b.parseYAML(file, c.chartYAML)
+	plain := plainReaders.Get().(*plainYAML)
+	defer plain.free()
+	docs, m, err := r.chartYAML(c, file, plain)
 	if err != nil {
 		return err
 	}
-	if err := r.soft(s.check(c.chartYAML, f, false)); err != nil {
+	if err := r.soft(s.check(c.chartYAML, docs, false)); err != nil {
 		return err
 	}
 	if c.requirements != nil {
@@ -381,17 +383,41 @@ func (r *reader) finish(c *chart) error {
 		if err != nil {
 			return err
 		}
-		if err := r.soft(s.check(c.requirements, f, true)); err != nil {
+		if err := r.soft(s.check(c.requirements, f.Documents(), true)); err != nil {
 			return err
 		}
 	}
-	if c.meta, err = readMetadata(file, c.chartYAML, c.requirements); err != nil {
+	if m == nil {
+		m, err = decodeMetadata(file, c.chartYAML, c.requirements)
+	}
+	if err == nil {
+		err = m.check(file)
+	}
+	if err != nil {
 		return err
 	}
-	c.appVersion = c.meta.AppVersion
-	if docs := f.Documents(); len(docs) > 0 && docs[0] != nil {
+	c.meta, c.appVersion = m, m.AppVersion
+	if len(docs) > 0 && docs[0] != nil {
 		r.texts(c, file, docs[0])
 	}
 	c.chartYAML, c.requirements = nil, nil
 	return nil
+}
+
+// chartYAML reads Chart.yaml: the tree of its documents, good until plain is
+// free, and where every reader reads them alike what they say.
+func (r *reader) chartYAML(c *chart, file string, plain *plainYAML) ([]*yamlv4.Node, *metadata, error) {
+	if r.b.l.YAMLDepth > 2*plainDepth && c.requirements == nil {
+		if root, nodes, ok := plain.read(c.chartYAML, r.b.l.YAMLNodes-r.b.nodes); ok {
+			if m, ok := plainMetadata(root); ok {
+				r.b.nodes += nodes
+				return []*yamlv4.Node{root}, m, nil
+			}
+		}
+	}
+	f, err := r.b.parseYAML(file, c.chartYAML)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.Documents(), nil, nil
 }
