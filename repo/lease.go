@@ -50,7 +50,11 @@ func (l *leases) unless(d ref.Digest, fn func() error) error {
 // known, a blob that nothing names then is removed; where it is not, the blob
 // stays, for the next start to judge.
 func (r *Repository) put(ctx context.Context, data []byte) (ref.Digest, func(error), error) {
-	d := ref.DigestOf(data)
+	return r.putAs(ctx, ref.DigestOf(data), data)
+}
+
+// putAs is put for bytes of a known digest; the store checks it.
+func (r *Repository) putAs(ctx context.Context, d ref.Digest, data []byte) (ref.Digest, func(error), error) {
 	r.leases.take(d)
 	end := func(err error) {
 		r.leases.release(d)

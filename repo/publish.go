@@ -229,7 +229,8 @@ func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion
 		}
 		nv.ProvenanceSize = int64(len(u.Prov))
 	}
-	_, err = store(u.Package)
+	_, stored, err := r.putAs(ctx, nv.Version.Package, u.Package)
+	ends = append(ends, stored)
 	return end, err
 }
 

@@ -14,7 +14,7 @@ import (
 // A batch is sent in one request. Two of them are in memory at most, the one
 // that is sent and the next.
 const (
-	batchPackages = 128
+	batchPackages = client.MostImports
 	batchBytes    = 8 << 20 // or one package, if that is larger
 )
 

@@ -85,7 +85,9 @@ func (s *Server) importCharts(c *call) error {
 	workers, release := s.moreSlots(2*runtime.GOMAXPROCS(0) + 2)
 	defer release()
 	im := s.Repo.Import(c.ctx(), op, workers)
-	broken := s.readImport(im, multipart.NewReader(&bounded{c.r.Body, most, most}, params["boundary"]))
+	body, free := buffered(&bounded{c.r.Body, most, most})
+	defer free()
+	broken := s.readImport(im, multipart.NewReader(body, params["boundary"]))
 	results, err := im.Wait()
 	if err = errors.Join(err, broken); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"mime/multipart"
 	"slices"
 	"strings"
+	"sync"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -64,7 +66,9 @@ func (s *Server) readForm(c *call, boundary string, fields []string) (upload, er
 	if c.r.ContentLength > max {
 		return upload{}, tooLarge(s.MaxUpload)
 	}
-	form := multipart.NewReader(io.LimitReader(c.r.Body, max), boundary)
+	body, free := buffered(io.LimitReader(c.r.Body, max))
+	defer free()
+	form := multipart.NewReader(body, boundary)
 	u := upload{form: true, fields: map[string][]string{}}
 	sum := sha256.New()
 	for n := 0; ; n++ {
@@ -90,6 +94,19 @@ func (s *Server) readForm(c *call, boundary string, fields []string) (upload, er
 	}
 	u.digest = ref.FromSum([32]byte(sum.Sum(nil)))
 	return u, nil
+}
+
+var formBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
+// buffered reads a form's body in few calls: the reader of forms asks for so
+// little at once that each kilobyte would cost one.
+func buffered(body io.Reader) (r io.Reader, free func()) {
+	b := formBuffers.Get().(*bufio.Reader)
+	b.Reset(body)
+	return b, func() {
+		b.Reset(nil)
+		formBuffers.Put(b)
+	}
 }
 
 // add takes one part of the form.

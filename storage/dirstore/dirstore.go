@@ -28,7 +28,8 @@ type Store struct {
 	blobs, tmp string
 	root       fs.FileInfo // of blobs, to tell a missing blob from a missing disk
 	broken     atomic.Pointer[error]
-	synced     sync.Map // names of the directories in blobs that are on disk
+	synced     sync.Map      // names of the directories in blobs that are on disk
+	made       atomic.Uint64 // files in tmp
 	// verified are the files that were read through and had the bytes that
 	// their digest names, as they were then.
 	verified recent.Map[ref.Digest, stamp]

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
 
 	"chartd.dev/chartd/internal/durable"
 	"chartd.dev/chartd/internal/ref"
@@ -20,7 +24,7 @@ func (s *Store) Put(ctx context.Context, d ref.Digest, r io.Reader) error {
 	if err := s.ready(ctx); err != nil {
 		return fmt.Errorf("put blob %s: %w", d, err)
 	}
-	f, err := os.CreateTemp(s.tmp, "put-*")
+	f, err := s.temporary()
 	if err != nil {
 		return s.classify("put", d, err)
 	}
@@ -36,14 +40,67 @@ func (s *Store) Put(ctx context.Context, d ref.Digest, r io.Reader) error {
 	return s.classify("put", d, err)
 }
 
+// temporary makes a file in tmp, where nobody else makes any.
+func (s *Store) temporary() (*os.File, error) {
+	for {
+		name := filepath.Join(s.tmp, "put-"+strconv.FormatUint(s.made.Add(1), 10))
+		f, err := openRaw(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// openRaw is os.OpenFile without a try to have the file polled, which files
+// and directories never are: that costs more calls than all else here.
+func openRaw(name string, flags int) (*os.File, error) {
+	for {
+		fd, err := syscall.Open(name, flags|syscall.O_CLOEXEC, 0o600)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case !errors.Is(err, syscall.EINTR):
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
+}
+
+// syncDir is durable.SyncDir.
+func syncDir(dir string) error {
+	d, err := openRaw(dir, os.O_RDONLY)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	defer d.Close()
+	return durable.Sync(d)
+}
+
+// Most packages fit into one buffer: they are written in one call.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
+
 // fill writes r to f while hashing it.
 func (s *Store) fill(ctx context.Context, f *os.File, d ref.Digest, r io.Reader) error {
 	if err := f.Chmod(0o600); err != nil {
 		return err
 	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
 	h := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(f, h), reader{ctx, r}); err != nil {
-		return err
+	for more := true; more; {
+		n := 0
+		var err error
+		for n < len(*buf) && err == nil {
+			var k int
+			k, err = reader{ctx, r}.Read((*buf)[n:])
+			n += k
+		}
+		if more = err == nil; err != nil && err != io.EOF {
+			return err
+		}
+		h.Write((*buf)[:n])
+		if _, err := f.Write((*buf)[:n]); err != nil {
+			return err
+		}
 	}
 	if got := ref.FromSum([sha256.Size]byte(h.Sum(nil))); got != d {
 		return fmt.Errorf("%w: the bytes have %s", storage.ErrMismatch, got)
@@ -64,7 +121,7 @@ func (s *Store) place(ctx context.Context, f *os.File, d ref.Digest) error {
 		}
 		// Its bytes were synced before it got this name, but whoever put it
 		// may not have synced the name yet.
-		return durable.SyncDir(dir)
+		return syncDir(dir)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -75,7 +132,7 @@ func (s *Store) place(ctx context.Context, f *os.File, d ref.Digest) error {
 	if err := os.Rename(f.Name(), s.path(d)); err != nil {
 		return err
 	}
-	return durable.SyncDir(dir)
+	return syncDir(dir)
 }
 
 // prefix makes a directory for blobs and syncs its parent, once in the life of
@@ -97,6 +154,9 @@ func (s *Store) prefix(dir string) error {
 
 // intact reads the stored copy of d through.
 func (s *Store) intact(ctx context.Context, d ref.Digest) bool {
+	if _, err := os.Lstat(s.path(d)); err != nil {
+		return false
+	}
 	f, err := s.Get(ctx, d, 0, -1)
 	if err != nil {
 		return false
