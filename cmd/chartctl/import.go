@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -71,6 +72,9 @@ func (a *app) doImport(ctx context.Context, c *client.Client, o imports.Options,
 		}
 		bar.show(p.Done, p.Total, p.Current)
 	}
+	// Little lives longer than a package takes: collecting it less often costs
+	// some megabytes and saves a tenth of the time.
+	debug.SetGCPercent(400)
 	report, err := imports.Run(ctx, c, o)
 	if bar != nil {
 		bar.end()

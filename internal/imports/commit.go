@@ -101,12 +101,16 @@ func (m *commit) load(ctx context.Context, items []*item, out chan<- batch) {
 
 // request reads a package and its provenance file.
 func (m *commit) request(ctx context.Context, it *item) (client.ImportRequest, error) {
-	data, err := it.again(ctx)
-	if err == nil && ref.DigestOf(data) != it.digest {
-		err = fail(api.CodeLocalIO, "%q changed while it was being imported", it.file)
-	}
-	if err != nil {
-		return client.ImportRequest{}, err
+	data := it.data
+	it.data = nil // the batch has it now
+	if data == nil {
+		var err error
+		if data, err = it.again(ctx); err != nil {
+			return client.ImportRequest{}, err
+		}
+		if ref.DigestOf(data) != it.digest {
+			return client.ImportRequest{}, fail(api.CodeLocalIO, "%q changed while it was being imported", it.file)
+		}
 	}
 	req := client.ImportRequest{
 		Package: data, Created: it.date, OrderUnknown: it.date.IsZero(),

@@ -27,6 +27,7 @@ type item struct {
 	date    time.Time // that, else the newest file's; zero for none
 	already bool      // the server has these bytes
 	kept    string    // file that keeps a fetched package
+	data    []byte    // the package, where there is room for it until it is sent
 	judged  bool      // read in full
 	follows bool      // another package of this version comes before it
 
@@ -43,6 +44,21 @@ type scan struct {
 	items  []*item
 	report *Report
 	done   int
+	held   int64 // bytes of packages in memory
+}
+
+// mostHeld is how many bytes of packages are held from their first reading to
+// their import; those beyond it are read again.
+const mostHeld = 32 << 20
+
+// hold keeps the bytes of a package, if there is room.
+func (s *scan) hold(it *item, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.o.DryRun && s.held+int64(cap(data)) <= mostHeld {
+		s.held += int64(cap(data))
+		it.data = data
+	}
 }
 
 func (s *scan) run(ctx context.Context, list []candidate) error {
@@ -107,6 +123,7 @@ func (s *scan) one(ctx context.Context, n int, c candidate) (*item, error) {
 			return nil, fail(api.CodeLocalIO, "keep %q: %v", c.file, err)
 		}
 	}
+	s.hold(it, data)
 	return it, nil
 }
 
