@@ -110,8 +110,10 @@ func (c *chart) hash(name string, t *tarReader) error {
 }
 
 // note is hash for a file that is in memory.
-func (c *chart) note(name string, data []byte) {
-	c.files = append(c.files, fileSum{name, sha256.Sum256(bytes.TrimPrefix(data, []byte(bom)))})
+func (c *chart) note(name string, data []byte) (sum [sha256.Size]byte) {
+	sum = sha256.Sum256(bytes.TrimPrefix(data, []byte(bom)))
+	c.files = append(c.files, fileSum{name, sum})
+	return sum
 }
 
 // content is the digest of what a chart holds, the same after a repack and

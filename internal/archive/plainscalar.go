@@ -70,7 +70,7 @@ func plainStart(s string) bool {
 }
 
 // numberTag is the tag of what begins with a digit: a decimal number, a
-// quantity such as 10Gi, a version of three numbers. None for the rest.
+// quantity such as 10Gi, a version. None for the rest.
 func numberTag(s string) string {
 	digits, dots, i := 0, 0, 0
 	for ; i < len(s) && (s[i] == '.' || s[i] >= '0' && s[i] <= '9'); i++ {
@@ -91,7 +91,7 @@ func numberTag(s string) string {
 		return [...]string{"!!int", "!!float", "!!str", "!!str"}[dots]
 	case dots == 3 && unit[0] == '/' && unit[1:] != "" && strings.Trim(unit[1:], "0123456789") == "":
 		return "!!str"
-	case dots >= 2 && unit[0] == '-' && strings.IndexFunc(unit, func(r rune) bool { return r > 'z' || !letter(byte(r)) && (r < '0' || r > '9') && r != '-' && r != '.' }) < 0:
+	case dots >= 1 && unit[0] == '-' && strings.IndexFunc(unit, func(r rune) bool { return r > 'z' || !letter(byte(r)) && (r < '0' || r > '9') && r != '-' && r != '.' }) < 0:
 		return "!!str"
 	case dots == 0 && (s[0] != '0' || i > 1) && wordy(unit):
 		return "!!str"

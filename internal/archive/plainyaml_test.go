@@ -109,7 +109,7 @@ var plainSamples = []string{
 	"a: |\n  text\n   more # no comment\n\n  end\nb: >-\n  folded\n# c\nc: []  # none\n",
 	"a:\nb: 'it is' # x\nc: 10\nd: true\ne: null\n",
 	"a:\n  # comment\n  b: x\n# deeper\n  c: z\n",
-	"a: 0.2\nb: 1.10\nc: 10Gi\nd: 1.2.3\ne: 100m\nf: 0\ng: [] \nh: [http, 'https', 80] # x\nk: 5ef8aa1\nl: 10.0.0.0/8\nm:\n- --ip=0.0.0.0\n0-first: x\nnn: claim-{a}{b}\no1: 1.2.3-beta.4\np: 8b04701\nq: 01eac78\nr: -10\n",
+	"a: 0.2\nb: 1.10\nc: 10Gi\nd: 1.2.3\ne: 100m\nf: 0\ng: [] \nh: [http, 'https', 80] # x\nk: 5ef8aa1\nl: 10.0.0.0/8\nm:\n- --ip=0.0.0.0\n0-first: x\nnn: claim-{a}{b}\no1: 1.2.3-beta.4\np: 8b04701\nq: 01eac78\nr: -10\ns: 0.8-7174419\nt: 0.1-5e3\n",
 	"a:\n  - b\n  -   c: 1\n      d: 2\n",
 }
 
