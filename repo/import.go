@@ -18,6 +18,9 @@ type ImportItem struct {
 	// ProvOptional imports the package without its provenance file where that
 	// does not fit.
 	ProvOptional bool
+	// Done is called when nobody reads the package's bytes any more. It may be
+	// nil.
+	Done func()
 }
 
 // Imported is what became of one package.
@@ -75,6 +78,9 @@ func (r *Repository) Import(ctx context.Context, op lock.Op, workers int) *Impor
 // An error says that the import has failed; Wait returns the same.
 func (im *Importer) Add(item ImportItem, refused error) error {
 	i := &importing{prepared: make(chan struct{})}
+	if item.Done == nil {
+		item.Done = func() {}
+	}
 	select {
 	case im.workers <- struct{}{}:
 	case <-im.ctx.Done():
@@ -91,6 +97,7 @@ func (im *Importer) Add(item ImportItem, refused error) error {
 		defer im.running.Done()
 		defer close(i.prepared)
 		defer func() { <-im.workers }()
+		defer item.Done()
 		defer func() {
 			if v := recover(); v != nil {
 				i.failed = fmt.Errorf("%w: %v\n%s", lock.ErrPanic, v, debug.Stack())

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"chartd.dev/chartd/internal/api"
@@ -154,10 +156,14 @@ func (s *Server) readImport(im *repo.Importer, form *multipart.Reader) error {
 	}
 }
 
+// packageBuffers are the packages of an import that were stored: their room is
+// used again.
+var packageBuffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, usualPackage)) }}
+
 // nextItem reads the parts of one package: what is said of it, and then the
 // package itself.
 func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, err error) {
-	u := upload{form: true, fields: map[string][]string{}}
+	u := upload{form: true, fields: map[string][]string{}, room: packageBuffers.Get().(*bytes.Buffer)}
 	for n := 0; u.pkg == nil; n++ {
 		part, err := form.NextRawPart()
 		switch {
@@ -190,6 +196,12 @@ func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, 
 	}
 	imported, fault := u.imported()
 	item.Upload = repo.Upload{Package: u.pkg, Prov: u.prov, Import: &imported}
+	item.Done = func() {
+		if u.room.Cap() <= 4*usualPackage {
+			u.room.Reset()
+			packageBuffers.Put(u.room)
+		}
+	}
 	switch rule := u.field(provRulePart); rule {
 	case "", "required":
 	case "optional":

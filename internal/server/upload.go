@@ -36,7 +36,8 @@ type upload struct {
 	pkg    []byte
 	prov   []byte
 	fields map[string][]string
-	digest ref.Digest // of the parts, for the idempotency key
+	digest ref.Digest    // of the parts, for the idempotency key
+	room   *bytes.Buffer // for the package; nil: it gets its own
 }
 
 // readUpload reads a package: the parts of a form, or the body itself,
@@ -126,8 +127,10 @@ func (u *upload) add(part *multipart.Part, maxPackage int64, fields []string) ([
 			return nil, badRequest("part %q: want %s", clip(name), strings.Join(append([]string{singlePart, provPart}, fields...), ", "))
 		}
 	}
-	var buf bytes.Buffer
-	if name == singlePart {
+	buf := new(bytes.Buffer)
+	if name == singlePart && u.room != nil && u.pkg == nil {
+		buf = u.room
+	} else if name == singlePart {
 		buf.Grow(usualPackage)
 	}
 	if _, err := buf.ReadFrom(io.LimitReader(part, max+1)); err != nil {
