@@ -265,3 +265,41 @@ func TestRealOverwrites(t *testing.T) {
 		t.Errorf("%d of %d cases have the same content, want 6 of 12", same, len(rows)-1)
 	}
 }
+
+// BenchmarkReal is what a package of a real repository costs: to who reads it,
+// and to who only wants to know whose it is and of when.
+func BenchmarkReal(b *testing.B) {
+	files, err := filepath.Glob(filepath.Join(shared(b), "charts", "*.tgz"))
+	if err != nil || len(files) == 0 {
+		b.Fatalf("found %d packages (%v)", len(files), err)
+	}
+	var packages [][]byte
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		packages = append(packages, data)
+	}
+	for name, read := range map[string]func([]byte) error{
+		"read": func(data []byte) error { _, err := Read(data, Options{Lenient: true}); return err },
+		"peek": func(data []byte) error { _, err := Peek(data, Options{Lenient: true}, true); return ignoreGlance(err) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if err := read(packages[i%len(packages)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// ignoreGlance passes packages of which only Read knows.
+func ignoreGlance(err error) error {
+	if errors.Is(err, errNoGlance) {
+		return nil
+	}
+	return err
+}
