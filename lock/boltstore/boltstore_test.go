@@ -1,7 +1,9 @@
 package boltstore_test
 
 import (
+	"errors"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -59,6 +61,30 @@ func testStore(t *testing.T, o boltstore.Options) {
 			paths[next] = paths[s]
 			return next
 		},
+	})
+}
+
+// TestGoexit ends the goroutine that a closure runs in; the store goes on.
+func TestGoexit(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "lock.db"))
+	for range 3 {
+		putNumbered(t, s, 1, 1)
+		err := s.Update(t.Context(), func(tx lock.Txn) error {
+			if err := tx.Put("b", "lost", nil); err != nil {
+				return err
+			}
+			runtime.Goexit()
+			return nil
+		})
+		if !errors.Is(err, lock.ErrPanic) {
+			t.Errorf("Update: %v", err)
+		}
+	}
+	view(t, s, func(tx lock.Tx) error {
+		if _, err := tx.Get("b", "lost"); !errors.Is(err, lock.ErrNoKey) || tx.Revision() != 3 {
+			t.Errorf("Get: %v, revision %d", err, tx.Revision())
+		}
+		return nil
 	})
 }
 

@@ -132,7 +132,7 @@ func (t *tail) rest(file int, b []byte, c contents) error {
 	if !c.clean() && beyond(b, c.number(epochKey)) {
 		return fmt.Errorf("it was cut off after update %d", max(t.last(), c.number(revisionKey)))
 	}
-	t.warning = fmt.Sprintf("the beginning of an update is in %s, which was not confirmed when the process ended; it is dropped", LogPath("the log", file))
+	t.warning = fmt.Sprintf("the beginning of an update is at the end of log %d; it was not confirmed before the process ended, and is dropped", file)
 	return nil
 }
 
