@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"chartd.dev/chartd/lock/boltstore"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage/dirstore"
+	"github.com/gorilla/mux"
 )
 
 // oneImage is a registry that has one image under every tag.
@@ -247,34 +249,100 @@ func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// BenchmarkPackage reads a package of 45 kB over a connection.
-func BenchmarkPackage(b *testing.B) {
+// BenchmarkConnection is what is asked for most, over a connection: of chartd,
+// and of net/http with the same router and nothing around it, which is the
+// limit.
+func BenchmarkConnection(b *testing.B) {
 	d := onDisk(b, 1)
-	s := httptest.NewServer(d.server)
-	defer s.Close()
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	idx, err := d.repo.Index(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
-	size := len(hubPackage(b, "1.0.0"))
-	buf := make([]byte, 128<<10)
-	b.ReportAllocs()
-	b.SetBytes(int64(size))
-	for b.Loop() {
-		if _, err := io.WriteString(c, "GET /charts/jupyterhub-1.0.0.tgz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	const name = "/charts/jupyterhub-1.0.0.tgz"
+	ours, bare := serveAsChartd(b, d.server), httptest.NewServer(bareServer(b))
+	defer bare.Close()
+	for _, c := range []struct{ what, path, header string }{
+		{"known", "/index.yaml", "If-None-Match: " + idx.ETag(repo.Identity) + "\r\n"},
+		{"index", "/index.yaml", "Accept-Encoding: gzip\r\n"},
+		{"package", name, ""},
+	} {
+		for who, s := range map[string]*httptest.Server{"chartd": ours, "bare": bare} {
+			b.Run(c.what+"/"+who, func(b *testing.B) {
+				conn, err := net.Dial("tcp", s.Listener.Addr().String())
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer conn.Close()
+				ask := []byte("GET " + c.path + " HTTP/1.1\r\nHost: x\r\n" + c.header + "\r\n")
+				buf := make([]byte, 128<<10)
+				want := len(answer(b, conn, buf, ask, -1))
+				used := cpu(b)
+				b.ReportAllocs()
+				for b.Loop() {
+					answer(b, conn, buf, ask, want)
+				}
+				b.ReportMetric(float64((cpu(b)-used).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
+			})
+		}
+	}
+}
+
+// answer reads one answer: want bytes, or with -1 as many as its header says.
+func answer(b *testing.B, conn net.Conn, buf, ask []byte, want int) []byte {
+	if _, err := conn.Write(ask); err != nil {
+		b.Fatal(err)
+	}
+	got := 0
+	for want < 0 || got < want {
+		n, err := conn.Read(buf[got:])
+		if err != nil {
 			b.Fatal(err)
 		}
-		for got, head := 0, -1; head < 0 || got < head+size; {
-			n, err := c.Read(buf[got:])
-			if err != nil {
-				b.Fatal(err)
-			}
-			if got += n; head < 0 {
-				if i := bytes.Index(buf[:got], []byte("\r\n\r\n")); i >= 0 {
-					head = i + 4
-				}
+		got += n
+		if head := bytes.Index(buf[:got], []byte("\r\n\r\n")); want < 0 && head >= 0 {
+			want = head + 4
+			if _, length, ok := bytes.Cut(buf[:head], []byte("Content-Length: ")); ok {
+				var n int
+				_, _ = fmt.Sscan(string(length), &n)
+				want += n
 			}
 		}
 	}
+	return buf[:got]
+}
+
+// bareServer answers as chartd does, but for what makes it chartd.
+func bareServer(b *testing.B) http.Handler {
+	file := filepath.Join(b.TempDir(), "package")
+	if err := os.WriteFile(file, hubPackage(b, "1.0.0"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	index := make([]byte, 600)
+	r := mux.NewRouter()
+	r.HandleFunc("/index.yaml", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"x"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(index)))
+		_, _ = w.Write(index)
+	})
+	r.HandleFunc("/charts/{file}", func(w http.ResponseWriter, r *http.Request) {
+		f, err := os.Open(file)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-tar")
+		w.Header().Set("Content-Length", fmt.Sprint(info.Size()))
+		_, _ = io.Copy(w, f)
+	})
+	return r
 }
