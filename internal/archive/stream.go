@@ -36,11 +36,8 @@ func (b *budget) buffer() []byte {
 	return b.buf
 }
 
-// Buffers and inflaters are large beside a small package: they are used again.
-var (
-	buffers   = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-	inflaters = sync.Pool{New: func() any { return new(inflater) }}
-)
+// Buffers are large beside a small package: they are used again.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // free gives the buffer back.
 func (b *budget) free() {
@@ -94,6 +91,17 @@ func (s *source) ReadByte() (byte, error) {
 	}
 	s.at++
 	return p[0], nil
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	q, err := s.piece()
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, q)
+	s.at += n
+	return n, nil
 }
 
 // readFull fills p, and returns how far it came.
