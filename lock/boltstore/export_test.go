@@ -56,3 +56,18 @@ func Length(t testing.TB, b []byte) int64 {
 	}
 	return int64(m.high * m.pageSize)
 }
+
+// HoldFlush keeps flushes waiting until release.
+func (s *Store) HoldFlush(t testing.TB) (release func()) {
+	b, err := s.db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { s.rollback(b) }
+}
+
+// Rotated reports whether a sealed layer waits for a flush.
+func (s *Store) Rotated() bool {
+	f := s.state.Load().frozen
+	return f != nil && !f.flushed()
+}

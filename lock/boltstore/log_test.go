@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"chartd.dev/chartd/internal/durable/durabletest"
 	"chartd.dev/chartd/lock"
@@ -139,6 +140,53 @@ func TestReplay(t *testing.T) {
 	if err := numbered(open(t, path), t, logUpdates+3); err != nil {
 		t.Errorf("copy: %v", err)
 	}
+}
+
+// TestBothFiles crashes a store while a flush is under way: what it needs is in
+// both files of its log.
+func TestBothFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock.db")
+	s := openWith(t, path, boltstore.Small(boltstore.Options{}))
+	putNumbered(t, s, 1, 1)
+	if err := s.Snapshot(t.Context(), new(bytes.Buffer)); err != nil {
+		t.Fatal(err)
+	}
+	release := s.HoldFlush(t)
+	putNumbered(t, s, 2, 3)
+	for !s.Rotated() {
+		time.Sleep(time.Millisecond)
+	}
+	putNumbered(t, s, 4, logUpdates)
+	if err := errors.Join(numbered(s, t, logUpdates), s.Verify(t.Context())); err != nil {
+		t.Error(err)
+	}
+	left := readFiles(t, path)
+	release()
+	if openDamagedLog(t, "whole", left) {
+		t.Error("whole: refused")
+	}
+	lost := 0
+	for _, suffix := range suffixes[1:] {
+		for at := 4096; at < len(left[suffix]); at += 4096 {
+			bad := maps.Clone(left)
+			bad[suffix] = bytes.Clone(left[suffix])
+			bad[suffix][at+40] ^= 1
+			if openDamagedLog(t, fmt.Sprintf("%s page %d", suffix, at/4096), bad) {
+				lost++
+			}
+		}
+	}
+	if lost != logUpdates-2 { // but the first, which is in the database file, and the last
+		t.Errorf("%d damaged frames refused", lost)
+	}
+	next := filepath.Join(t.TempDir(), "lock.db")
+	left.write(t, next)
+	s = open(t, next)
+	putNumbered(t, s, logUpdates+1, logUpdates+1)
+	if err := errors.Join(numbered(s, t, logUpdates+1), s.Verify(t.Context()), s.Close()); err != nil {
+		t.Error(err)
+	}
+	boltCheck(t, next)
 }
 
 // TestCopies opens copies of a store in each of its stages: none needs a log.
