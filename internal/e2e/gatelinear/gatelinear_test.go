@@ -75,31 +75,40 @@ func TestGateSurvivesKills(t *testing.T) {
 // A judge that finds nothing proves nothing: a pin that was acknowledged and is
 // not in the journal, and those that nobody approved, are found.
 func TestWrongHistoriesAreFound(t *testing.T) {
-	g := newField(t).begin(t, 1)
-	ops, err := g.play(1)
-	if err != nil {
-		t.Fatal(err)
+	f := newField(t)
+	last := ""
+	for seed := uint64(1); seed <= 10; seed++ {
+		g := f.begin(t, seed)
+		ops, err := g.play(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong := g.judge(ops); wrong != "" {
+			t.Fatal(wrong)
+		}
+		lost := slices.Clone(ops)
+		i := slices.IndexFunc(lost, func(o porcupine.Operation) bool {
+			in, out := o.Input.(gatetest.Ask), o.Output.(gatetest.Told)
+			return in.Verb == "pin" && out.Rule == "" && in.Line != 0
+		})
+		if i < 0 {
+			continue // a halt came before every pin
+		}
+		in := lost[i].Input.(gatetest.Ask)
+		in.Line = 0
+		lost[i].Input = in
+		if g.judge(lost) == "" {
+			t.Errorf("nobody misses the line of %+v", in)
+		}
+		for env := range g.start.Envs {
+			g.start.Envs[env].Approvals = gatetest.Clients
+		}
+		// Where only fixes came through, there is nothing to find.
+		if last = g.judge(ops); strings.Contains(last, "approvals") {
+			return
+		}
 	}
-	if wrong := g.judge(ops); wrong != "" {
-		t.Fatal(wrong)
-	}
-	lost := slices.Clone(ops)
-	i := slices.IndexFunc(lost, func(o porcupine.Operation) bool {
-		in, out := o.Input.(gatetest.Ask), o.Output.(gatetest.Told)
-		return in.Verb == "pin" && out.Rule == "" && in.Line != 0
-	})
-	in := lost[i].Input.(gatetest.Ask)
-	in.Line = 0
-	lost[i].Input = in
-	if g.judge(lost) == "" {
-		t.Errorf("nobody misses the line of %+v", in)
-	}
-	for env := range g.start.Envs {
-		g.start.Envs[env].Approvals = gatetest.Clients
-	}
-	if wrong := g.judge(ops); !strings.Contains(wrong, "approvals") {
-		t.Errorf("pins without approvals are found to be: %q", wrong)
-	}
+	t.Errorf("pins without approvals are found to be: %q", last)
 }
 
 // A server that answers before it commits is found: what it acknowledged is
