@@ -60,6 +60,7 @@ func newLog(c Config, w io.Writer) *slog.Logger {
 // flight finish.
 func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	boundGarbage()
+	addProcessor()
 	d, err := openData(ctx, c.Data, true)
 	if err != nil {
 		return err

@@ -90,7 +90,8 @@ registry-mirror:
 
 Memory: the heap grows by 64 MB, or by a quarter of what is in use where that is more,
 until it is collected. ` + "`GOGC` and `GOMEMLIMIT`" + `, the Go runtime's own variables, replace
-that rule where one of them is set.
+that rule where one of them is set. There is one Go processor more than there are cores,
+for the one that waits for the disk; ` + "`GOMAXPROCS`" + ` replaces that.
 
 ## Options
 

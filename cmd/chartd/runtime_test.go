@@ -42,3 +42,16 @@ func TestGarbageIsBounded(t *testing.T) {
 	held = nil
 	until("nothing in use", func(p int) bool { return p > 200 })
 }
+
+func TestProcessorIsAdded(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	t.Setenv("GOMAXPROCS", "7")
+	if addProcessor(); runtime.GOMAXPROCS(0) != before {
+		t.Errorf("GOMAXPROCS=7 in the environment was passed over: %d processors became %d", before, runtime.GOMAXPROCS(0))
+	}
+	t.Setenv("GOMAXPROCS", "")
+	if addProcessor(); runtime.GOMAXPROCS(0) != before+1 {
+		t.Errorf("%d processors became %d", before, runtime.GOMAXPROCS(0))
+	}
+}
