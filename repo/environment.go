@@ -153,7 +153,7 @@ func sealedBlob(v lock.ChartVersion, b lock.Binding) (Blob, error) {
 	case b.Sealed.IsZero():
 		return Blob{}, fmt.Errorf("%w: binding %s has no sealed package: %s", lock.ErrNotFound, b.ID, b.Unsealed)
 	}
-	return Blob{Digest: b.Sealed, Size: b.SealSize, Name: SealedName(v.Chart, b.Sealed), Created: b.At}, nil
+	return Blob{Chart: v.Chart.Name(), Digest: b.Sealed, Size: b.SealSize, Name: SealedName(v.Chart, b.Sealed), Created: b.At}, nil
 }
 
 // RevisionPackage finds the original package of a revision, or its provenance

@@ -114,7 +114,11 @@ func (r *Repository) follow(ctx context.Context, old *Index) (*Index, error) {
 }
 
 func (r *Repository) newIndex(generation uint64, at time.Time) *Index {
-	x := &Index{generation: generation, at: at, context: r.ContextPath, format: r.Format}
+	return newIndex(generation, at, r.ContextPath, r.Format)
+}
+
+func newIndex(generation uint64, at time.Time, contextPath string, format IndexFormat) *Index {
+	x := &Index{generation: generation, at: at, context: contextPath, format: format}
 	x.etag = sync.OnceValue(x.digest)
 	x.names = sync.OnceValue(x.allNames)
 	return x

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/recent"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/storage"
@@ -72,6 +73,7 @@ type Repository struct {
 	leases  leases
 	names   keyedMutex
 	index   indexer
+	charts  recent.Map[string, chartIndex]
 	pages   *lock.Memo[Page]
 	files   *lock.Memo[Blob]
 	backing sync.RWMutex // held for reading by a sweep's deletions, for writing by a backup
@@ -88,7 +90,7 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 	if c.Archive == (archive.Limits{}) {
 		c.Archive = archive.DefaultLimits()
 	}
-	r := &Repository{Config: c, pages: lock.NewMemo[Page](keptPages), files: lock.NewMemo[Blob](keptFiles)}
+	r := &Repository{Config: c, charts: recent.Map[string, chartIndex]{Size: keptChartIndexes}, pages: lock.NewMemo[Page](keptPages), files: lock.NewMemo[Blob](keptFiles)}
 	var err error
 	if r.keys, err = readKeyring(c.Keyring); err != nil {
 		return nil, fmt.Errorf("read keyring: %w", err)
@@ -101,6 +103,7 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 
 // Blob is a stored file under the name that it is served by.
 type Blob struct {
+	Chart   string // that it is a package of
 	Digest  ref.Digest
 	Size    int64
 	Name    string
@@ -121,7 +124,7 @@ func (r *Repository) Package(ctx context.Context, name string) (Blob, error) {
 }
 
 func (r *Repository) packageBlob(ctx context.Context, v lock.ChartVersion, prov bool) (Blob, error) {
-	b := Blob{Digest: v.Package, Size: v.Size, Name: v.Chart.FileName(), Created: v.Created}
+	b := Blob{Chart: v.Chart.Name(), Digest: v.Package, Size: v.Size, Name: v.Chart.FileName(), Created: v.Created}
 	if v.State == lock.Purged {
 		return Blob{}, fmt.Errorf("%w: %s was purged: %s", lock.ErrNotFound, v.Chart, v.Why)
 	}

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -128,9 +129,33 @@ func TestAmendIsAFunctionOfTheLines(t *testing.T) {
 			if len(scratch.segments) != len(x.segments) || scratch.etag() != x.etag() {
 				t.Fatalf("seed %d step %d: %d segments, from scratch %d", seed, step, len(x.segments), len(scratch.segments))
 			}
+			checkParts(t, x, have)
 			if step%8 == 0 {
 				checkLookups(t, x, have)
 			}
+		}
+	}
+}
+
+// checkParts compares the index of each chart with the one that its lines give.
+func checkParts(t *testing.T, x *Index, have map[string]line) {
+	t.Helper()
+	for _, name := range []string{"a", "chart0", "chart1", "chart2", "chart3", "chart4", "chart5", "chart55", "d"} {
+		own := map[string]line{}
+		for key, l := range have {
+			if l.name == name {
+				own[key] = l
+			}
+		}
+		part, err := x.part(x.around(name), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := plain(t, part), naive(part, own); !bytes.Equal(got, want) {
+			t.Fatalf("the index of %s alone is\n%s\nwant\n%s", name, got, want)
+		}
+		if !slices.EqualFunc(part.segments, rebuild(t, part), func(a, b *segment) bool { return a.sum == b.sum }) {
+			t.Fatalf("the index of %s alone has other segments than its lines give", name)
 		}
 	}
 }
@@ -338,11 +363,16 @@ func snapshotRig(t *testing.T) (*Repository, string) {
 
 func publishLine(t *testing.T, r *Repository, version string) {
 	t.Helper()
-	c, err := ref.ParseChartVersion("snap", version)
+	publishNamed(t, r, "snap", version)
+}
+
+func publishNamed(t *testing.T, r *Repository, name, version string) {
+	t.Helper()
+	c, err := ref.ParseChartVersion(name, version)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := []byte(fmt.Sprintf(`{"name":"snap","version":%q,"apiVersion":"v2"}`, version))
+	raw := []byte(fmt.Sprintf(`{"name":%q,"version":%q,"apiVersion":"v2"}`, name, version))
 	nv := lock.NewVersion{Version: lock.ChartVersion{Chart: c, Package: ref.DigestOf(raw), Content: ref.DigestOf(raw), Size: 1, Metadata: raw}}
 	if _, err := r.Lock.Publish(context.Background(), lock.Op{Actor: lock.Actor{Name: "t"}}, nv); err != nil {
 		t.Fatal(err)
@@ -423,5 +453,50 @@ func TestSnapshotOfAnotherHistory(t *testing.T) {
 	fresh.Snapshot = ReadSnapshot(mine)
 	if x := fresh.loadSnapshot(ctx); x.generation != 0 {
 		t.Errorf("the snapshot of another repository was used: generation %d", x.generation)
+	}
+}
+
+// The index of a chart is kept while others are published, and shares with the
+// whole one all segments but those at its ends.
+func TestChartIndexIsShared(t *testing.T) {
+	r, _ := snapshotRig(t)
+	for i := range 600 {
+		publishLine(t, r, fmt.Sprintf("%d.%d.0", i/100, i%100))
+	}
+	before, err := r.ChartIndex(t.Context(), "snap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := r.Index(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := 0
+	for _, s := range before.segments {
+		if slices.Contains(whole.segments, s) {
+			shared++
+		}
+	}
+	if len(before.segments) < 3 || shared < len(before.segments)-2 {
+		t.Errorf("%d of %d segments are those of the whole index", shared, len(before.segments))
+	}
+	for _, c := range []struct {
+		publish string
+		same    bool
+	}{{"another@1.0.0", true}, {"zebra@1.0.0", true}, {"snap@9.0.0", false}} {
+		name, version, _ := strings.Cut(c.publish, "@")
+		publishNamed(t, r, name, version)
+		after, err := r.ChartIndex(t.Context(), "snap")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := after.ETag(Identity) == before.ETag(Identity); same != c.same {
+			t.Errorf("after %s the index of snap is the same: %v, want %v", c.publish, same, c.same)
+		}
+	}
+	for _, name := range []string{"", "sna", "snap2", "zz"} {
+		if _, err := r.ChartIndex(t.Context(), name); !errors.Is(err, lock.ErrNotFound) {
+			t.Errorf("the index of %q: %v", name, err)
+		}
 	}
 }

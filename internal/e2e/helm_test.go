@@ -51,6 +51,26 @@ func TestHelmReadsTheRepository(t *testing.T) {
 	})
 }
 
+// The repository of one chart is as good as the whole one to who needs no other.
+func TestHelmReadsTheRepositoryOfOneChart(t *testing.T) {
+	b := rig.New(t)
+	for _, v := range []string{"1.0.0", "1.1.0"} {
+		b.HubImage(v)
+		b.Publish(rig.Hub{Version: v})
+	}
+	b.Publish(rig.Hub{Chart: "binderhub", Version: "9.0.0"})
+	b.EachHelm(t, func(t *testing.T, h *rig.Helm) {
+		h.Do("repo", "add", "one", h.Server.URL+"/charts/jupyterhub")
+		wants(t, "search", h.Do("search", "repo", "one/", "--versions"), "1.1.0", "1.0.0", "!9.0.0")
+		h.Do("pull", "one/jupyterhub", "--version", "1.0.0")
+		got, err := os.ReadFile(filepath.Join(h.Dir, "jupyterhub-1.0.0.tgz"))
+		if want := packageOf(t, h.Bench, rig.Hub{Version: "1.0.0"}); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("helm pull brought other bytes than were published: %v, %d bytes, want %d", err, len(got), len(want))
+		}
+		wants(t, "show chart", h.Do("show", "chart", "jupyterhub", "--repo", h.Server.URL+"/charts/jupyterhub"), "version: 1.1.0")
+	})
+}
+
 func TestHelmVerifiesProvenance(t *testing.T) {
 	b := rig.New(t)
 	b.HubImage("1.0.0")

@@ -28,7 +28,7 @@ var rooms = map[string][]string{
 	"storage/dirstore":  {"internal/durable", "internal/recent", "internal/ref", "storage"},
 	"lock":              {"internal/recent", "internal/ref"},
 	"lock/boltstore":    {"internal/durable", "lock"},
-	"repo":              {"internal/archive", "internal/durable", "internal/ref", "lock", "storage"},
+	"repo":              {"internal/archive", "internal/durable", "internal/recent", "internal/ref", "lock", "storage"},
 	"internal/archive":  {"internal/ref", "internal/yamledit"},
 	"internal/resolve":  {"internal/ref"},
 	"internal/auth":     {"internal/ref", "lock"},

@@ -19,6 +19,7 @@ var policy = map[string]string{
 	"GET /api/v1/whoami": "anyone", "GET /api/v1/openapi.json": "anyone",
 
 	"GET /index.yaml": "read", "GET /charts/{file}": "read", "GET /artifacthub-repo.yml": "read",
+	"GET /charts/{name}/index.yaml": "read", "GET /charts/{name}/charts/{file}": "read",
 	"GET /api/charts": "read", "GET /api/charts/{name}": "read", "GET /api/charts/{name}/{version}": "read",
 	"GET /api/charts/{name}/{version}/templates": "read", "GET /api/charts/{name}/{version}/values": "read",
 	"POST /api/charts": "publish", "POST /api/prov": "publish", "DELETE /api/charts/{name}/{version}": "yank",

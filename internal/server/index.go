@@ -15,6 +15,19 @@ func (s *Server) index(c *call) error {
 	if err != nil {
 		return err
 	}
+	return sendIndex(c, idx)
+}
+
+// chartIndex answers with what the index says of one chart.
+func (s *Server) chartIndex(c *call) error {
+	idx, err := s.Repo.ChartIndex(c.ctx(), c.arg("name"))
+	if err != nil {
+		return err
+	}
+	return sendIndex(c, idx)
+}
+
+func sendIndex(c *call, idx *repo.Index) error {
 	c.set("Vary", "Accept-Encoding")
 	enc, name := negotiate(c.r.Header["Accept-Encoding"])
 	body, etag, err := idx.Body(enc)

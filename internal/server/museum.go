@@ -162,11 +162,27 @@ func (s *Server) museumValues(c *call) error {
 // packageFile serves packages and provenance files. One that is not there is
 // 404, never something else with 200.
 func (s *Server) packageFile(c *call) error {
+	b, err := s.packageNamed(c)
+	if err != nil {
+		return err
+	}
+	return s.sendBlob(c, b)
+}
+
+func (s *Server) packageNamed(c *call) (repo.Blob, error) {
 	file := c.arg("file")
 	if !strings.HasSuffix(file, ".tgz") && !strings.HasSuffix(file, ".tgz.prov") {
-		return fmt.Errorf("%w: %q is neither a .tgz nor a .tgz.prov", errNoRoute, clip(file))
+		return repo.Blob{}, fmt.Errorf("%w: %q is neither a .tgz nor a .tgz.prov", errNoRoute, clip(file))
 	}
-	b, err := s.Repo.Package(c.ctx(), file)
+	return s.Repo.Package(c.ctx(), file)
+}
+
+// chartPackage is packageFile, in the repository of one chart.
+func (s *Server) chartPackage(c *call) error {
+	b, err := s.packageNamed(c)
+	if err == nil && b.Chart != c.arg("name") {
+		err = fmt.Errorf("%w: %q is no package of chart %q", errNoRoute, clip(c.arg("file")), clip(c.arg("name")))
+	}
 	if err != nil {
 		return err
 	}

@@ -282,3 +282,47 @@ func TestHundredPublishersOneWinner(t *testing.T) {
 		t.Errorf("%d made, %d taken", made.Load(), taken.Load())
 	}
 }
+
+// A chart's own repository: its lines of the index, its packages, no others.
+func TestRepositoryOfOneChart(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.AnonymousRead = true })
+	g.publish("demo", "1.0.0", "x")
+	g.publish("demo-two", "1.0.0", "x")
+	g.publish("other", "2.0.0", "x")
+	var index struct {
+		Entries map[string][]struct {
+			Version string
+			URLs    []string
+		}
+	}
+	w := g.want(200, request{path: "/charts/demo/index.yaml"})
+	if err := json.Unmarshal(w.Body.Bytes(), &index); err != nil {
+		t.Fatal(err)
+	}
+	if len(index.Entries) != 1 || len(index.Entries["demo"]) != 1 {
+		t.Fatalf("the index of demo: %s", w.Body)
+	}
+	file := g.want(200, request{path: "/charts/demo/" + index.Entries["demo"][0].URLs[0]})
+	if want := g.want(200, request{path: "/charts/demo-1.0.0.tgz"}); !bytes.Equal(file.Body.Bytes(), want.Body.Bytes()) {
+		t.Error("its package has other bytes than the repository's")
+	}
+	packed := g.want(200, request{path: "/charts/demo/index.yaml", header: map[string]string{"Accept-Encoding": "gzip"}})
+	if !bytes.Equal(unpack(t, packed.Header().Get("Content-Encoding"), packed.Body.Bytes()), w.Body.Bytes()) {
+		t.Error("compressed, it is another index")
+	}
+	for _, path := range []string{
+		"/charts/nothing/index.yaml", "/charts/dem/index.yaml", "/charts/demo/charts/other-2.0.0.tgz", "/charts/demo/charts/demo-two-1.0.0.tgz",
+		"/charts/demo/charts/demo-9.0.0.tgz", "/charts/demo/charts/demo-1.0.0.zip", "/charts/demo/demo-1.0.0.tgz",
+	} {
+		g.want(404, request{path: path})
+	}
+
+	// It changes with its own chart only.
+	known := map[string]string{"If-None-Match": w.Header().Get("ETag")}
+	g.publish("other", "2.0.1", "x")
+	g.want(304, request{path: "/charts/demo/index.yaml", header: known})
+	g.publish("demo", "1.0.1", "x")
+	if w := g.want(200, request{path: "/charts/demo/index.yaml", header: known}); !strings.Contains(w.Body.String(), "demo-1.0.1.tgz") {
+		t.Error("the next GET does not show what was published")
+	}
+}

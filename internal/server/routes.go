@@ -68,6 +68,8 @@ func museum() []route {
 	return []route{
 		{method: get, path: "/index.yaml", access: reads, do: (*Server).index, name: "index", summary: "The repository's index, as Helm reads it.", status: []int{200, 304}},
 		{method: get, path: "/charts/{file}", access: reads, do: (*Server).packageFile, name: "package", summary: "A package (.tgz) or its provenance file (.tgz.prov).", status: []int{200, 206, 304}},
+		{method: get, path: "/charts/{name}/index.yaml", access: reads, do: (*Server).chartIndex, name: "chartIndex", summary: "One chart as a chart repository: what the index says of it.", status: []int{200, 304}},
+		{method: get, path: "/charts/{name}/charts/{file}", access: reads, do: (*Server).chartPackage, name: "chartPackage", summary: "A package, or its provenance file, in the repository of its chart.", status: []int{200, 206, 304}},
 		{method: get, path: "/artifacthub-repo.yml", access: reads, do: (*Server).artifactHub, name: "artifacthub", summary: "Artifact Hub's metadata file, where one is configured.", status: []int{200}},
 		{method: get, path: "/api/charts", access: reads, do: (*Server).museumCharts, name: "museumCharts", summary: "All charts: names to index entries.", status: []int{200}, out: map[string][]any{}, query: []string{"offset", "limit"}},
 		{method: post, path: "/api/charts", access: needsOnParsed(auth.Publish), do: (*Server).museumPublish, name: "museumPublish", summary: "Publish: multipart chart and prov, or the package as the body. 200 (raw) or 202 (multipart): the same content was there.", out: saved{}, status: []int{201, 200, 202}, upload: true},
