@@ -38,14 +38,15 @@ func newRealCheckout(t testing.TB) *realCheckout {
 	b := rig.New(t)
 	r := &realCheckout{b, filepath.Join(t.TempDir(), "deploy")}
 	own := map[string]registrytest.Image{}
-	for _, v := range []string{"3.3.7", "3.3.8"} {
+	versions := []string{"3.3.7", "3.3.8"} // in the order of their publication
+	for _, v := range versions {
 		own[v] = registrytest.Make("system", "hub "+v)
 		b.Image("jupyterhub/k8s-hub", v, own[v])
 	}
 	for tag, on := range map[string]string{oldTag: "3.3.7", realTag: "3.3.8", newerTag: "3.3.8"} {
 		b.Image(realHub, tag, registrytest.From(own[on], "berkeley "+tag))
 	}
-	for v := range own {
+	for _, v := range versions {
 		pkg, err := os.ReadFile(filepath.Join(charts, "jupyterhub-"+v+".tgz"))
 		if err != nil {
 			t.Fatal(err)
