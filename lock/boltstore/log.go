@@ -89,10 +89,17 @@ func (w *wal) beginFile(i int, epoch uint64) error {
 		if err == nil {
 			err = f.Chmod(0o600)
 		}
+		if err == nil {
+			err = giveToOwnerOf(w.path, f)
+		}
+		if err == nil {
+			// Frames of another time, further on, must not be found again.
+			err = f.Truncate(0)
+		}
 		if err != nil {
 			return errors.Join(err, f.Close())
 		}
-		w.files[i], w.sizes[i] = f, fi.Size()/logPage*logPage
+		w.files[i], w.sizes[i] = f, 0
 	}
 	if err := w.room(i, 2*logPage); err != nil {
 		return err
@@ -101,6 +108,38 @@ func (w *wal) beginFile(i int, epoch uint64) error {
 		return err
 	}
 	return durable.Sync(w.files[i])
+}
+
+// giveToOwnerOf makes f belong to whom the database does: what root makes with
+// a command, the server's user has to write.
+func giveToOwnerOf(database string, f *os.File) error {
+	fi, err := os.Stat(database)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return f.Chown(int(st.Uid), int(st.Gid))
+}
+
+// checkWritable makes sure that the first update will not be the one to find
+// that a log file cannot be written.
+func checkWritable(database string) error {
+	for i := range 2 {
+		f, err := os.OpenFile(LogPath(database, i), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%w: it has to be a file that the user of the server reads and writes, as %s is", err, database)
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // room makes a file at least so large.
