@@ -30,7 +30,7 @@ func (a *app) tokenCreate() *cobra.Command {
 		Long: `The token is printed on standard output, once; the server keeps only its hash.
 Its name is the "who" of every change made with it.
 
-Scopes, none of which implies another; GLOB is a pattern such as * or data8/*:
+Scopes, none of which implies another, except that every token reads; GLOB is a pattern such as * or data8/*:
   read                   charts, bindings, environments
   publish:GLOB           publish charts            import          take over a repository
   bind:GLOB              bind, revoke, bump --image

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,8 +29,8 @@ func progress(format string, args ...any) {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	only := flag.String("only", "", "rows to measure, separated by commas; all of them by default")
-	large := flag.Bool("large", false, "with 1,000,000 versions and pins too (several minutes, 6 GB of disk)")
+	only := flag.String("only", "", "rows to measure, separated by commas: "+strings.Join(names(), ", ")+"; all of them by default, which takes ten minutes")
+	large := flag.Bool("large", false, "with 1,000,000 versions and pins too (ten minutes more, 20 GB of disk)")
 	out := flag.String("o", "", "also write the table and the plot to this directory")
 	into := flag.String("make", "", "measure nothing: make a repository in this new data directory")
 	var s spec
@@ -37,6 +38,13 @@ func run() error {
 	flag.IntVar(&s.Environments, "environments", 1, "with -make: environments, each pinned")
 	flag.IntVar(&s.Pins, "pins", 1, "with -make: pins of the first environment")
 	flag.Parse()
+	measured, err := choose(*only)
+	if err != nil {
+		return err
+	}
+	if err := checkFlags(*into != ""); err != nil {
+		return err
+	}
 	if *into != "" {
 		return synthesize(ctx, *into, s)
 	}
@@ -50,10 +58,7 @@ func run() error {
 		return err
 	}
 	defer b.stopAll()
-	for _, r := range rows() {
-		if *only != "" && !strings.Contains(","+*only+",", ","+r.name+",") {
-			continue
-		}
+	for _, r := range measured {
 		progress("%s", r.name)
 		if err := r.measure(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
@@ -64,4 +69,45 @@ func run() error {
 		return b.write(*out)
 	}
 	return nil
+}
+
+func names() []string {
+	var out []string
+	for _, r := range rows() {
+		out = append(out, r.name)
+	}
+	return out
+}
+
+// choose returns the rows of these names, all of them if there are none.
+func choose(only string) ([]row, error) {
+	if only == "" {
+		return rows(), nil
+	}
+	var out []row
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.Index(names(), name)
+		if i < 0 {
+			return nil, fmt.Errorf("-only %s: there is no row %q, only %s", only, name, strings.Join(names(), ", "))
+		}
+		out = append(out, rows()[i])
+	}
+	return out, nil
+}
+
+// checkFlags refuses what would be passed over.
+func checkFlags(makes bool) (err error) {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("%q is no flag", flag.Arg(0))
+	}
+	of := map[string]bool{"make": true, "versions": true, "environments": true, "pins": true}
+	flag.Visit(func(f *flag.Flag) {
+		if of[f.Name] != makes {
+			err = fmt.Errorf("-%s is for -make", f.Name)
+			if makes {
+				err = fmt.Errorf("-%s does not go with -make", f.Name)
+			}
+		}
+	})
+	return err
 }
