@@ -73,7 +73,7 @@ func openDataWith(ctx context.Context, dir string, create bool, o boltstore.Opti
 	d.snapshot = repo.ReadSnapshot(filepath.Join(dir, snapshotFile))
 	o.OnWarning = func(w string) { d.warnings = append(d.warnings, w) }
 	if d.db, err = boltstore.Open(filepath.Join(dir, databaseFile), o); err != nil {
-		return nil, fmt.Errorf("%w (chartd restore FILE --data NEWDIR makes a data directory from a backup)", err)
+		return nil, err
 	}
 	if d.blobs, err = dirstore.Open(filepath.Join(dir, blobsDir)); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func newFsck(getenv func(string) string) *cobra.Command {
 	}
 	flags := configFlags(cmd.Flags(), "data")
 	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "token for the running server (default: DIR/admin.token)")
-	cmd.Flags().BoolVar(&o.discardLog, "discard-log", false, "give up the writes that only the lock database's log has, where it is damaged\nor lost and there is no backup; no server may run")
+	cmd.Flags().BoolVar(&o.discardLog, "discard-log", false, "where the lock database's log is damaged or lost and there is no backup, keep its\nupdates up to the damage and give up those after it; no server may run")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := configOf(cmd, flags, getenv)
 		if err != nil {

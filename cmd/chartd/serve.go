@@ -15,6 +15,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/durable"
 	"chartd.dev/chartd/internal/server"
+	"chartd.dev/chartd/lock/boltstore"
 	"chartd.dev/chartd/repo"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -61,7 +62,7 @@ func newLog(c Config, w io.Writer) *slog.Logger {
 func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	boundGarbage()
 	addProcessor()
-	d, err := openData(ctx, c.Data, true)
+	d, err := openDataWith(ctx, c.Data, true, boltstore.Options{OnNotice: log.Info})
 	if err != nil {
 		return err
 	}

@@ -160,6 +160,7 @@ func (s *Store) settle() error {
 		return err
 	}
 	s.clean = true
+	s.upgraded()
 	if f != nil {
 		return s.flushed(f)
 	}
@@ -189,7 +190,16 @@ func (s *Store) prepare() error {
 		return err
 	}
 	s.clean, s.log.epoch = false, epoch
+	s.upgraded()
 	return nil
+}
+
+// upgraded says once that older programs can no longer read the file.
+func (s *Store) upgraded() {
+	if s.upgrading {
+		s.upgrading = false
+		s.notice(fmt.Sprintf("the lock database has format %d now, which an older chartd refuses", format), "database", s.path)
+	}
 }
 
 // mark says whether the file is whole without its log.

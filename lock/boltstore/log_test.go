@@ -351,32 +351,6 @@ func TestForeignLog(t *testing.T) {
 	}
 }
 
-// TestDiscardLog goes on without what only the log has.
-func TestDiscardLog(t *testing.T) {
-	left := crashed(t)
-	left["-log0"][5000] ^= 1
-	delete(left, "-log1")
-	path := filepath.Join(t.TempDir(), "lock.db")
-	left.write(t, path)
-	s := openWith(t, path, boltstore.Options{DiscardLog: true})
-	if err := numbered(s, t, logUpdates/2); err != nil {
-		t.Error(err)
-	}
-	if left := readFiles(t, path); len(left) != 1 {
-		t.Error("the log is still there")
-	}
-	for n := logUpdates / 2; n < logUpdates; n++ {
-		putNumbered(t, s, n+1, n+1)
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		s = open(t, path)
-		if err := errors.Join(numbered(s, t, n+1), s.Verify(t.Context())); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // TestVerifyReadsTheLog damages what is not flushed yet under a running store.
 func TestVerifyReadsTheLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock.db")

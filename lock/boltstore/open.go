@@ -57,7 +57,10 @@ func Open(path string, o Options) (*Store, error) {
 	c, warning, err := inspect(f)
 	if err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("open lock database: %w: %q cannot be used: %w; restore a backup with \"chartd restore\"", lock.ErrBroken, path, err)
+		if newer := (newerFormat{}); errors.As(err, &newer) {
+			return nil, fmt.Errorf("open lock database: %q cannot be used: %w", path, err)
+		}
+		return nil, fmt.Errorf("open lock database: %w: %q cannot be used: %w; restore a backup with \"chartd restore FILE --data NEWDIR\"", lock.ErrBroken, path, err)
 	}
 	s := newStore(path, f, o)
 	if err := s.start(); err != nil {
@@ -84,7 +87,7 @@ func newStore(path string, f *os.File, o Options) *Store {
 		o.tuning = defaultTuning
 	}
 	return &Store{
-		path: path, readOnly: o.ReadOnly, onBroken: o.OnBroken, file: f, tuning: o.tuning,
+		path: path, readOnly: o.ReadOnly, onBroken: o.OnBroken, onNotice: o.OnNotice, file: f, tuning: o.tuning,
 		log:   wal{path: path, grow: o.tuning.logGrowth},
 		queue: make(chan *request, waiting), control: make(chan chan sealReply),
 		groups: make(chan *group), flushes: make(chan *sealed, 1), ended: make(chan struct{}),
@@ -99,13 +102,9 @@ const waiting = 256
 // recover brings the state of the file and its log into memory.
 func (s *Store) recover(c contents, o Options) (warning string, err error) {
 	s.clean = c.clean()
+	s.upgrading = string(c.own[formatKey]) != strconv.Itoa(format)
 	if o.DiscardLog {
-		s.state.Store(c.base())
-		s.clean = false
-		if err := s.settle(); err != nil {
-			return "", err
-		}
-		return "", discard(s.path)
+		return s.discard(c)
 	}
 	t, err := readTail(s.path, c)
 	var st *state
@@ -113,10 +112,14 @@ func (s *Store) recover(c contents, o Options) (warning string, err error) {
 		st, err = s.replay(c, t)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %q cannot be used: %w; restore a backup with \"chartd restore\", or give up what only the log has with \"chartd fsck --discard-log\"", lock.ErrBroken, s.path, err)
+		return "", fmt.Errorf("%w: %q cannot be used: %w; restore a backup with \"chartd restore FILE --data NEWDIR\", or, without one, keep what can be read with \"chartd fsck --discard-log\"", lock.ErrBroken, s.path, err)
 	}
 	s.state.Store(st)
-	return t.warning, nil
+	if n := len(t.frames); n > 0 {
+		first, last := t.frames[0].first, t.frames[n-1].last()
+		s.notice(fmt.Sprintf("took %d updates from the log", last-first+1), "database", s.path, "from", first, "to", last)
+	}
+	return t.warning(s.path, c), nil
 }
 
 // openFile opens and locks the file, so that nobody writes to it while it is
@@ -195,10 +198,20 @@ func (c contents) identify(checkErr error) error {
 		return fmt.Errorf("its format %q is unknown", number)
 	}
 	if n > format {
-		return fmt.Errorf("its format is %d and this chartd knows formats up to %d: install a newer chartd", n, format)
+		return newerFormat{n}
 	}
 	return nil
 }
+
+// newerFormat is the error for a file of a newer chartd. It may well be whole.
+type newerFormat struct{ number int }
+
+func (e newerFormat) Error() string {
+	return fmt.Sprintf("its format is %d and this chartd knows formats up to %d: install a newer chartd, or restore a backup of the older one with \"chartd restore FILE --data NEWDIR\"", e.number, format)
+}
+
+// Is makes it one of the errors after which a store cannot be used.
+func (e newerFormat) Is(target error) bool { return target == lock.ErrBroken }
 
 func (s *Store) start() (err error) {
 	defer s.guard(&err)

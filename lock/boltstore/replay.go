@@ -1,10 +1,11 @@
 package boltstore
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -38,7 +39,21 @@ func (c contents) base() *state {
 // tail is what the log has and the database file has not.
 type tail struct {
 	frames  []frame
-	warning string
+	dropped []int // files that end in what is no whole frame
+}
+
+// warning says what is dropped. A write that did not end and a last one that
+// was damaged later look the same.
+func (t *tail) warning(path string, c contents) string {
+	if len(t.dropped) == 0 {
+		return ""
+	}
+	var names []string
+	for _, file := range t.dropped {
+		names = append(names, filepath.Base(LogPath(path, file)))
+	}
+	return fmt.Sprintf("the last write in %s, from update %d on, is incomplete or damaged and is dropped: if the process or the machine stopped while it was being written, nobody was told that it succeeded; otherwise restore a backup",
+		strings.Join(names, " and "), max(t.last(), c.number(revisionKey))+1)
 }
 
 // readTail reads both files of the log and makes sure that nothing is missing
@@ -55,12 +70,7 @@ func readTail(path string, c contents) (tail, error) {
 			return t, fmt.Errorf("its log %q: %w", LogPath(path, i), err)
 		}
 	}
-	slices.SortFunc(t.frames, func(a, b frame) int {
-		if a.first < b.first {
-			return -1
-		}
-		return 1
-	})
+	t.sort()
 	for _, f := range t.frames {
 		if f.first != revision+1 {
 			return t, fmt.Errorf("the updates %d to %d are in its log, and those from %d on, which come before them, are damaged or missing", f.first, f.last(), revision+1)
@@ -68,6 +78,10 @@ func readTail(path string, c contents) (tail, error) {
 		revision = f.last()
 	}
 	return t, nil
+}
+
+func (t *tail) sort() {
+	slices.SortStableFunc(t.frames, func(a, b frame) int { return cmp.Compare(a.first, b.first) })
 }
 
 // logBytes is one file of the log; nil if it does not exist.
@@ -113,7 +127,7 @@ func (t *tail) read(l logBytes, c contents) error {
 			continue
 		}
 		if f.epoch != c.number(epochKey) {
-			return fmt.Errorf("it holds update %d of another database, or of another time of this one, and this one ends at %d: put back the database that belongs to it, or move the log away", f.last(), revision)
+			return fmt.Errorf("it belongs to another database or to a later copy of this one: it holds update %d, and this one ends at update %d", f.last(), revision)
 		}
 		t.frames = append(t.frames, f)
 		end = at
@@ -132,7 +146,7 @@ func (t *tail) rest(file int, b []byte, c contents) error {
 	if !c.clean() && beyond(b, c.number(epochKey)) {
 		return fmt.Errorf("it was cut off after update %d", max(t.last(), c.number(revisionKey)))
 	}
-	t.warning = fmt.Sprintf("the beginning of an update is at the end of log %d; it was not confirmed before the process ended, and is dropped", file)
+	t.dropped = append(t.dropped, file)
 	return nil
 }
 
@@ -172,13 +186,3 @@ func (s *Store) replay(c contents, t tail) (*state, error) {
 
 // none is the log file of updates that were read at the start.
 const none = -1
-
-// discard removes the log's files.
-func discard(path string) error {
-	for i := range 2 {
-		if err := os.Remove(LogPath(path, i)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}

@@ -39,7 +39,12 @@ type Options struct {
 	// OnWarning is called by Open with what the operator should know of the
 	// file although it opens.
 	OnWarning func(string)
-	// DiscardLog gives up what only the log has, and the log.
+	// OnNotice is called with what is worth a line in a log, with pairs of a key
+	// and a value as in log/slog, also while the store is used.
+	OnNotice func(msg string, args ...any)
+	// DiscardLog opens a database whose log is damaged or lost with the updates
+	// up to the damage, and moves the log out of the way. A log that is whole is
+	// the error ErrLogWhole.
 	DiscardLog bool
 
 	tuning tuning // the zero value is replaced
@@ -65,6 +70,7 @@ type Store struct {
 	path     string
 	readOnly bool
 	onBroken func(error)
+	onNotice func(string, ...any)
 	file     *os.File
 	db       *bbolt.DB
 
@@ -93,6 +99,7 @@ type Store struct {
 	unwritten error         // of the last one
 	log       wal
 	clean     bool // the file is whole without the log; the writer's
+	upgrading bool // the file is of an older format; the writer's
 
 	recycled atomic.Uint64 // the revision up to which the log may be overwritten
 	hurry    chan struct{} // asks for a flush again
@@ -250,6 +257,12 @@ func (s *Store) readOnce(fn func(*view) error) (err error) {
 	}
 	defer v.end()
 	return fn(v)
+}
+
+func (s *Store) notice(msg string, args ...any) {
+	if s.onNotice != nil {
+		s.onNotice(msg, args...)
+	}
 }
 
 // fail breaks the store for good and returns the first error that did.
