@@ -28,7 +28,7 @@ func newPublisher(s *rig.Server, chart string) (*publisher, error) {
 // one publishes the next version and returns its path below /api/charts.
 func (p *publisher) one() (string, error) {
 	p.n++
-	version := fmt.Sprintf("9.%d.%d", p.n/1000, p.n%1000)
+	version := fmt.Sprintf("9000.%d.%d", p.n/1000, p.n%1000)
 	pkg, err := makePackage(p.chart, version, rand.New(rand.NewPCG(someSeed, uint64(p.n))))
 	if err != nil {
 		return "", err
