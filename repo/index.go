@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"sort"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,14 +160,9 @@ func (x *Index) from(p place, each func(line) bool) {
 
 // ofChart calls each with the lines of one chart, in index order.
 func (x *Index) ofChart(name string, each func(line) bool) {
-	// The segment in which the chart begins: the last whose first line is of
-	// an earlier chart, since the chart may begin within it.
-	i := sort.Search(len(x.segments), func(i int) bool { return x.segments[i].first.name >= name })
-	for i = max(i-1, 0); i < len(x.segments); i++ {
-		s := x.segments[i]
+	for _, s := range x.around(name) {
 		for j := range s.spans {
-			l := s.line(j)
-			if c := strings.Compare(l.name, name); c > 0 || c == 0 && !each(l) {
+			if l := s.line(j); l.name == name && !each(l) {
 				return
 			}
 		}

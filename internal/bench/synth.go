@@ -5,10 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/testtools"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
 	"chartd.dev/chartd/repo"
@@ -279,16 +278,8 @@ func digestOfProgram() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%x", h.Sum(nil)[:6]), nil
+	sum, err := testtools.FileSum(path)
+	return sum[:min(12, len(sum))], err
 }
 
 // writePackages writes n packages of different versions into a directory.

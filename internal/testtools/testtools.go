@@ -161,7 +161,7 @@ func BuildProject(ctx context.Context, name, tags string) (string, error) {
 	if err := (build{dir: root, out: tmp, pkg: "./cmd/" + name, tags: tags, ldflags: "-s -w"}).run(ctx); err != nil {
 		return "", err
 	}
-	sum, err := fileSum(tmp)
+	sum, err := FileSum(tmp)
 	if err != nil {
 		return "", err
 	}
@@ -226,7 +226,8 @@ func lockFile(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-func fileSum(path string) (string, error) {
+// FileSum is the SHA-256 of a file, in hexadecimal.
+func FileSum(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

@@ -47,8 +47,6 @@ func Open(path string, o Options) (*Store, error) {
 	if !o.ReadOnly {
 		// A crash can leave the second name of a database just made.
 		_ = os.Remove(newName(path))
-	}
-	if !o.ReadOnly {
 		if err := checkWritable(path); err != nil {
 			_ = f.Close()
 			return nil, fmt.Errorf("open lock database: its log: %w", err)
