@@ -13,7 +13,7 @@ func freeSpace(dir string, need int64) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("read free space: %w", err)
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < need {
+	if free := int64(st.Bavail) * int64(st.Bsize); free < need {
 		return fmt.Errorf("%w: %d bytes are free, an upload may take %d", storage.ErrNoSpace, free, need)
 	}
 	if st.Files > 0 && st.Ffree == 0 {

@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"chartd.dev/chartd/internal/durable"
 	"chartd.dev/chartd/lock"
 )
@@ -227,18 +225,6 @@ func (w *wal) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func datasync(f *os.File) error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("%w: %w", durable.ErrSync, err)
-		}
-	}
 }
 
 // readLog returns the bytes of a log file; nil if there is none.
