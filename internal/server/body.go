@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,14 +54,15 @@ func readBody(c *call, max int64) ([]byte, error) {
 	if c.r.ContentLength > max {
 		return nil, tooLarge(max)
 	}
-	data, err := io.ReadAll(io.LimitReader(c.r.Body, max+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(int(min(max, c.r.ContentLength, 4<<10)+bytes.MinRead)) // what is announced is not yet sent
+	if _, err := b.ReadFrom(io.LimitReader(c.r.Body, max+1)); err != nil {
 		return nil, bodyError(err)
 	}
-	if int64(len(data)) > max {
+	if int64(b.Len()) > max {
 		return nil, tooLarge(max)
 	}
-	return data, nil
+	return b.Bytes(), nil
 }
 
 func tooLarge(max int64) error {
@@ -90,12 +90,7 @@ func decode(c *call, into any, required ...string) (ref.Digest, error) {
 	if err != nil {
 		return ref.Digest{}, err
 	}
-	if err := checkJSON(data, reflect.TypeOf(into)); err != nil {
-		return ref.Digest{}, fmt.Errorf("%w: read JSON body: %w", errBadRequest, err)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	if err := unmarshal(data, into); err != nil {
 		if errors.Is(err, ref.ErrInvalid) {
 			return ref.Digest{}, err
 		}

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
@@ -177,21 +179,30 @@ func writeError(w http.ResponseWriter, r *http.Request, p problem) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	data, err := json.Marshal(v)
-	if err != nil {
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	if err := json.NewEncoder(b).Encode(v); err != nil {
 		panic(fmt.Sprintf("encode answer: %v", err))
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)+1))
+	setHeader(w, "Content-Type", "application/json")
+	setHeader(w, "Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	// The caller may be gone; there is nobody left to tell.
-	_, _ = w.Write(append(data, '\n'))
+	_, _ = w.Write(b.Bytes())
+	if b.Cap() <= maxBuffer {
+		buffers.Put(b)
+	}
 }
+
+// buffers are for answers that are encoded as a whole; large ones are not kept.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const maxBuffer = 64 << 10
 
 // answer sends a JSON value that is not an error.
 func (c *call) answer(status int, v any) error {
-	if c.w.Header().Get("Cache-Control") == "" {
-		c.w.Header().Set("Cache-Control", "no-cache")
+	if len(c.w.Header()["Cache-Control"]) == 0 {
+		c.set("Cache-Control", "no-cache")
 	}
 	writeJSON(c.w, status, v)
 	return nil

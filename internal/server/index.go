@@ -36,11 +36,11 @@ func sendIndex(c *call, idx *repo.Index) error {
 	}
 	c.set("Etag", etag)
 	c.set("Cache-Control", "no-cache")
-	c.set("Content-Type", idx.ContentType())
 	if notModified(c.r, etag) {
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	c.set("Content-Type", idx.ContentType())
 	if name != "" {
 		c.set("Content-Encoding", name)
 	}

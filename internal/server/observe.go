@@ -34,10 +34,11 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		// The connection's write deadline is as old as the request.
 		rec := &recorder{ResponseWriter: w, start: now, moved: now}
 		rec.id = requestID(first(r.Header["X-Request-Id"]))
-		setHeaders(rec)
+		rec.set("X-Request-Id", rec.id)
 		s.metrics.inFlight.Inc()
 		defer s.end(rec, r)
 		next.ServeHTTP(rec, r)
+		rec.started()
 	})
 }
 
@@ -71,7 +72,7 @@ func (s *Server) recovered(w *recorder, r *http.Request, v any) (abort bool) {
 func (s *Server) finish(w *recorder, r *http.Request, took time.Duration) {
 	st, status := &w.state, w.status
 	if status == 0 {
-		status = http.StatusOK
+		status = http.StatusOK // cut off before it began
 	}
 	to := s.nowhere
 	if st.to != nil {
@@ -96,20 +97,13 @@ func (s *Server) finish(w *recorder, r *http.Request, took time.Duration) {
 	s.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// Headers of every answer; net/http copies them and nobody changes them.
+// Headers of every answer that may have a body; net/http copies them and nobody
+// changes them.
 var (
 	noSniff    = []string{"nosniff"}
 	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
 	noReferrer = []string{"no-referrer"}
 )
-
-func setHeaders(w *recorder) {
-	w.set("X-Request-Id", w.id)
-	h := w.Header()
-	h["X-Content-Type-Options"] = noSniff
-	h["Content-Security-Policy"] = noContent
-	h["Referrer-Policy"] = noReferrer
-}
 
 func first(values []string) string {
 	if len(values) == 0 {
@@ -179,8 +173,21 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		if status != http.StatusNotModified {
+			h := w.Header()
+			h["X-Content-Type-Options"] = noSniff
+			h["Content-Security-Policy"] = noContent
+			h["Referrer-Policy"] = noReferrer
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// started answers 200 where nobody said anything else.
+func (w *recorder) started() {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
 }
 
 // piece is what is sent on one deadline.
@@ -188,9 +195,7 @@ const piece = 256 << 10
 
 // progress moves the write deadline on.
 func (w *recorder) progress() {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	w.started()
 	if now := time.Now(); now.Sub(w.moved) > time.Second {
 		// A recorder in a test has no deadline to set; the server's own has.
 		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(now.Add(sendStall))

@@ -153,12 +153,14 @@ type call struct {
 func (c *call) ctx() context.Context { return c.r.Context() }
 
 // set is Set of a header in its canonical spelling.
-func (c *call) set(name, value string) {
-	if rec, ok := c.w.(*recorder); ok {
+func (c *call) set(name, value string) { setHeader(c.w, name, value) }
+
+func setHeader(w http.ResponseWriter, name, value string) {
+	if rec, ok := w.(*recorder); ok {
 		rec.set(name, value)
 		return
 	}
-	c.w.Header().Set(name, value)
+	w.Header().Set(name, value)
 }
 
 func (c *call) arg(name string) string { return c.vars.get(name) }

@@ -121,6 +121,10 @@ func (g *rig) do(r request) *httptest.ResponseRecorder {
 	}
 	w := httptest.NewRecorder()
 	g.server.ServeHTTP(w, req)
+	if has := w.Header().Get("X-Content-Type-Options") == "nosniff" && w.Header().Get("Content-Security-Policy") != "" &&
+		w.Header().Get("Referrer-Policy") == "no-referrer"; has == (w.Code == http.StatusNotModified) {
+		g.t.Errorf("%s %s: %d with %v; what browsers are told belongs to all answers but 304", r.method, r.path, w.Code, w.Header())
+	}
 	return w
 }
 

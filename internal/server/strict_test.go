@@ -49,3 +49,30 @@ func TestKeysMatchInCaseAtEveryLevel(t *testing.T) {
 	g.want(201, request{method: "POST", path: "/api/v1/pinsets", token: g.admin, header: header,
 		body: []byte(`{"pins":[{"environment":"own/dev","revision":0,"binding":"` + binding + `"}]}`)})
 }
+
+// What is wrong with a body is said in the words of who sent it.
+func TestWhatIsWrongWithABodyIsNamed(t *testing.T) {
+	g := newRig(t)
+	binding := g.environment()
+	header := map[string]string{"If-Match": `"0"`, "Idempotency-Key": "k"}
+	for body, want := range map[string]string{
+		`{"binding":"` + binding + `","binding":"` + binding + `"}`: `key "binding" is there twice`,
+		`{"binding":{"a":{"b":1,"b":2}}}`:                           `key "b" is there twice`,
+		`{"binding":{}}`:                                            `"/binding" is no place for this JSON object`,
+		`{"binding":"` + binding + `","downgrade":7}`:               `"/downgrade" is no place for this JSON number`,
+		`{"binding":"` + binding + `","downgrade":[]}`:              `"/downgrade" is no place for this JSON array`,
+		`{"binding":"` + binding + `","downgrade":["`:               "unexpected EOF",
+		`{"binding":"` + binding + `"} {}`:                          "after top-level value",
+		`{"binding":"` + binding + "\xff" + `"}`:                    "invalid UTF-8",
+		`{"binding":"` + binding:                                    "unexpected EOF",
+		``:                                                          "EOF",
+		`[]`:                                                        `"" is no place for this JSON array`,
+		`{"binding":"sha256:00"}`:                                   `binding "sha256:00": want "b1:"`,
+	} {
+		w := g.do(request{method: "POST", path: "/api/v1/environments/own/dev/pins", token: g.admin, body: []byte(body), header: header})
+		e := decodeAs[api.Error](t, w)
+		if (w.Code != 400 && w.Code != 422) || !strings.Contains(e.Message, want) || strings.Contains(e.Message, "Go ") {
+			t.Errorf("%s: %d %+v, want %q", body, w.Code, e, want)
+		}
+	}
+}
