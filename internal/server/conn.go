@@ -5,15 +5,40 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+	"time"
 )
 
-// conn is a connection that sends an answer's header together with the file
-// that follows it, and files that others read at the same time.
+// conn is a connection that costs an answer little: its deadlines are set when
+// they are needed, small reads and writes do not bother the scheduler, and a
+// header goes out together with the file that follows it.
 type conn struct {
 	*net.TCPConn
-	raw  syscall.RawConn
-	hold bool // the next write is followed by a file
-	work transfer
+	raw     syscall.RawConn
+	hold    bool // the next write is followed by a file
+	in, out side
+}
+
+// newConn wraps a connection; in and out are made where they are used.
+func newConn(tcp *net.TCPConn, raw syscall.RawConn) *conn {
+	c := &conn{TCPConn: tcp, raw: raw}
+	c.in.arm, c.out.arm = tcp.SetReadDeadline, tcp.SetWriteDeadline
+	c.in.init()
+	c.out.init()
+	return c
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.in.set(t) }
+
+// SetWriteDeadline implements net.Conn.
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.out.set(t) }
+
+// SetDeadline implements net.Conn.
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.in.set(t); err != nil {
+		return err
+	}
+	return c.out.set(t)
 }
 
 // Listen returns a listener for an http.Server that serves this package's

@@ -2,12 +2,41 @@
 
 package server
 
-import (
-	"net"
-	"syscall"
-)
+import "io"
 
-// transfer has no calls here: a file is copied.
-type transfer struct{}
+// side is one direction of a connection.
+type side struct{ deadline }
 
-func newConn(tcp *net.TCPConn, raw syscall.RawConn) *conn { return &conn{TCPConn: tcp, raw: raw} }
+func (*side) init() {}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (n int, err error) {
+	for {
+		if err := c.in.begin(); err != nil {
+			return 0, err
+		}
+		n, err = c.TCPConn.Read(p)
+		if !c.in.end(err) {
+			return n, err
+		}
+	}
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (sent int, err error) {
+	for {
+		if err := c.out.begin(); err != nil {
+			return sent, err
+		}
+		n, err := c.TCPConn.Write(p[sent:])
+		sent += n
+		if !c.out.end(err) {
+			return sent, err
+		}
+	}
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{c}, r)
+}
