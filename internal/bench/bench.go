@@ -26,7 +26,7 @@ type bench struct {
 	data             cached
 	root             string // of the module
 	chartd, chartctl string
-	launch           string
+	launch, bare     string
 	results          []result
 	points           []point
 	servers          []*rig.Server
@@ -60,12 +60,14 @@ func (b *bench) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", bin + "/", "./cmd/chartd", "./cmd/chartctl", "./internal/bench/launch"}
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", bin + "/", "./cmd/chartd", "./cmd/chartctl", "./internal/bench/launch", "./internal/bench/bare"}
 	if r, err := rig.Run(ctx, root, []string{"CGO_ENABLED=0"}, "go", args...); err != nil || r.Code != 0 {
 		return fmt.Errorf("build: %v %s", err, r.Text())
 	}
 	b.root = root
-	b.chartd, b.chartctl, b.launch = filepath.Join(bin, "chartd"), filepath.Join(bin, "chartctl"), filepath.Join(bin, "launch")
+	for program, name := range map[*string]string{&b.chartd: "chartd", &b.chartctl: "chartctl", &b.launch: "launch", &b.bare: "bare"} {
+		*program = filepath.Join(bin, name)
+	}
 	return nil
 }
 

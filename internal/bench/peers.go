@@ -110,6 +110,15 @@ server { listen 127.0.0.1:%d; root %s; default_type application/x-yaml; } }
 	return startPeer(ctx, port, "taskset", "-c", cpu, nginx, "-c", conf, "-e", filepath.Join(dir, "nginx.log"))
 }
 
+// startBare serves the same files with net/http and mux and nothing else.
+func startBare(ctx context.Context, program, root, cpu string) (*peer, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	return startPeer(ctx, port, "taskset", "-c", cpu, "env", "GOMAXPROCS=1", program, fmt.Sprintf("127.0.0.1:%d", port), root)
+}
+
 // wrk asks for one URL over 32 connections for a while, from one core, and
 // returns the answers per second.
 func wrk(ctx context.Context, url, cpu string, header ...string) (float64, error) {

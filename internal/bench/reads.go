@@ -37,7 +37,8 @@ func (b *bench) serveOnCore(ctx context.Context, data string, flags ...string) (
 }
 
 // measureReads compares what Helm and browsers read with nginx serving the
-// same bytes from files, server and load on one core each.
+// same bytes from files, and with a server that does nothing but answer, server
+// and load on one core each.
 func measureReads(ctx context.Context, b *bench) error {
 	data, n, err := b.realData(ctx)
 	if err == nil && data == "" {
@@ -61,8 +62,13 @@ func measureReads(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer files.stop()
+	bare, err := startBare(ctx, b.bare, root, "0")
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
 	etags := map[string]string{}
-	for _, url := range []string{s.URL, files.url} {
+	for _, url := range []string{s.URL, files.url, bare.url} {
 		resp, err := http.Head(url + "/index.yaml")
 		if err != nil {
 			return err
@@ -82,22 +88,25 @@ func measureReads(ctx context.Context, b *bench) error {
 		{fmt.Sprintf("ready-compressed index of %s versions", thousands(n)), "/index.yaml", 0.65, func(string) []string { return []string{"Accept-Encoding: gzip"} }},
 		{"a package of 45 kB", "/charts/large-1.0.0.tgz", 0.45, func(string) []string { return nil }},
 	} {
-		var ours, theirs, ratios []float64
-		// In turn, so that both see the same machine.
+		rate := map[string][]float64{}
+		var ofNginx, ofBare []float64
+		// In turn, so that all see the same machine.
 		for range 3 {
-			a, err := wrk(ctx, s.URL+c.path, "1", c.header(s.URL)...)
-			if err != nil {
-				return err
+			for _, url := range []string{s.URL, files.url, bare.url} {
+				n, err := wrk(ctx, url+c.path, "1", c.header(url)...)
+				if err != nil {
+					return err
+				}
+				rate[url] = append(rate[url], n)
 			}
-			n, err := wrk(ctx, files.url+c.path, "1", c.header(files.url)...)
-			if err != nil {
-				return err
-			}
-			ours, theirs, ratios = append(ours, a), append(theirs, n), append(ratios, a/n)
+			last := len(ofNginx)
+			ofNginx = append(ofNginx, rate[s.URL][last]/rate[files.url][last])
+			ofBare = append(ofBare, rate[s.URL][last]/rate[bare.url][last])
 		}
-		b.add(result{what: c.what + ", one core each", measured: fmt.Sprintf("%.0f/s", median(ours)),
-			beside: fmt.Sprintf("%.2f of nginx (%.0f/s), the middle of three turns", median(ratios), median(theirs)),
-			bounds: []bound{atLeast(median(ratios), c.atLeast, "of nginx")}})
+		b.add(result{what: c.what + ", one core each", measured: fmt.Sprintf("%.0f/s", median(rate[s.URL])),
+			beside: fmt.Sprintf("%.2f of nginx (%.0f/s), %.2f of net/http and mux alone (%.0f/s), the middle of three turns",
+				median(ofNginx), median(rate[files.url]), median(ofBare), median(rate[bare.url])),
+			bounds: []bound{atLeast(median(ofNginx), c.atLeast, "of nginx")}})
 	}
 	return nil
 }
