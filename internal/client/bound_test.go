@@ -1,8 +1,10 @@
 package client
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"chartd.dev/chartd/internal/api"
 )
@@ -17,11 +19,29 @@ func TestReadBounded(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsBounded(t *testing.T) {
+func TestBackoffIsBounded(t *testing.T) {
 	c := &Client{opts: Options{Backoff: 1 << 40}}
 	for try := range 40 {
 		if d := c.backoff(try); d <= 0 || d > maxWait {
 			t.Fatalf("backoff of try %d is %v, want at most %v", try, d, maxWait)
+		}
+	}
+}
+
+func TestRetryAfterIsBounded(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		after  string
+		want   time.Duration // negative: no more tries; 0: the usual backoff
+	}{
+		{429, "6", 6 * time.Second}, {429, "10", maxWait}, {429, "11", -1}, {429, "3600", -1},
+		{429, "1000000000", -1}, {429, "99999999999999999999999", -1},
+		{429, "", 0}, {429, "0", 0}, {429, "-1", 0}, {429, "soon", 0},
+		{503, "5", 5 * time.Second}, {503, "3600", maxWait}, {503, "99999999999999999999999", maxWait}, {503, "", 0},
+	} {
+		resp := &http.Response{StatusCode: c.status, Header: http.Header{"Retry-After": {c.after}}}
+		if got := retryAfter(resp, &api.Error{Code: codeOf(c.status)}); got != c.want {
+			t.Errorf("%d with Retry-After %q: wait %v, want %v", c.status, c.after, got, c.want)
 		}
 	}
 }

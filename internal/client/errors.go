@@ -157,7 +157,8 @@ func codeOf(status int) api.Code {
 	return api.CodeInternal
 }
 
-// maxWait bounds what a server may ask for with Retry-After.
+// maxWait bounds a wait between two tries. Who is told to come back later than
+// that after too many requests does not try at all: it would be one more.
 const maxWait = 10 * time.Second
 
 // retryAfter says how long to wait before the next try; negative: there is none.
@@ -168,11 +169,17 @@ func retryAfter(resp *http.Response, e *api.Error) time.Duration {
 	case e.Code != api.CodeUnavailable && e.Code != api.CodeRateLimited:
 		return -1 // such as a digest that a registry got wrong: it stays wrong
 	}
-	n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16)
-	if err != nil {
+	n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	return min(time.Duration(n)*time.Second, maxWait)
+	if n > uint64(maxWait/time.Second) {
+		if resp.StatusCode == http.StatusTooManyRequests {
+			return -1
+		}
+		return maxWait
+	}
+	return time.Duration(n) * time.Second
 }
 
 // backoff doubles with each try and is spread by half, so that clients which

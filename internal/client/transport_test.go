@@ -31,6 +31,7 @@ func TestRetries(t *testing.T) {
 	imported := func(c *client.Client) error { _, err := c.Import(ctx, client.ImportRequest{}); return err }
 	bind := func(c *client.Client) error { _, _, err := c.Bind(ctx, chart, api.BindRequest{}); return err }
 	limited := answer{status: 429, body: errorBody(api.CodeRateLimited), header: map[string]string{"Retry-After": "0"}}
+	later := answer{status: 429, body: errorBody(api.CodeRateLimited), header: map[string]string{"Retry-After": "3600"}}
 	for _, tt := range []struct {
 		name    string
 		answers []answer
@@ -42,6 +43,8 @@ func TestRetries(t *testing.T) {
 		{"connection lost, then fine", []answer{{drop: true}, {drop: true}, fine}, yank, 3, ""},
 		{"a proxy's 502", []answer{{status: 502, body: "<html>"}, fine}, who, 2, ""},
 		{"rate limited", []answer{limited, fine}, who, 2, ""},
+		{"rate limited for ever", []answer{limited}, who, 4, api.CodeRateLimited},
+		{"rate limited for an hour", []answer{later, fine}, who, 1, api.CodeRateLimited},
 		{"publish waited for the registry", []answer{busy, fine}, publish, 1, api.CodeUnavailable},
 		{"import waited for the registry", []answer{busy, fine}, imported, 1, api.CodeUnavailable},
 		{"bind waited for the registry", []answer{busy, fine}, bind, 1, api.CodeUnavailable},
