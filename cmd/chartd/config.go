@@ -38,6 +38,10 @@ type Config struct {
 	MaxEntries    int           `name:"max-entries" default:"10000" help:"most files in a chart"`
 	UploadSlots   int           `name:"upload-slots" default:"16" help:"uploads that run at once"`
 	UploadWait    time.Duration `name:"upload-wait" default:"5s" help:"how long an upload waits for a slot before it is sent away"`
+	LimitAuth     server.Rate   `name:"limit-failed-auth" default:"10/m" help:"wrong credentials of an address, after which more of them are answered 429; a right one never is"`
+	LimitPublish  server.Rate   `name:"limit-publish" default:"off" help:"uploads of a token, such as 60/m (per s, m or h); more are answered 429"`
+	LimitPin      server.Rate   `name:"limit-pin" default:"off" help:"pins of a token, such as 60/m"`
+	LimitRead     server.Rate   `name:"limit-read" default:"off" help:"reads of a token, or of an address without one, such as 600/m"`
 	Registries    []string      `name:"allow-registry" help:"registry HOST[:PORT] that may have a private address (repeatable)"`
 	Insecure      []string      `name:"insecure-registry" help:"registry HOST[:PORT] that is spoken to in plain HTTP (repeatable)"`
 	Mirrors       []string      `name:"registry-mirror" help:"HOST=MIRROR[:PORT]: read images of HOST at MIRROR (repeatable)"`
@@ -195,6 +199,12 @@ func (c *Config) set(o option, values []string) error {
 			return err
 		}
 		*p = n
+	case *server.Rate:
+		r, err := server.ParseRate(text)
+		if err != nil {
+			return err
+		}
+		*p = r
 	case *time.Duration:
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 {

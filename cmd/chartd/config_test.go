@@ -79,6 +79,9 @@ func TestConfigurationIsStrict(t *testing.T) {
 		"base, anchor":  {file: "base-path: '/a#b'\n", want: `"/a#b"`},
 		"base, escape":  {file: "base-path: /a%2fb\n", want: `"/a%2fb"`},
 		"base, braces":  {file: "base-path: '/{a}'\n", want: `"/{a}"`},
+		"bad rate":      {file: "limit-pin: 60\n", want: `limit-pin in `},
+		"bad rate, env": {env: map[string]string{"CHARTD_LIMIT_READ": "many"}, want: `CHARTD_LIMIT_READ: "many": want a rate such as 60/m`},
+		"no rate":       {file: "limit-failed-auth: 0/m\n", want: `"0/m"`},
 		"bad log level": {args: []string{"--log-level", "loud"}, want: `"loud"`},
 	} {
 		if _, err := load(t, c.args, c.env, c.file); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -130,8 +133,19 @@ func TestEveryOptionIsDocumentedAndUnique(t *testing.T) {
 	}
 }
 
+func TestLimitsAreOffExceptForWrongCredentials(t *testing.T) {
+	c, err := load(t, nil, nil, "")
+	if err != nil || c.LimitAuth.String() != "10/m" || c.LimitPublish.String() != "off" || c.LimitPin.String() != "off" || c.LimitRead.String() != "off" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c, err = load(t, []string{"--limit-failed-auth", "off"}, map[string]string{"CHARTD_LIMIT_PIN": "5/s"}, "limit-read: 600/m\nlimit-pin: 1/h\n")
+	if err != nil || c.LimitAuth.N != 0 || c.LimitPin.String() != "5/s" || c.LimitRead.String() != "600/m" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestPrintedConfigurationReadsBack(t *testing.T) {
-	c, err := load(t, []string{"--allow-registry", "r:5000", "--max-upload", "7MiB"}, nil, "")
+	c, err := load(t, []string{"--allow-registry", "r:5000", "--max-upload", "7MiB", "--limit-pin", "60/m"}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"time"
 
+	"chartd.dev/chartd/internal/server"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -93,6 +94,8 @@ func plain(v reflect.Value) any {
 		return int64(x)
 	case tristate:
 		return string(x)
+	case server.Rate:
+		return x.String()
 	}
 	return v.Interface()
 }

@@ -142,7 +142,8 @@ func (p background) server(addr net.Addr) (*server.Server, error) {
 		Repo: p.repo, Lock: p.data.lock, Auth: p.tokens, Log: p.log, Now: time.Now,
 		Version: buildVersion(), BasePath: p.BasePath, AnonymousRead: p.anonymous(addr),
 		MaxUpload: int64(p.MaxUpload), UploadSlots: p.UploadSlots, UploadWait: p.UploadWait,
-		Feed: p.feed, WebhookURL: p.outward.Check,
+		Limits: server.Limits{FailedAuth: p.LimitAuth, Publish: p.LimitPublish, Pin: p.LimitPin, Read: p.LimitRead},
+		Feed:   p.feed, WebhookURL: p.outward.Check,
 		Backup: func(ctx context.Context, w io.Writer) error {
 			return p.repo.Backup(ctx, w, p.data.temp(), p.data.db.Snapshot)
 		},

@@ -78,7 +78,8 @@ const configHead = `# Configuration of chartd
 Each option is a flag of ` + "`chartd serve`" + `, an environment variable, and a key of the
 YAML file that ` + "`--config`" + ` names (keys are the flags without dashes in front). A
 flag goes before the environment, that before the file, that before the default.
-Sizes take the units KiB, MiB and GiB; durations are written as 30s, 5m or 1h.
+Sizes take the units KiB, MiB and GiB; durations are written as 30s, 5m or 1h;
+rates as 5/s, 60/m or 1000/h ([limits](limits.md)).
 
 ` + "```yaml" + `
 # chartd.yaml

@@ -36,7 +36,7 @@ var rooms = map[string][]string{
 	"internal/client":   {"internal/api", "internal/ref"},
 	"internal/imports":  {"internal/api", "internal/archive", "internal/client", "internal/ref"},
 	"internal/events":   {"internal/api", "internal/ref", "lock"},
-	"internal/server": {"internal/api", "internal/archive", "internal/auth", "internal/events", "internal/ref",
+	"internal/server": {"internal/api", "internal/archive", "internal/auth", "internal/events", "internal/recent", "internal/ref",
 		"internal/resolve", "lock", "repo", "storage"},
 	"internal/deploy/lockfile": {"internal/ref"},
 	"internal/deploy/site":     {"internal/archive", "internal/ref", "internal/yamledit"},

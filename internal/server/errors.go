@@ -33,6 +33,7 @@ var (
 	errNeedMatch  = errors.New("precondition missing")
 	errBusy       = errors.New("too many uploads at once")
 	errNotReady   = errors.New("writes cannot be kept")
+	errLimited    = errors.New("too many requests")
 )
 
 // mapping is one line of the table. say, where it is given, replaces the
@@ -74,6 +75,7 @@ var table = []mapping{
 	{errMediaType, 415, api.CodeMediaType, ""},
 	{errRange, 416, api.CodeRange, ""},
 	{errNeedMatch, 428, api.CodePrecondition, ""},
+	{errLimited, 429, api.CodeRateLimited, ""},
 	{errBusy, 503, api.CodeUnavailable, ""},
 	{errNotReady, 503, api.CodeUnavailable, ""},
 	{errBadRequest, 400, api.CodeInvalid, ""},
@@ -171,6 +173,8 @@ func writeError(w http.ResponseWriter, r *http.Request, p problem) {
 		h.Set("WWW-Authenticate", `Basic realm="chartd", charset="UTF-8"`)
 	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 		h.Set("Retry-After", "5")
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", retryAfter(p.err))
 	case http.StatusRequestTimeout:
 		h.Set("Connection", "close")
 	}

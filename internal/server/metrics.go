@@ -19,6 +19,7 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	uploads  prometheus.Gauge
 	ready    prometheus.Gauge
+	limited  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -34,8 +35,11 @@ func newMetrics() *metrics {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_http_requests_in_flight", Help: "Requests being answered."}),
 		uploads:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_uploads_in_flight", Help: "Uploads being read or stored."}),
 		ready:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_ready", Help: "1 if the last readiness check found that writes can be kept."}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "chartd_rate_limited_total", Help: "Requests refused by a limit, by its name.",
+		}, []string{"limit"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.inFlight, m.uploads, m.ready,
+	m.registry.MustRegister(m.requests, m.seconds, m.inFlight, m.uploads, m.ready, m.limited,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -38,6 +38,7 @@ type Config struct {
 	MaxUpload     int64         // bytes of a package
 	UploadSlots   int           // uploads at once
 	UploadWait    time.Duration // for a slot
+	Limits        Limits
 
 	// Feed tells of events; nil: one of its own.
 	Feed *events.Feed
@@ -62,6 +63,8 @@ type Server struct {
 	matcher   matcher
 	handler   http.Handler
 	slots     chan struct{}
+	limits    limits
+	guesses   *guesses // nil: no limit
 	metrics   *metrics
 	nowhere   *answers // to requests that no route took
 	anonymous auth.Principal
@@ -90,6 +93,7 @@ func New(c Config) (*Server, error) {
 	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
 		return nil, err
 	}
+	s.limits, s.guesses = newLimits(s.Limits, s.metrics), newGuesses(s.Limits.FailedAuth, s.metrics)
 	s.nowhere = newAnswers(s.metrics, "none")
 	s.anonymous = auth.Anonymous(s.AnonymousRead)
 	s.router = s.newRouter()
@@ -105,7 +109,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) newRouter() *mux.Router {
 	router := mux.NewRouter().SkipClean(true)
 	for _, rt := range routes() {
-		e := &endpoint{route: rt, server: s, answers: newAnswers(s.metrics, rt.path)}
+		e := &endpoint{route: rt, server: s, answers: newAnswers(s.metrics, rt.path), limit: s.limits.of(rt.access)}
 		methods := []string{rt.method}
 		if rt.method == http.MethodGet {
 			methods = append(methods, http.MethodHead)
@@ -170,6 +174,7 @@ type endpoint struct {
 	route
 	server  *Server
 	answers *answers
+	limit   *limit // nil: none
 }
 
 // ServeHTTP implements http.Handler, which the router wants.
@@ -183,6 +188,12 @@ func (e *endpoint) serve(c *call) {
 	if err := s.admit(e.route.access, c); err != nil {
 		s.fail(c.w, c.r, err)
 		return
+	}
+	if e.limit != nil {
+		if err := e.limit.admit(c, s.Now()); err != nil {
+			s.fail(c.w, c.r, err)
+			return
+		}
 	}
 	if e.upload {
 		release, err := s.slot(c.ctx())
@@ -208,7 +219,7 @@ func (s *Server) admit(rule access, c *call) error {
 	if rule.kind == open {
 		return nil
 	}
-	p, ok, err := s.Auth.Authenticate(c.ctx(), c.r.Header["Authorization"])
+	p, ok, err := s.authenticate(c)
 	if err != nil {
 		return err
 	}
