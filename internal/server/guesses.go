@@ -42,7 +42,7 @@ func (s *Server) authenticate(c *call) (p auth.Principal, ok bool, err error) {
 		}
 	}
 	p, ok, err = s.Auth.Authenticate(c.ctx(), headers)
-	if s.guesses != nil && ok && errors.Is(err, auth.ErrUnauthorized) {
+	if s.guesses != nil && errors.Is(err, auth.ErrUnauthorized) {
 		err = s.guesses.failed(c.r, headers, s.Now(), err)
 	}
 	return p, ok, err
