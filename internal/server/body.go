@@ -55,7 +55,7 @@ func readBody(c *call, max int64) ([]byte, error) {
 		return nil, tooLarge(max)
 	}
 	var b bytes.Buffer
-	b.Grow(int(min(max, c.r.ContentLength, 4<<10)+bytes.MinRead)) // what is announced is not yet sent
+	b.Grow(int(min(max, c.r.ContentLength, 4<<10) + bytes.MinRead)) // what is announced is not yet sent
 	if _, err := b.ReadFrom(io.LimitReader(c.r.Body, max+1)); err != nil {
 		return nil, bodyError(err)
 	}
