@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/storage"
 )
 
 // ImportItem is one package of an import of several.
@@ -33,19 +34,26 @@ type Imported struct {
 // errAbandoned is the outcome of a package that no transaction will name.
 var errAbandoned = errors.New("import was given up")
 
-// mostAtOnce is more versions than one transaction ever takes.
-const mostAtOnce = 32
+const (
+	// mostAtOnce is more versions than one transaction ever takes.
+	mostAtOnce = 32
+	// mostSynced is how many packages become durable together at most, where
+	// the disk is slower than what reads them.
+	mostSynced = 4 * mostAtOnce
+)
 
-// Importer imports packages: it reads and stores several at once, and commits
-// them in the order in which they were added, many in one transaction. What
-// Add returned for is held until it is stored, so as many packages are in
-// memory as there are workers.
+// Importer imports packages: it reads several at once, makes what was read
+// durable together, and commits it in the order in which it was added, many
+// packages in one transaction. While that waits for the disk, the next ones are
+// read. The bytes of a package are held until they are written, so as many
+// packages are in memory as there are workers.
 type Importer struct {
 	r    *Repository
 	op   lock.Op
 	ctx  context.Context
 	stop context.CancelCauseFunc
 
+	blobs   storage.Batch
 	workers chan struct{}
 	queue   chan *importing // in order
 	done    chan struct{}
@@ -68,7 +76,11 @@ func (r *Repository) Import(ctx context.Context, op lock.Op, workers int) *Impor
 	op.Key = ""
 	im := &Importer{
 		r: r, op: op, ctx: ctx, stop: stop,
-		workers: make(chan struct{}, max(workers, 1)), queue: make(chan *importing, 4*mostAtOnce), done: make(chan struct{}),
+		workers: make(chan struct{}, max(workers, 1)), queue: make(chan *importing, mostSynced), done: make(chan struct{}),
+	}
+	var err error
+	if im.blobs, err = r.Blobs.Batch(); err != nil {
+		stop(err)
 	}
 	go im.commit()
 	return im
@@ -156,7 +168,7 @@ func (i *importing) try(im *Importer, u Upload) error {
 	if !errors.Is(err, lock.ErrNotFound) {
 		return err
 	}
-	end, err := r.storeNew(im.ctx, u, &nv)
+	end, err := r.storeNew(im.ctx, u, &nv, im.blobs.Add)
 	if err != nil {
 		end(err)
 		return err
@@ -183,21 +195,26 @@ func (im *Importer) commit() {
 	defer close(im.done)
 	var ready []*importing
 	for i := range im.queue {
-		<-i.prepared
-		if i.failed != nil {
-			for len(ready) > 0 {
-				ready = im.publish(ready) // what came before it
+		select {
+		case <-i.prepared:
+		default:
+			if len(ready) >= mostAtOnce {
+				ready = im.publish(ready) // meanwhile this one is read
 			}
+			<-i.prepared
+		}
+		if i.failed != nil {
+			ready = im.publish(ready) // what came before it
 			im.stop(i.failed)
 			continue
 		}
-		ready = append(ready, i)
-		if len(ready) >= mostAtOnce {
+		if ready = append(ready, i); len(ready) >= mostSynced {
 			ready = im.publish(ready)
 		}
 	}
-	for len(ready) > 0 {
-		ready = im.publish(ready)
+	im.publish(ready)
+	if im.blobs != nil {
+		_ = im.blobs.Close() // what it has left nobody wants
 	}
 	// One refresh for all: a reader who comes before it makes it himself.
 	if err := im.r.refresh(im.ctx); err != nil {
@@ -205,9 +222,23 @@ func (im *Importer) commit() {
 	}
 }
 
-// publish settles the first of the packages that are ready, and returns the
-// rest.
+// publish makes the blobs of packages durable, and then settles them. It
+// returns an empty list.
 func (im *Importer) publish(ready []*importing) []*importing {
+	if len(ready) > 0 && im.ctx.Err() == nil {
+		if err := im.blobs.Commit(im.ctx); err != nil {
+			im.stop(err)
+		}
+	}
+	for left := ready; len(left) > 0; {
+		left = im.settle(left)
+	}
+	return ready[:0]
+}
+
+// settle settles the first of the packages that are ready, and returns the
+// rest.
+func (im *Importer) settle(ready []*importing) []*importing {
 	if im.ctx.Err() != nil {
 		for _, i := range ready {
 			if i.end != nil {
@@ -223,7 +254,7 @@ func (im *Importer) publish(ready []*importing) []*importing {
 	ready = ready[n:]
 	var list []lock.NewVersion
 	for _, i := range ready {
-		if i.end == nil {
+		if i.end == nil || len(list) == mostAtOnce {
 			break
 		}
 		list = append(list, i.nv)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"sync"
 
 	"chartd.dev/chartd/internal/ref"
@@ -55,6 +56,13 @@ func (r *Repository) put(ctx context.Context, data []byte) (ref.Digest, func(err
 
 // putAs is put for bytes of a known digest; the store checks it.
 func (r *Repository) putAs(ctx context.Context, d ref.Digest, data []byte) (ref.Digest, func(error), error) {
+	return r.putInto(ctx, r.Blobs.Put, d, data)
+}
+
+// putFunc is storage.Store.Put, or what begins it.
+type putFunc func(ctx context.Context, d ref.Digest, r io.Reader) error
+
+func (r *Repository) putInto(ctx context.Context, put putFunc, d ref.Digest, data []byte) (ref.Digest, func(error), error) {
 	r.leases.take(d)
 	end := func(err error) {
 		r.leases.release(d)
@@ -63,7 +71,7 @@ func (r *Repository) putAs(ctx context.Context, d ref.Digest, data []byte) (ref.
 			_, _ = r.discard(context.WithoutCancel(ctx), d)
 		}
 	}
-	if err := r.Blobs.Put(ctx, d, bytes.NewReader(data)); err != nil {
+	if err := put(ctx, d, bytes.NewReader(data)); err != nil {
 		r.leases.release(d)
 		return d, func(error) {}, err
 	}

@@ -182,7 +182,7 @@ func (r *Repository) mend(ctx context.Context, v lock.ChartVersion, pkg []byte) 
 }
 
 func (r *Repository) publishNew(ctx context.Context, op lock.Op, u Upload, nv lock.NewVersion) (out Published, err error) {
-	end, err := r.storeNew(ctx, u, &nv)
+	end, err := r.storeNew(ctx, u, &nv, r.Blobs.Put)
 	defer func() { end(err) }()
 	if err != nil {
 		return Published{}, err
@@ -195,10 +195,10 @@ func (r *Repository) publishNew(ctx context.Context, op lock.Op, u Upload, nv lo
 	return out, r.refresh(ctx)
 }
 
-// storeNew makes the binding of a new version and stores its blobs. The caller
+// storeNew makes the binding of a new version and puts its blobs. The caller
 // calls the returned function with the outcome of the transaction, also where
 // storing failed.
-func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion) (end func(error), err error) {
+func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion, put putFunc) (end func(error), err error) {
 	ends := []func(error){}
 	end = func(err error) {
 		for _, end := range ends {
@@ -211,7 +211,7 @@ func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion
 		return end, err
 	}
 	store := func(data []byte) (ref.Digest, error) {
-		d, end, err := r.put(ctx, data)
+		d, end, err := r.putInto(ctx, put, ref.DigestOf(data), data)
 		ends = append(ends, end)
 		return d, err
 	}
@@ -229,7 +229,7 @@ func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion
 		}
 		nv.ProvenanceSize = int64(len(u.Prov))
 	}
-	_, stored, err := r.putAs(ctx, nv.Version.Package, u.Package)
+	_, stored, err := r.putInto(ctx, put, nv.Version.Package, u.Package)
 	ends = append(ends, stored)
 	return end, err
 }

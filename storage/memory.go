@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,8 +27,9 @@ func NewMemory() *Memory { return &Memory{blobs: make(map[ref.Digest][]byte)} }
 
 // SetFault makes the store call fn before each step; an error of fn ends the
 // operation there. The steps are "put" (nothing read), "put-commit" (all
-// read, nothing stored), "put-done" (stored, not yet answered), "get",
-// "stat", "list", "delete" and "delete-done". It is nil for none.
+// read, nothing stored), "put-done" (stored, not yet answered), "batch-commit"
+// (nothing stored), "get", "stat", "list", "delete" and "delete-done"; a blob
+// that is added to a batch takes those of a put. It is nil for none.
 func (m *Memory) SetFault(fn func(step string) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -56,6 +58,11 @@ func (m *Memory) step(ctx context.Context, step string) error {
 
 // Put implements Store.
 func (m *Memory) Put(ctx context.Context, d ref.Digest, r io.Reader) error {
+	return m.put(ctx, d, r, m.blobs)
+}
+
+// put reads a blob into m.blobs, or what shall go there later.
+func (m *Memory) put(ctx context.Context, d ref.Digest, r io.Reader, blobs map[ref.Digest][]byte) error {
 	if err := m.step(ctx, "put"); err != nil {
 		return err
 	}
@@ -70,10 +77,37 @@ func (m *Memory) Put(ctx context.Context, d ref.Digest, r io.Reader) error {
 		return err
 	}
 	m.mu.Lock()
-	m.blobs[d] = data
+	blobs[d] = data
 	m.mu.Unlock()
 	return m.step(context.WithoutCancel(ctx), "put-done")
 }
+
+// Batch implements Store.
+func (m *Memory) Batch() (Batch, error) {
+	return &memoryBatch{m: m, added: make(map[ref.Digest][]byte)}, nil
+}
+
+type memoryBatch struct {
+	m     *Memory
+	added map[ref.Digest][]byte
+}
+
+func (b *memoryBatch) Add(ctx context.Context, d ref.Digest, r io.Reader) error {
+	return b.m.put(ctx, d, r, b.added)
+}
+
+func (b *memoryBatch) Commit(ctx context.Context) error {
+	if err := b.m.step(ctx, "batch-commit"); err != nil {
+		return err
+	}
+	b.m.mu.Lock()
+	defer b.m.mu.Unlock()
+	maps.Copy(b.m.blobs, b.added)
+	clear(b.added)
+	return nil
+}
+
+func (b *memoryBatch) Close() error { return nil }
 
 // Get implements Store.
 func (m *Memory) Get(ctx context.Context, d ref.Digest, off, length int64) (io.ReadCloser, error) {

@@ -41,6 +41,9 @@ type Store interface {
 	// same bytes again is fine, and mends a stored copy that was damaged.
 	Put(ctx context.Context, d ref.Digest, r io.Reader) error
 
+	// Batch begins a batch of puts. The caller closes it.
+	Batch() (Batch, error)
+
 	// Get opens length bytes from off; length < 0 means to the end. A range
 	// past the end is cut short, not refused. Reading a whole blob verifies
 	// it: the last Read returns ErrMismatch in place of io.EOF where the
@@ -67,4 +70,19 @@ type Files interface {
 	// earlier where the file has provably not changed since. A damaged one is
 	// ErrMismatch. The caller closes it.
 	File(ctx context.Context, d ref.Digest) (*File, error)
+}
+
+// Batch takes blobs in and stores them later, together, which costs less than
+// one by one. Add may be called concurrently, also beside Commit.
+type Batch interface {
+	// Add reads r as Put does, with its errors, and stores nothing yet.
+	Add(ctx context.Context, d ref.Digest, r io.Reader) error
+
+	// Commit stores what was added before it. When it returns nil, all of that
+	// is as if Put had returned nil for each. After an error each of them may
+	// be stored or not.
+	Commit(ctx context.Context) error
+
+	// Close drops what was added and not stored.
+	Close() error
 }

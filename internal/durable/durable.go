@@ -70,6 +70,14 @@ func Rename(oldpath, newpath string) error {
 // its parent. One that exists is fine, and its parent is synced all the same:
 // whoever made it may not have come so far.
 func Mkdir(path string) error {
+	if err := MkdirUnsynced(path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// MkdirUnsynced is Mkdir for a caller who syncs the parent.
+func MkdirUnsynced(path string) error {
 	err := os.Mkdir(path, 0o700)
 	switch {
 	case err == nil:
@@ -83,7 +91,7 @@ func Mkdir(path string) error {
 	default:
 		return fmt.Errorf("make directory: %w", err)
 	}
-	return SyncDir(filepath.Dir(path))
+	return nil
 }
 
 // MkdirAll makes a directory and those above it that are missing.

@@ -224,16 +224,23 @@ func (s *Store) ready(ctx context.Context) error {
 // classify wraps err in the sentinel it deserves. A failed sync breaks the
 // store for good.
 func (s *Store) classify(verb string, d ref.Digest, err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.classifyAs(fmt.Sprintf("%s blob %s", verb, d), err)
+}
+
+func (s *Store) classifyAs(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, durable.ErrSync):
-		err = fmt.Errorf("%s blob %s: %w: %w", verb, d, storage.ErrBroken, err)
+		err = fmt.Errorf("%s: %w: %w", what, storage.ErrBroken, err)
 		s.broken.CompareAndSwap(nil, &err)
 		return err
 	case durable.IsNoSpace(err):
-		return fmt.Errorf("%s blob %s: %w: %w", verb, d, storage.ErrNoSpace, err)
+		return fmt.Errorf("%s: %w: %w", what, storage.ErrNoSpace, err)
 	default:
-		return fmt.Errorf("%s blob %s: %w", verb, d, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 }
