@@ -71,6 +71,7 @@ func run(ctx context.Context, c *client.Client, o Options, r *Report) error {
 	if err != nil {
 		return err
 	}
+	defer src.close()
 	r.Source, r.Index, r.Packages = src.name, len(src.entries), len(src.packages)
 	r.Findings = append(r.Findings, src.findings...)
 	if err := src.empty(); err != nil {

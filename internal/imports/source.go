@@ -1,14 +1,12 @@
 package imports
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +21,13 @@ type source struct {
 	entries  []*entry
 	indexed  bool // there is an index
 	findings []Finding
+	dir      *os.Root // a directory that was opened; nil for an URL
+}
+
+func (s *source) close() {
+	if s.dir != nil {
+		_ = s.dir.Close()
+	}
 }
 
 // candidate is something that should be a package.
@@ -60,12 +65,20 @@ func parseURL(s string) (*url.URL, bool) {
 // indexNames are tried in this order; the second is ChartMuseum's cache.
 var indexNames = []string{"index.yaml", "index-cache.yaml"}
 
-func openDir(ctx context.Context, o Options) (*source, error) {
+func openDir(ctx context.Context, o Options) (_ *source, err error) {
 	s := &source{name: o.Location}
+	if s.dir, err = os.OpenRoot(o.Location); err != nil {
+		return nil, fail(api.CodeLocalIO, "import: %v", err)
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
 	if err := s.readIndex(ctx, o); err != nil {
 		return nil, err
 	}
-	files, err := packages(o.Location)
+	files, err := packages(s.dir)
 	if err != nil {
 		return nil, fail(api.CodeLocalIO, "import %q: %v", o.Location, err)
 	}
@@ -74,7 +87,7 @@ func openDir(ctx context.Context, o Options) (*source, error) {
 		byFile[e.file()] = append(byFile[e.file()], e)
 	}
 	for _, rel := range files {
-		c := localCandidate(o, rel)
+		c := localCandidate(s.dir, o.Limits.Packed, rel)
 		for _, e := range byFile[filepath.Base(rel)] {
 			if c.entry == nil {
 				c.entry = e
@@ -135,7 +148,7 @@ func (s *source) readIndex(ctx context.Context, o Options) error {
 		}
 		b, where = got, u.Redacted()
 	} else if o.Index != "" {
-		got, err := readFile(o.Index, maxIndex)
+		got, err := readFile(anywhere{}, o.Index, maxIndex)
 		if err != nil {
 			return fail(api.CodeLocalIO, "read index: %v", err)
 		}
@@ -143,7 +156,7 @@ func (s *source) readIndex(ctx context.Context, o Options) error {
 	} else {
 		for _, name := range indexNames {
 			where = filepath.Join(o.Location, name)
-			got, err := readFile(where, maxIndex)
+			got, err := readFile(within{s.dir}, name, maxIndex)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -167,39 +180,36 @@ func (s *source) readIndex(ctx context.Context, o Options) error {
 
 // packages lists the packages below dir, in order of path. Hidden directories
 // and those of chart sources, whose packages are dependencies, are left out.
-func packages(dir string) ([]string, error) {
+func packages(dir *os.Root) ([]string, error) {
 	var out []string
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(dir.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			if name != dir && strings.HasPrefix(d.Name(), ".") {
-				return filepath.SkipDir
+			if name != "." && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
 			}
-			if _, err := os.Lstat(filepath.Join(name, "Chart.yaml")); err == nil && name != dir {
-				return filepath.SkipDir
+			if _, err := dir.Lstat(filepath.FromSlash(path.Join(name, "Chart.yaml"))); err == nil && name != "." {
+				return fs.SkipDir
 			}
 			return nil
 		}
-		if filepath.Ext(name) != ".tgz" {
-			return nil
+		if path.Ext(name) == ".tgz" {
+			out = append(out, filepath.FromSlash(name))
 		}
-		rel, err := filepath.Rel(dir, name)
-		out = append(out, rel)
-		return err
+		return nil
 	})
 	slices.Sort(out)
 	return out, err
 }
 
-func localCandidate(o Options, rel string) candidate {
-	name := filepath.Join(o.Location, rel)
+func localCandidate(dir *os.Root, most int64, rel string) candidate {
 	return candidate{
 		file: rel,
-		read: func(context.Context) ([]byte, error) { return readFile(name, o.Limits.Packed) },
+		read: func(context.Context) ([]byte, error) { return readFile(within{dir}, rel, most) },
 		prov: func(context.Context) ([]byte, error) {
-			b, err := readFile(name+".prov", maxProv)
+			b, err := readFile(within{dir}, rel+".prov", maxProv)
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil, errNone
 			}
@@ -211,27 +221,3 @@ func localCandidate(o Options, rel string) candidate {
 const maxProv = 1 << 20
 
 var errTooLarge = errors.New("file is too large")
-
-// readFile reads at most max bytes of a regular file, or of a link to one; a
-// pipe or a device in a repository must not hang the import.
-func readFile(name string, max int64) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	buf := bytes.NewBuffer(make([]byte, 0, min(info.Size(), max)+bytes.MinRead))
-	_, err = buf.ReadFrom(io.LimitReader(f, max+1))
-	b := buf.Bytes()
-	if err == nil && int64(len(b)) > max {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w: over %d bytes", errTooLarge, max)}
-	}
-	return b, err
-}

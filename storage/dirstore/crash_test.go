@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -22,7 +23,7 @@ func crashBlob(n int) []byte { return bytes.Repeat(fmt.Appendf(nil, "blob %d ", 
 
 const crashBlobs = 4
 
-// crashChild puts blobs and says how each fared.
+// crashChild puts blobs, alone or in a batch, and says how each fared.
 func crashChild(t *testing.T, dir string) {
 	runtime.LockOSThread() // strace counts the calls of each thread
 	s, err := dirstore.Open(dir)
@@ -30,6 +31,10 @@ func crashChild(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	durabletest.Say("open")
+	if kind := os.Getenv(batchEnv); kind != "" {
+		crashBatch(t, s, kind)
+		return
+	}
 	for n := range crashBlobs {
 		data := crashBlob(n)
 		durabletest.Say("%d %s", n, class(s.Put(t.Context(), ref.DigestOf(data), bytes.NewReader(data))))

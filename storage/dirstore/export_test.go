@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/storage"
 )
 
 const MaxVerified = maxVerified
@@ -30,4 +31,20 @@ func (s *Store) Kept(d ref.Digest) bool {
 		k.release()
 	}
 	return k != nil
+}
+
+// EachFile makes batches sync each file, as on file systems that cannot be
+// relied on as a whole.
+func EachFile(b storage.Batch) { b.(*batch).forgetWhole() }
+
+// SyncsWhole reports whether batches sync the file system of dir as a whole.
+func SyncsWhole(dir string) bool { return syncsWhole(dir) }
+
+var FromVersion = fromVersion
+
+func (b *batch) forgetWhole() {
+	if b.whole != nil {
+		_ = b.whole.Close()
+		b.whole = nil
+	}
 }

@@ -34,6 +34,7 @@ func Run(t *testing.T, k Kind) {
 		{"PutGet", putGet}, {"Missing", missing}, {"Mismatch", mismatch}, {"Ranges", ranges},
 		{"Damage", damage}, {"Mend", mend}, {"List", list}, {"Delete", remove},
 		{"Reader", brokenReader}, {"Context", cancelled}, {"Concurrent", concurrent},
+		{"Batch", batch}, {"BatchBroken", batchBroken}, {"BatchConcurrent", batchConcurrent},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, k) })
 	}
