@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
@@ -137,5 +138,77 @@ func TestImportStopsAtAFault(t *testing.T) {
 	out, err = g.importAll(t, 1, items...)
 	if err != nil || len(out) != 10 || !out[2].Existed || out[3].Existed {
 		t.Errorf("the next import: %d results, %v", len(out), err)
+	}
+}
+
+// The blobs of a transaction are durable before it is made: where the answer to
+// the first one is lost, and all ends there, what it names is in the store.
+func TestImportIsDurableBeforeItIsPublished(t *testing.T) {
+	store := lock.NewMemory()
+	g := newRig(t, func(c *repo.Config) {
+		l, err := lock.Open(ctx, store, c.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Lock = l
+	})
+	var items []repo.ImportItem
+	for n := range 50 {
+		items = append(items, old(hub(t, fmt.Sprintf("1.%d.0", n), "1"), n))
+	}
+	lost := errors.New("the answer is lost")
+	store.SetFault(func(step string) error {
+		if step == "committed" {
+			return lost
+		}
+		return nil
+	})
+	_, err := g.importAll(t, 4, items...)
+	store.SetFault(nil)
+	if !errors.Is(err, lost) {
+		t.Fatalf("the import ends with %v", err)
+	}
+	there := 0
+	for _, item := range items {
+		d := ref.DigestOf(item.Package)
+		used, err := g.Lock.BlobUsed(ctx, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !used {
+			continue
+		}
+		there++
+		if _, err := g.blobs.Stat(ctx, d); err != nil {
+			t.Errorf("a version is published without its package: %v", err)
+		}
+	}
+	if there == 0 {
+		t.Error("nothing was committed")
+	}
+	if _, err := g.Sweep(ctx); err != nil { // as the next start does
+		t.Error(err)
+	}
+}
+
+// What cannot be made durable is not published, and leaves nothing.
+func TestImportThatCannotBeSynced(t *testing.T) {
+	g := newRig(t)
+	g.blobs.SetFault(func(step string) error {
+		if step == "batch-commit" {
+			return storage.ErrNoSpace
+		}
+		return nil
+	})
+	out, err := g.importAll(t, 2, old(hub(t, "1.0.0", "1"), 1), old(hub(t, "2.0.0", "1"), 2))
+	g.blobs.SetFault(nil)
+	if !errors.Is(err, storage.ErrNoSpace) || len(out) != 0 {
+		t.Fatalf("%d results, %v", len(out), err)
+	}
+	if got := names(t, g); len(got) != 0 {
+		t.Errorf("published are %q", got)
+	}
+	if err := g.blobs.List(ctx, func(i storage.Info) error { return fmt.Errorf("%s is left", i.Digest) }); err != nil {
+		t.Error(err)
 	}
 }

@@ -30,7 +30,8 @@ Dates and provenance files are kept.
 It can be broken off and started again: what the server has is skipped. A
 directory is read without network; with --fetch, packages that only the index
 names are fetched from the URLs there. Credentials for a URL go in it
-(https://USER:PASSWORD@HOST/) and to no other host.
+(https://USER:PASSWORD@HOST/) and to no other host. Nothing outside of a
+directory is read by a symbolic link in it: such a package counts as unreadable.
 
 At the end it reports what it found wrong. Findings that lose nothing (a wrong
 digest in the index, a file missing from it, an entry without a file, the same

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
@@ -17,14 +19,14 @@ import (
 
 // oldRepository writes a directory of packages, each published a day after the
 // one before it; the versions do not say so.
-func oldRepository(t *testing.T, b *rig.Bench, n int) string {
+func oldRepository(t *testing.T, root string, n int) string {
 	t.Helper()
 	dir := t.TempDir()
 	var index strings.Builder
 	index.WriteString("apiVersion: v1\nentries:\n  jupyterhub:\n")
 	for i := range n {
 		v := fmt.Sprintf("1.%d.0", (i*37)%n)
-		pkg, err := rig.Hub{Version: v}.Package(b.Root)
+		pkg, err := rig.Hub{Version: v}.Package(root)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +55,7 @@ func published(t *testing.T, c *client.Client) map[uint64]api.Chart {
 func TestImportThatIsKilled(t *testing.T) {
 	const n = 400
 	b := rig.New(t)
-	dir := oldRepository(t, b, n)
+	dir := oldRepository(t, b.Root, n)
 
 	for _, killed := range []string{"chartctl", "chartd"} {
 		before := len(published(t, b.Client))
@@ -119,7 +121,7 @@ func restart(t *testing.T, b *rig.Bench) {
 func TestImportIsJournalledInFewLines(t *testing.T) {
 	const n = 150
 	b := rig.New(t)
-	dir := oldRepository(t, b, n)
+	dir := oldRepository(t, b.Root, n)
 	if err := os.WriteFile(filepath.Join(dir, "broken-1.0.0.tgz"), []byte("broken"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -162,5 +164,36 @@ func TestImportIsJournalledInFewLines(t *testing.T) {
 	}
 	if events != n {
 		t.Errorf("%d events of a publication, want %d", events, n)
+	}
+}
+
+// Many packages share the syncs of one, where the file system can be synced as
+// a whole.
+func TestImportSyncsManyPackagesAtOnce(t *testing.T) {
+	const n = 200
+	data := filepath.Join(t.TempDir(), "data")
+	dir := oldRepository(t, must(testtools.Root()), n)
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	most := n / 2
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:
+	default:
+		most = 3 * n // each file, its directory at worst, and the log
+	}
+	s := startTraced(t, data)
+	moments := []time.Time{time.Now()}
+	env := []string{"CHARTCTL_SERVER=" + s.URL, "CHARTCTL_TOKEN=" + s.Token, "HOME=" + t.TempDir()}
+	r := must(rig.Run(t.Context(), "", env, testtools.Chartctl(t), "import", dir))
+	moments = append(moments, time.Now())
+	if r.Code != 0 {
+		t.Fatalf("exit %d: %s", r.Code, r.Text())
+	}
+	w := s.finish(moments)[0]
+	t.Logf("%d packages: %v", n, w)
+	if w.syncs == 0 || w.syncs > most || w.calls > 30*n {
+		t.Errorf("%d packages took %v, want %d syncs and %d calls at most", n, w, most, 30*n)
 	}
 }

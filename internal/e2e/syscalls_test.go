@@ -19,7 +19,7 @@ import (
 
 // counted are the system calls that touch files or sockets. Those that wait,
 // and those of the Go runtime, follow the clock and the machine instead.
-const counted = "read,write,pread64,pwrite64,writev,pwritev,openat,close,fsync,fdatasync,newfstatat,fstat,lseek," +
+const counted = "read,write,pread64,pwrite64,writev,pwritev,openat,close,fsync,fdatasync,syncfs,newfstatat,fstat,lseek," +
 	"ftruncate,fallocate,mkdirat,renameat,renameat2,linkat,unlinkat,sync_file_range,getdents64,copy_file_range,sendfile"
 
 // work is what the operations between two moments cost the server.
@@ -101,7 +101,7 @@ func (w *work) add(f []string) {
 	}
 	if !resumed {
 		w.calls++
-		if name == "fsync" || name == "fdatasync" {
+		if name == "fsync" || name == "fdatasync" || name == "syncfs" {
 			w.syncs++
 		}
 	}
