@@ -82,6 +82,9 @@ func (a *app) doApply(ctx context.Context, f fileFlags, j job) error {
 	if err != nil {
 		return err
 	}
+	if past.headErr != nil {
+		return past.headErr
+	}
 	j.commit = past.head
 	if j.moves, err = co.behind(ctx, past); err != nil {
 		return err
@@ -91,7 +94,11 @@ func (a *app) doApply(ctx context.Context, f fileFlags, j job) error {
 		if err := co.matches(j, past.locks[0]); err != nil {
 			return err
 		}
-		if j, err = co.kindOf(ctx, j); err != nil {
+		var list []api.GateVerdict
+		if j, list, err = co.kindOf(ctx, j); err != nil {
+			return err
+		}
+		if err := refusedBy(list); err != nil {
 			return byApply(err)
 		}
 		res, err := a.pinOnly(ctx, co.client, j, j.intent(co.client.Server()))
@@ -193,8 +200,9 @@ func (co *checkout) whole(j job, lock lockfile.File) error {
 	return nil
 }
 
-// kindOf finds the kind of pin that the gate lets pass, if there is one.
-func (co *checkout) kindOf(ctx context.Context, j job) (job, error) {
+// kindOf finds the kind of pin that the gate lets pass, if there is one, and
+// what the gate says.
+func (co *checkout) kindOf(ctx context.Context, j job) (job, []api.GateVerdict, error) {
 	j.kind = "bump"
 	promote := j
 	promote.kind, promote.moves = "promote", nil
@@ -203,7 +211,7 @@ func (co *checkout) kindOf(ctx context.Context, j job) (job, error) {
 	for _, m := range j.moves {
 		source, err := co.upstream(ctx, m)
 		if err != nil {
-			return j, err
+			return j, nil, err
 		}
 		if source != "" {
 			up := m
@@ -214,30 +222,26 @@ func (co *checkout) kindOf(ctx context.Context, j job) (job, error) {
 	if len(promote.moves) == len(j.moves) {
 		j = promote
 	}
-	list, err := verdicts(ctx, co.client, j)
-	if err != nil {
-		return j, err
-	}
-	no := refusedBy(list)
-	if no == nil {
-		return j, nil
+	said, err := verdicts(ctx, co.client, j)
+	if err != nil || refusedBy(said) == nil {
+		return j, said, err
 	}
 	for _, m := range j.moves {
 		p, err := earlier(ctx, co.client, api.Environment{Env: m.env, Revision: m.base, Pin: m.before}, func(p api.Pin) bool { return p.Binding == m.binding })
 		if code(err) == api.CodeNotFound {
-			return j, no
+			return j, said, nil
 		}
 		if err != nil {
-			return j, err
+			return j, nil, err
 		}
 		m.from = fmt.Sprint(p.Revision)
 		back.moves = append(back.moves, m)
 	}
-	list, err = verdicts(ctx, co.client, back)
-	if err == nil && refusedBy(list) != nil {
-		err = no
+	again, err := verdicts(ctx, co.client, back)
+	if err != nil || refusedBy(again) != nil {
+		return j, said, err
 	}
-	return back, err
+	return back, again, nil
 }
 
 // byApply names apply where a refusal names a bump: under flow: review that

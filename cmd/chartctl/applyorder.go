@@ -16,13 +16,14 @@ const maxHistory = 10000
 // history is chartd.lock as the commits on HEAD's first-parent line left it,
 // newest first.
 type history struct {
-	head  string
-	locks []lockfile.File
-	cut   bool // older commits are not here
+	head    string
+	locks   []lockfile.File
+	cut     bool  // older commits are not here
+	headErr error // HEAD's own lock is not among them
 }
 
 // history reads the lock files of HEAD and its first-parent ancestors. One
-// that cannot be trusted is passed over, but for HEAD's own.
+// that cannot be trusted is passed over.
 func (co *checkout) history(ctx context.Context) (history, error) {
 	var h history
 	git := co.repo.Git()
@@ -46,7 +47,7 @@ func (co *checkout) history(ctx context.Context) (history, error) {
 		return h, repoError(err)
 	}
 	if len(versions) == 0 || versions[0].Blob == "" {
-		return h, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("HEAD has no %s: nothing is locked yet", lockfile.Name), Want: "make one with chartctl bump and commit it"}
+		h.headErr = &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("HEAD has no %s: nothing is locked yet", lockfile.Name), Want: "make one with chartctl bump and commit it"}
 	}
 	h.cut = state.Shallow || len(versions) == maxHistory
 	for i, v := range versions {
@@ -54,8 +55,8 @@ func (co *checkout) history(ctx context.Context) (history, error) {
 		switch {
 		case err == nil:
 			h.locks = append(h.locks, f)
-		case i == 0:
-			return h, repoError(err)
+		case i == 0 && h.headErr == nil:
+			h.headErr = repoError(err)
 		}
 	}
 	return h, nil

@@ -21,7 +21,7 @@ type verifyFlags struct {
 type verified struct {
 	OK           bool              `json:"ok"`
 	Environments []string          `json:"environments"`
-	Checked      []string          `json:"checked"` // sites, pin, registry, deployed, gate
+	Checked      []string          `json:"checked"` // sites, pin, history, registry, deployed, gate
 	Findings     []deploy.Finding  `json:"findings"`
 	Notes        []string          `json:"notes"`
 	Gate         []api.GateVerdict `json:"gate,omitempty"`
@@ -46,7 +46,9 @@ it, and whom it concerns. Any difference is exit 7.
                 -o json or yaml, or the value in it), or helm list -o json,
                 which holds no image: then only the chart is compared
   --pending     for a pull request: the lock may be ahead of the pin (flow:
-                review) or a chart prepared; the exit code is the gate's
+                review), if chartctl apply would pin it after the merge: the
+                pin is that of an earlier lock, and nothing was rolled back
+                since; or a chart prepared. The gate is asked, too
 
 With -o github each difference is an annotation of a GitHub workflow. A server
 that is unreachable is exit 10; what the files say is printed all the same.`,
@@ -70,7 +72,7 @@ that is unreachable is exit 10; what the files say is printed all the same.`,
 	c.Flags().BoolVar(&f.registry, "registry", false, "also compare with what the tags are today")
 	c.Flags().StringVar(&f.deployed, "deployed", "", "also compare with what runs: a file, or - for standard input")
 	c.Flags().StringVar(&f.release, "release", "", "with --deployed: the name of the Helm release, where several are listed")
-	c.Flags().BoolVar(&f.pending, "pending", false, "accept a lock that waits for its pin, and ask the gate")
+	c.Flags().BoolVar(&f.pending, "pending", false, "accept a lock that waits for its pin if apply would pin it")
 	c.RunE = func(cmd *cobra.Command, got []string) error { return a.doVerify(cmd.Context(), f, got) }
 	c.ValidArgsFunction = a.completeEnvs
 	return c

@@ -63,6 +63,11 @@ func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *dep
 	}
 	o.Environments, o.Charts = envs, charts
 	out.Checked = append(out.Checked, "pin")
+	if f.pending {
+		if err := co.askHistory(ctx, o, out); err != nil {
+			return err
+		}
+	}
 	if !f.registry {
 		return nil
 	}
@@ -142,35 +147,6 @@ func tagsToday(ctx context.Context, c *client.Client, entries []lockfile.Entry, 
 		}
 	}
 	return tags, nil
-}
-
-// askGate asks what the gate would say to the pins that the lock waits for.
-// The first refusal is the exit code.
-func (a *app) askGate(ctx context.Context, co *checkout, o deploy.VerifyOptions, out *verified) error {
-	lock, err := co.repo.Lock()
-	if err != nil {
-		return repoError(err)
-	}
-	var refused error
-	for _, env := range o.Envs {
-		e, ok := lock.Get(co.repo.Key(env))
-		have, known := o.Environments[env]
-		if !ok || !e.Pinned() || !known || have.Pin != nil && have.Pin.Binding == e.Binding {
-			continue
-		}
-		v, err := co.client.CheckPin(ctx, client.PinCall{Env: env, Base: have.Revision, Pin: api.PinRequest{Binding: e.Binding, Kind: "bump"}})
-		if err != nil {
-			return err
-		}
-		out.Gate = append(out.Gate, v)
-		if !v.Pass && refused == nil {
-			refused = refusal(v)
-		}
-	}
-	if len(out.Gate) > 0 {
-		out.Checked = append(out.Checked, "gate")
-	}
-	return refused
 }
 
 func refusal(v api.GateVerdict) error {

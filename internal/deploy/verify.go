@@ -43,8 +43,10 @@ type VerifyOptions struct {
 	Tags map[string]ref.Digest
 	// Deployed is what runs.
 	Deployed map[ref.Env]HelmRelease
-	// Pending lets the lock be ahead of the pin.
-	Pending bool
+	// Pending lets the lock be ahead of the pin, but for what Unfollowed says
+	// why it cannot be pinned as it is.
+	Pending    bool
+	Unfollowed map[ref.Env]*api.Error
 }
 
 // Place is a line of a file of the repo; Line is 0 for the file as a whole.

@@ -18,6 +18,11 @@ func (v *verification) pin(s subject) {
 	e, ok := v.o.Environments[s.full]
 	want := s.entry.Chart.Name + " " + s.entry.Chart.Version
 	f := Finding{Kind: DriftPin, Place: v.lockPlace(s.entry.Key, "chart"), Found: want}
+	if e := v.o.Unfollowed[s.full]; e != nil && v.ahead() {
+		f.Want, f.Message, f.Mend = "what follows from the pin", e.Message, e.Want
+		v.add(s, f)
+		return
+	}
 	switch {
 	case !ok:
 		f.Want = "no environment"

@@ -199,11 +199,20 @@ func (r *Repo) objects(ctx context.Context, names []string) ([]object, error) {
 // changed path, newest first, most of them at most, with the file as each left
 // it. In a shallow clone the oldest commit there counts as one.
 func (r *Repo) FirstParents(ctx context.Context, path string, most int) ([]Version, error) {
+	return r.versions(ctx, path, most, "--first-parent")
+}
+
+// Ancestors is as FirstParents, but of all parents.
+func (r *Repo) Ancestors(ctx context.Context, path string, most int) ([]Version, error) {
+	return r.versions(ctx, path, most, "--full-history")
+}
+
+func (r *Repo) versions(ctx context.Context, path string, most int, which string) ([]Version, error) {
 	head, err := r.Head(ctx)
 	if err != nil || head == "" {
 		return nil, err
 	}
-	out, err := r.run(ctx, call{args: []string{"rev-list", "--first-parent", "--max-count=" + strconv.Itoa(most), head, "--", path}})
+	out, err := r.run(ctx, call{args: []string{"rev-list", which, "--max-count=" + strconv.Itoa(most), head, "--", path}})
 	if err != nil {
 		return nil, fmt.Errorf("read the history of %q: %w", path, err)
 	}

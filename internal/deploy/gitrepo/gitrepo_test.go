@@ -238,6 +238,9 @@ func TestHistory(t *testing.T) {
 	if v, err := r.FirstParents(t.Context(), "chartd.lock", 2); len(v) != 2 || err != nil {
 		t.Errorf("two of them: %+v, %v", v, err)
 	}
+	if v, err := r.Ancestors(t.Context(), "chartd.lock", 10); len(v) < 5 || err != nil || !slices.ContainsFunc(v, func(v Version) bool { return string(v.Data) == "side one\n" }) {
+		t.Errorf("Ancestors: %+v, %v", v, err)
+	}
 	if b, err := r.Show(t.Context(), side, "chartd.lock"); string(b) != "side \x00 two\r\n" || err != nil {
 		t.Errorf("Show: %q, %v", b, err)
 	}
