@@ -42,7 +42,8 @@ to images from different repositories, it is refused (exit 4): an image's
 repository changes only if you say so.
 
 With --image, the version is bound to that image first (scope bind) and then
-pinned. --binding names the pair exactly; chartctl show lists a version's.
+pinned; --dry-run binds nothing, and wants it bound (exit 3). --binding
+names the pair exactly; chartctl show lists a version's.
 
 --latest is the version published last that has such a binding, without
 pre-releases unless --devel is given, and without imported versions whose place

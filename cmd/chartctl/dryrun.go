@@ -152,12 +152,12 @@ func boundTo(ctx context.Context, c *client.Client, ch api.Chart, images map[ref
 		return api.Binding{}, err
 	}
 	for i := len(list.Bindings) - 1; i >= 0; i-- {
-		if b := list.Bindings[i]; holds(b, images) {
-			return b, nil
+		if has, err := hasImages(list.Bindings[i], images); err != nil || has {
+			return list.Bindings[i], err
 		}
 	}
-	return api.Binding{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not bound to that image yet, and a dry run binds nothing", v),
-		Want: fmt.Sprintf("bind it first: chartctl bind %s%s", v, imageFlags(images))}
+	return api.Binding{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not bound to%s yet, and a dry run binds nothing: without a binding neither the digest for the diff is known nor the gate's verdict", v, strings.ReplaceAll(imageFlags(images), " --image", "")),
+		Want: fmt.Sprintf("bind it first, which pins nothing and changes no file, then try again: chartctl bind %s%s", v, imageFlags(images))}
 }
 
 func imageFlags(images map[ref.Role]string) string {
@@ -166,14 +166,4 @@ func imageFlags(images map[ref.Role]string) string {
 		out += fmt.Sprintf(" --image %s=%s", role, images[role])
 	}
 	return out
-}
-
-func holds(b api.Binding, images map[ref.Role]string) bool {
-	found := 0
-	for _, i := range b.Images {
-		if want, ok := images[i.Role]; ok && (want == i.Image.String() || want == tagged(i)) {
-			found++
-		}
-	}
-	return found == len(images)
 }
