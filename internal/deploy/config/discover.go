@@ -106,6 +106,7 @@ func Discover(s Search) (Proposal, error) {
 		}
 		return why != ""
 	})
+	f.dropExamples()
 	f.layout = layoutOf(f)
 	f.findWrappers()
 	if err := f.chooseChart(); err != nil {

@@ -430,6 +430,26 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// Nothing below documentation and examples is an environment or a site.
+func TestExamples(t *testing.T) {
+	repo := tree{"Chart.yaml": wrapperYAML, "values.yaml": hubImage, "docs/values.yaml": hubImage, "docs/README.md": "x",
+		"examples/small/config/prod.yaml": hubImage, "examples/b/Chart.yaml": wrapperYAML}
+	p, err := config.Discover(repo.search())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := tree{"Chart.yaml": wrapperYAML, "values.yaml": hubImage}
+	q, err := config.Discover(want.search())
+	if err != nil || string(p.Config.Bytes()) != string(q.Config.Bytes()) {
+		t.Errorf("with examples\n%s\nwithout, %v\n%s", p.Config.Bytes(), err, q.Config.Bytes())
+	}
+	for _, dir := range []string{"docs/", "examples/"} {
+		if n := strings.Count(strings.Join(p.Notes, "\n"), fmt.Sprintf("passed over %q: documentation and examples are not deployed", dir)); n != 1 {
+			t.Errorf("%d notes of %s in %q", n, dir, p.Notes)
+		}
+	}
+}
+
 // A repo of a hundred thousand files costs a bounded search.
 func TestHuge(t *testing.T) {
 	repo := tree{"Chart.yaml": wrapperYAML}

@@ -34,7 +34,10 @@ func (v ValuesFile) For(env ref.Env, anyStage bool) bool {
 // it, as far as the config calls its environments the same.
 func (c Config) ValuesFiles(name string, files []string) []ValuesFile {
 	f := &finder{Search: Search{Name: name, Files: slices.Clone(files)}}
-	f.Files = slices.DeleteFunc(f.Files, func(name string) bool { return badPath(name) != "" })
+	f.Files = slices.DeleteFunc(f.Files, func(name string) bool {
+		dir := examplesOf(name)
+		return badPath(name) != "" || dir != "" && !c.deploys(dir)
+	})
 	slices.Sort(f.Files)
 	clear := c.clearNames(layoutOf(f))
 	var out []ValuesFile

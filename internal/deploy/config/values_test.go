@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"testing"
+
+	"chartd.dev/chartd/internal/deploy/site"
 )
 
 // Whom a values file is for is clear from its path only as far as the config
@@ -33,6 +35,29 @@ func TestValuesFiles(t *testing.T) {
 		}
 		if got := c.ValuesFiles("repo", files); !slices.Equal(got, tt.want) {
 			t.Errorf("%s:\n%+v\nwant\n%+v", name, got, tt.want)
+		}
+	}
+}
+
+// Documentation and examples are values files only where the config itself
+// says that something there is deployed.
+func TestValuesFilesOfExamples(t *testing.T) {
+	files := []string{"docs/a.yaml", "examples/b.yaml", "docs.yaml"}
+	for name, tt := range map[string]struct {
+		c    Config
+		want []string
+	}{
+		"neither":         {Config{}, []string{"docs.yaml"}},
+		"a site":          {Config{Sites: map[string][]site.Site{"s": {{File: "docs/x.yaml"}}}}, []string{"docs.yaml", "docs/a.yaml"}},
+		"a wrapper":       {Config{Environments: map[string]Environment{"a/prod": {Key: "a/prod", Wrapper: "./examples"}}}, []string{"docs.yaml", "examples/b.yaml"}},
+		"a hub of a name": {Config{Environments: map[string]Environment{"docs/prod": {Key: "docs/prod"}}}, []string{"docs.yaml", "docs/a.yaml"}},
+	} {
+		var got []string
+		for _, v := range tt.c.ValuesFiles("repo", files) {
+			got = append(got, v.File)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }
