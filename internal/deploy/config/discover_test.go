@@ -450,6 +450,49 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// What stands in a second YAML document is proposed only where Helm is not the
+// one who reads it: verify finds fault with the rest.
+func TestSecondDocument(t *testing.T) {
+	for name, c := range map[string]struct {
+		repo tree
+		site string
+		note string
+	}{
+		"values of a wrapper": {tree{"Chart.yaml": wrapperYAML, "values.yaml": "a: 1\n---\n" + hubImage}, "",
+			"left out jupyterhub.hub.image in values.yaml:"},
+		"values": {tree{"values.yaml": "a: 1\n---\n" + bareImage, "x.sh": "v=1.0.0 # chartctl: chart.version\n"}, "",
+			"left out hub.image in values.yaml:"},
+		"what users get": {tree{"Chart.yaml": wrapperYAML, "values.yaml": "a: 1\n---\njupyterhub: {singleuser: {image: {name: a/b, tag: x}}}\n"}, "",
+			"left out jupyterhub.singleuser.image in values.yaml:3: it stands in YAML document 2"},
+		"an object of another tool": {tree{"values.yaml": "a: 1\n---\nspec: {values: {hub: {image: {name: a/b, tag: x}}}}\n", "x.sh": "v=1.0.0 # chartctl: chart.version\n"},
+			"spec.values.hub.image", ""},
+	} {
+		p, err := config.Discover(c.repo.search())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var sites []string
+		for _, e := range p.Config.Envs() {
+			for _, s := range p.Config.SitesOf(e) {
+				if s.Kind == site.Image {
+					sites = append(sites, s.Path)
+				}
+			}
+		}
+		if got := strings.Join(sites, " "); got != c.site {
+			t.Errorf("%s: sites %q, want %q", name, got, c.site)
+		}
+		if told := slices.ContainsFunc(p.Notes, func(n string) bool { return strings.HasPrefix(n, c.note) && c.note != "" }); told != (c.note != "") {
+			t.Errorf("%s: no note %q in %q", name, c.note, p.Notes)
+		}
+	}
+	repo := tree{"Chart.yaml": "a: 1\n---\n" + wrapperYAML, "values.yaml": bareImage}
+	p, err := config.Discover(repo.search())
+	if err != nil || !strings.Contains(strings.Join(p.Notes, "\n"), "left out dependencies in Chart.yaml:") {
+		t.Errorf("dependencies in a second document: %v, %q", err, p.Notes)
+	}
+}
+
 // A repo of a hundred thousand files costs a bounded search.
 func TestHuge(t *testing.T) {
 	repo := tree{"Chart.yaml": wrapperYAML}

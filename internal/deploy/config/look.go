@@ -25,9 +25,13 @@ func (f *finder) findWrappers() {
 		if err != nil || doc == nil {
 			continue // a template, or nothing Helm reads
 		}
-		for _, root := range y.Documents() {
+		for d, root := range y.Documents() {
 			list := below(root, "dependencies")
 			if list == nil {
+				continue
+			}
+			if d > 0 {
+				f.ignored(name, list.Line, "dependencies", d)
 				continue
 			}
 			for _, item := range list.Content {
@@ -154,8 +158,14 @@ func (f *finder) values(name string, doc []byte) {
 		return
 	}
 	var all []image
-	for _, root := range y.Documents() {
-		all = appendImages(all, root, nil, nil)
+	for d, root := range y.Documents() {
+		for _, i := range appendImages(nil, root, nil, nil) {
+			if d > 0 && f.inValues(name, i.keys) {
+				f.ignored(name, i.line, site.JoinPath(i.keys, nil), d)
+				continue
+			}
+			all = append(all, i)
+		}
 	}
 	for _, i := range all {
 		if role, ok := f.roleOf(i.keys); ok {
@@ -167,6 +177,36 @@ func (f *finder) values(name string, doc []byte) {
 			f.user(name, i)
 		}
 	}
+}
+
+// ignored tells of a place that Helm does not read, so that editing it would
+// change nothing.
+func (f *finder) ignored(name string, line int, what string, document int) {
+	f.note("left out %s in %s:%d: it stands in YAML document %d, and Helm reads only the first; make the file one document", what, name, line, document+1)
+}
+
+// inValues reports whether Helm looks for an image at this path of a values
+// file. One further down may be in the values of another tool's object.
+func (f *finder) inValues(name string, keys []string) bool {
+	if path.Base(name) == "hubploy.yaml" || len(keys) == 0 {
+		return false
+	}
+	if len(f.wrappers) > 0 {
+		if !slices.ContainsFunc(f.wrappers, func(w wrapper) bool { return w.prefix == keys[0] }) {
+			return false
+		}
+		keys = keys[1:]
+	}
+	if len(keys) > 2 && keys[0] == "jupyterhub" {
+		keys = keys[1:]
+	}
+	at := strings.Join(keys, ".")
+	for role := range f.images {
+		if at == strings.TrimPrefix(string(role)+".image", "main.") {
+			return true
+		}
+	}
+	return strings.HasPrefix(at, "singleuser.") && isUsers(name, keys)
 }
 
 // user takes an image that users get. The first one of a hub is "singleuser",
