@@ -124,31 +124,66 @@ func (w *writer) paint(s string) string {
 // told, and what tells two releases of one day apart.
 var whole = map[string]bool{"ENVIRONMENT": true, "CHART": true, "VERSION": true}
 
-// table writes rows under a head, cutting the widest cells until all fits.
+// folded are the columns that go on in the next line and are never cut: what
+// they say last may be the worst.
+var folded = map[string]bool{"STATE": true, "VERDICT": true, "SOAK": true, "UPSTREAM": true, "ACCEPT": true}
+
+// table writes rows under a head, cutting or folding the widest cells until all
+// fits.
 func (w *writer) table(head []string, rows [][]string) {
 	all := append([][]string{head}, rows...)
-	widths := make([]int, len(head))
+	widths, words := make([]int, len(head)), make([]int, len(head))
 	for _, row := range all {
 		for i, cell := range row {
 			row[i] = clean(cell)
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+			for word := range strings.FieldsSeq(row[i]) {
+				words[i] = max(words[i], utf8.RuneCountInString(word))
+			}
 		}
 	}
-	fit(widths, func(i int) bool { return !whole[head[i]] })
-	fit(widths, func(int) bool { return true })
+	fit(widths, func(i int) int {
+		switch {
+		case whole[head[i]]:
+			return widths[i]
+		case folded[head[i]]: // at its spaces, unless a word is very long
+			return max(8, min(words[i], 12))
+		}
+		return 8
+	})
+	fit(widths, func(int) int { return 8 })
 	for n, row := range all {
-		for i, cell := range row {
-			if head[i] == "IMAGE" {
-				cell = cutTag(cell, widths[i])
+		w.row(head, row, widths, n == 0)
+	}
+}
+
+// row writes one row of a table, in as many lines as its cells need.
+func (w *writer) row(head, row []string, widths []int, first bool) {
+	cells, most := make([][]string, len(row)), 1
+	for i, cell := range row {
+		switch {
+		case folded[head[i]]:
+			cells[i] = fold(cell, widths[i])
+		case head[i] == "IMAGE":
+			cells[i] = []string{cut(cutTag(cell, widths[i]), widths[i])}
+		default:
+			cells[i] = []string{cut(cell, widths[i])}
+		}
+		most = max(most, len(cells[i]))
+	}
+	for n := range most {
+		for i := range row {
+			cell := ""
+			if n < len(cells[i]) {
+				cell = cells[i][n]
 			}
-			cell = cut(cell, widths[i])
 			if i < len(row)-1 {
 				cell += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			}
 			switch {
-			case n == 0 && w.colour:
+			case first && w.colour:
 				cell = "\x1b[1m" + cell + "\x1b[0m"
-			case n > 0:
+			case !first:
 				cell = w.paint(cell)
 			}
 			if i > 0 {
@@ -162,21 +197,43 @@ func (w *writer) table(head []string, rows [][]string) {
 	}
 }
 
-// fit narrows the columns that may be, the widest first.
-func fit(widths []int, may func(int) bool) {
+// fit narrows the columns that may be, the widest first, but none below least.
+func fit(widths []int, least func(column int) int) {
 	for {
 		total, widest := 2*(len(widths)-1), -1
 		for i, n := range widths {
 			total += n
-			if may(i) && (widest < 0 || n > widths[widest]) {
+			if n > least(i) && (widest < 0 || n > widths[widest]) {
 				widest = i
 			}
 		}
-		if total <= width || widest < 0 || widths[widest] <= 8 {
+		if total <= width || widest < 0 {
 			return
 		}
 		widths[widest]--
 	}
+}
+
+// fold breaks a cell into lines of n columns: at its spaces, where there are any.
+func fold(s string, n int) []string {
+	if utf8.RuneCountInString(s) <= n {
+		return []string{s}
+	}
+	var out []string
+	var line []rune
+	for word := range strings.FieldsSeq(s) {
+		w := []rune(word)
+		if len(line) > 0 && len(line)+1+len(w) > n {
+			out, line = append(out, string(line)), nil
+		}
+		if len(line) > 0 {
+			line = append(line, ' ')
+		}
+		for line = append(line, w...); len(line) > n; line = line[n:] {
+			out = append(out, string(line[:n]))
+		}
+	}
+	return append(out, string(line))
 }
 
 // cutTag shortens TAG@DIGEST in the tag: the digest says which image it is.

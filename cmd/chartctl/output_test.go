@@ -109,6 +109,36 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	}
 }
 
+// Of a state nothing is cut: it goes on in the next line.
+func TestTableFolds(t *testing.T) {
+	w := &writer{}
+	state := "HALTED, BREAK-GLASS, unverified, tag moved"
+	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "STATE", "VERDICT", "SOAK", "UPSTREAM"}, [][]string{
+		{"data8/prod", "jupyterhub@4.0.0-beta.4.git.6811.h45e6fbd9", "12", "2026.1@19f41d74", state, "unknown", "-", "staging has 4.0.0-beta.4.git.6815.h45e6fbd9"},
+		{"r/prod", "jupyterhub@3.3.7", "1", "2026.1@19f41d74", "verified", "passed", "2h", "same"}})
+	out := w.buf.String()
+	lines := strings.Split(out, "\n")
+	if len(lines) < 5 || !strings.HasPrefix(lines[len(lines)-2], "r/prod ") {
+		t.Fatalf("folded rows:\n%s", out)
+	}
+	for from, want := range map[string]string{"STATE": state, "UPSTREAM": "staging has 4.0.0-beta.4.git.6815.h45e6fbd9"} {
+		column, text := utf8.RuneCountInString(lines[0][:strings.Index(lines[0], from)]), ""
+		for _, line := range lines[1 : len(lines)-2] {
+			if r := []rune(line); len(r) > column {
+				text += strings.SplitN(string(r[column:]), "  ", 2)[0]
+			}
+		}
+		if strings.ReplaceAll(text, " ", "") != strings.ReplaceAll(want, " ", "") {
+			t.Errorf("%s says %q, want %q:\n%s", from, text, want, out)
+		}
+	}
+	for _, line := range lines {
+		if n := utf8.RuneCountInString(line); n > width {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
 func TestTableFits(t *testing.T) {
 	w := &writer{}
 	long := strings.Repeat("é", 90)
