@@ -126,7 +126,7 @@ is the newest earlier revision whose binding is not the one pinned now, of
 whatever kind it was, so a second rollback goes forward again. No registry is
 asked on the way. In a deploy repo that names the environment it writes the
 files too, as bump does. With --group the others go back to the newest revision
-of theirs that has the same pair.`,
+of theirs that has the same pair; one that never had it is an error (exit 3).`,
 		Example: `  chartctl rollback data8/prod --reason "hub does not start"
   chartctl rollback data8/prod --to 17`,
 		Args: args(1, 1),
@@ -174,11 +174,21 @@ func (a *app) doRollback(ctx context.Context, f fileFlags, j job, to string, arg
 	for i, e := range envs {
 		p := target
 		if i > 0 && (e.Pin == nil || e.Pin.Binding != b.ID) {
-			if p, err = earlier(ctx, s.client, e, func(p api.Pin) bool { return p.Binding == b.ID }); err != nil {
+			p, err = earlier(ctx, s.client, e, func(p api.Pin) bool { return p.Binding == b.ID })
+			if code(err) == api.CodeNotFound {
+				return neverHad(e.Env, target)
+			}
+			if err != nil {
 				return err
 			}
 		}
 		j.moves = append(j.moves, newMove(e, b, fmt.Sprint(p.Revision)))
 	}
 	return a.do(ctx, s, j)
+}
+
+// neverHad refuses a rollback of a group of which one never had the pair.
+func neverHad(env ref.Env, target api.Pin) error {
+	return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s never had %s@%s as it is in revision %d of %s, so it cannot be rolled back with it", env, target.Name, target.Version, target.Revision, target.Env),
+		Want: "give --to with a revision whose pair both had, or bump them to it", Command: fmt.Sprintf("chartctl bump %s --binding %s --group", target.Env, target.Binding)}
 }
