@@ -31,7 +31,7 @@ func (s *setup) writable() error {
 			continue
 		}
 		for _, at := range s.conf.SitesOf(e.Env) {
-			if _, named := e.Images[string(at.Role)]; !named {
+			if !adopted(e, at) {
 				continue
 			}
 			if err := add(at.File); err != nil {
@@ -50,6 +50,16 @@ func (s *setup) writable() error {
 		return &told
 	}
 	return err
+}
+
+// adopted reports whether a site names an image that is to be adopted.
+func adopted(e initEnv, at site.Site) bool {
+	for role := range e.Images {
+		if _, ok := imagePart(at, ref.Role(role)); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // writeFiles writes .chartctl.yaml, the sites and chartd.lock as one change.

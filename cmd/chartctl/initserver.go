@@ -115,18 +115,12 @@ func (s *setup) planAdoption(ctx context.Context, e *initEnv, files *site.Files)
 		if !i.Required {
 			continue
 		}
-		for _, at := range sites {
-			if at.Kind != site.Image && at.Kind != site.ImageRef || at.Role != i.Role {
-				continue
-			}
-			v, err := files.Value(at)
-			if err != nil {
-				return repoError(err)
-			}
-			if was, ok := e.Images[string(i.Role)]; ok && was != v.Text {
-				return usage("%s cannot be adopted: %s says %q for %s, and another site %q", e.Env, at.File, v.Text, i.Role, was)
-			}
-			e.Images[string(i.Role)] = v.Text
+		text, err := imageIn(e.Env, files, sites, i)
+		if err != nil {
+			return err
+		}
+		if text != "" {
+			e.Images[string(i.Role)] = text
 		}
 	}
 	return nil
