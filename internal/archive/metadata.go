@@ -28,7 +28,7 @@ type metadata struct {
 	Deprecated   bool              `json:"deprecated,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	KubeVersion  string            `json:"kubeVersion,omitempty"`
-	Dependencies []*dependency     `json:"dependencies,omitempty"`
+	Dependencies []*Dependency     `json:"dependencies,omitempty"`
 	Type         string            `json:"type,omitempty"`
 }
 
@@ -38,7 +38,9 @@ type maintainer struct {
 	URL   string `json:"url,omitempty"`
 }
 
-type dependency struct {
+// Dependency is an item of a chart's dependencies: the fields that Helm hashes, in
+// Helm's order.
+type Dependency struct {
 	Name         string   `json:"name"`
 	Version      string   `json:"version,omitempty"`
 	Repository   string   `json:"repository"`
@@ -50,7 +52,7 @@ type dependency struct {
 }
 
 // key is the dependency's place in the values.
-func (d *dependency) key() string {
+func (d *Dependency) key() string {
 	if d.Alias != "" {
 		return d.Alias
 	}
@@ -60,7 +62,7 @@ func (d *dependency) key() string {
 type lockFile struct {
 	Generated    time.Time     `json:"generated"`
 	Digest       string        `json:"digest"`
-	Dependencies []*dependency `json:"dependencies"`
+	Dependencies []*Dependency `json:"dependencies"`
 }
 
 // readMetadata decodes and checks.
@@ -148,7 +150,7 @@ func (m *metadata) sanitize() {
 	}
 }
 
-func (d *dependency) sanitize() {
+func (d *Dependency) sanitize() {
 	d.Name, d.Version, d.Repository, d.Condition = sanitize(d.Name), sanitize(d.Version), sanitize(d.Repository), sanitize(d.Condition)
 	for i := range d.Tags {
 		d.Tags[i] = sanitize(d.Tags[i])

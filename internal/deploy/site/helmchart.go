@@ -5,32 +5,21 @@ import (
 	"errors"
 	"fmt"
 
+	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/yamledit"
 	"go.yaml.in/yaml/v4"
 )
 
-// dependency has the fields that Helm hashes, in Helm's order.
-type dependency struct {
-	Name         string   `json:"name"`
-	Version      string   `json:"version,omitempty"`
-	Repository   string   `json:"repository"`
-	Condition    string   `json:"condition,omitempty"`
-	Tags         []string `json:"tags,omitempty"`
-	Enabled      bool     `json:"enabled,omitempty"`
-	ImportValues []any    `json:"import-values,omitempty"`
-	Alias        string   `json:"alias,omitempty"`
-}
-
 // lockDigest is what Helm 3 and 4 write into their lock files.
-func lockDigest(requested, locked []*dependency) (string, error) {
-	return hash([2][]*dependency{requested, locked})
+func lockDigest(requested, locked []*archive.Dependency) (string, error) {
+	return hash([2][]*archive.Dependency{requested, locked})
 }
 
 // lockDigest2 is what Helm 2 wrote. Helm 3 and 4 take it for charts of
 // apiVersion v1.
-func lockDigest2(requested []*dependency) (string, error) {
-	return hash(map[string][]*dependency{"dependencies": requested})
+func lockDigest2(requested []*archive.Dependency) (string, error) {
+	return hash(map[string][]*archive.Dependency{"dependencies": requested})
 }
 
 func hash(v any) (string, error) {
@@ -43,8 +32,8 @@ type helmChart struct {
 	source    *file // Chart.yaml or requirements.yaml
 	lock      *file // nil if there is none
 	v1        bool
-	requested []*dependency
-	before    []*dependency // requested, without the edits
+	requested []*archive.Dependency
+	before    []*archive.Dependency // requested, without the edits
 }
 
 // chartAt reads a chart's directory. A nil lock says that there is nothing to
@@ -103,7 +92,7 @@ func (f *Files) chartAt(dir string) (*helmChart, error) {
 }
 
 // dependenciesOf reads "dependencies" as Helm does; nil if there are none.
-func dependenciesOf(one *file, doc []byte) ([]*dependency, error) {
+func dependenciesOf(one *file, doc []byte) ([]*archive.Dependency, error) {
 	y, err := yamledit.Parse(doc, yamledit.Limits{Depth: 200, Nodes: 500_000})
 	if err != nil {
 		return nil, &Error{File: one.name, Text: err.Error(), Err: errors.Join(ErrSyntax, err)}
@@ -118,7 +107,7 @@ func dependenciesOf(one *file, doc []byte) ([]*dependency, error) {
 	if list.Kind != yaml.SequenceNode {
 		return nil, &Error{File: one.name, Line: list.Line, Text: "dependencies is no list", Err: ErrForm}
 	}
-	out := []*dependency{}
+	out := []*archive.Dependency{}
 	for _, item := range list.Content {
 		if bad := untold(item); bad != nil {
 			return nil, &Error{File: one.name, Line: bad.Line, Text: fmt.Sprintf("%q is read differently by different readers of YAML: put it in quotes", bad.Value), Err: ErrForm}
@@ -128,7 +117,7 @@ func dependenciesOf(one *file, doc []byte) ([]*dependency, error) {
 			return nil, &Error{File: one.name, Line: item.Line, Text: "a dependency is no mapping", Err: ErrForm}
 		}
 		b, err := json.Marshal(raw)
-		d := &dependency{}
+		d := &archive.Dependency{}
 		if err == nil {
 			err = json.Unmarshal(b, d)
 		}
@@ -160,8 +149,8 @@ func untold(n *yaml.Node) *yaml.Node {
 
 // resolved gives a requested repository the address from the lock file, where
 // the chart uses a name of "helm repo add".
-func resolved(requested, locked []*dependency) []*dependency {
-	out := make([]*dependency, len(requested))
+func resolved(requested, locked []*archive.Dependency) []*archive.Dependency {
+	out := make([]*archive.Dependency, len(requested))
 	for i, d := range requested {
 		one := *d
 		out[i] = &one

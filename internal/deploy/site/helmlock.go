@@ -3,6 +3,7 @@ package site
 import (
 	"github.com/Masterminds/semver/v3"
 
+	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/yamledit"
 )
 
@@ -61,7 +62,7 @@ func (f *Files) relock(dir string) error {
 	return err
 }
 
-func (c *helmChart) digest(locked []*dependency, legacy bool) (string, error) {
+func (c *helmChart) digest(locked []*archive.Dependency, legacy bool) (string, error) {
 	if legacy {
 		return lockDigest2(c.requested)
 	}
@@ -70,7 +71,7 @@ func (c *helmChart) digest(locked []*dependency, legacy bool) (string, error) {
 
 // fits refuses a lock file that was out of step before: its other dependencies
 // would get a digest that nobody resolved. legacy says that Helm 2 made it.
-func (c *helmChart) fits(s Site, digest yamledit.Scalar, locked []*dependency) (legacy bool, err error) {
+func (c *helmChart) fits(s Site, digest yamledit.Scalar, locked []*archive.Dependency) (legacy bool, err error) {
 	sum, err := lockDigest(resolved(c.before, locked), locked)
 	if err != nil {
 		return false, err
@@ -95,7 +96,7 @@ func (c *helmChart) fits(s Site, digest yamledit.Scalar, locked []*dependency) (
 }
 
 // follow is what an edit of a dependency means for its lock.
-func follow(before, now, locked dependency) []scalarEdit {
+func follow(before, now, locked archive.Dependency) []scalarEdit {
 	var out []scalarEdit
 	if !isRange(now.Version) && locked.Version != now.Version {
 		out = append(out, scalarEdit{"version", now.Version})
