@@ -59,7 +59,7 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 func getEnvironment(t Tx, env ref.Env) (Environment, error) {
 	e, err := decodedEnvironments.get(t, bucketEnvironments, env.String())
 	if errors.Is(err, ErrNoKey) {
-		err = fail(ErrNotFound, "there is no environment %s: create it with chartctl env create %s --chart NAME", env, env)
+		err = fail(ErrNotFound, "there is no environment %s: chartctl env list names those that are, chartctl env create %s --chart NAME makes it", env, env)
 	}
 	return e, err
 }

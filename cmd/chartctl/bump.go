@@ -157,6 +157,7 @@ func (a *app) bumpBinding(ctx context.Context, c *client.Client, f bumpFlags, e 
 		ch, b, err = a.latest(ctx, c, e, f)
 	} else {
 		ch, err = c.Chart(ctx, e.Chart, f.version)
+		err = published(err, e.Chart)
 	}
 	switch {
 	case err != nil:

@@ -128,7 +128,7 @@ func (t target) pair(ctx context.Context, c *client.Client, e api.Environment) (
 	}
 	ch, err := c.Chart(ctx, e.Chart, t.version)
 	if err != nil {
-		return api.Binding{}, err
+		return api.Binding{}, published(err, e.Chart)
 	}
 	list, err := candidates(ctx, c, e, ch)
 	switch {

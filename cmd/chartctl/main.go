@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -61,11 +62,13 @@ func (a *app) run(ctx context.Context, args []string) int {
 	case errors.Is(err, context.Canceled):
 		e = &api.Error{Code: api.CodeInternal, Message: "interrupted"}
 	case strings.HasPrefix(err.Error(), "unknown command"):
-		e = usage("%s", strings.Join(strings.Fields(err.Error()), " "))
+		name, _ := strconv.QuotedPrefix(strings.TrimPrefix(err.Error(), "unknown command "))
+		name, _ = strconv.Unquote(name)
+		e = unknownCommand(root, name)
 	default:
 		e = &api.Error{Code: api.CodeInternal, Message: err.Error()}
 	}
-	fmt.Fprintf(a.err, "chartctl: %s\n", clean(e.Error()))
+	fmt.Fprintf(a.err, "chartctl: %s\n", clean(advise(e).Error()))
 	return e.Code.Exit()
 }
 
@@ -120,7 +123,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetVersionTemplate("chartctl {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage("%v; see %s --help", err, c.CommandPath())
+		return usage("%v%s; see %s --help", err, unknownFlag(c, err), c.CommandPath())
 	})
 	f := root.PersistentFlags()
 	f.StringVar(&a.server, "server", "", "address of the server (env CHARTCTL_SERVER)")
@@ -143,6 +146,17 @@ func (a *app) root() *cobra.Command {
 	group("envs", a.initRepo(), a.env(), a.bump(), a.promote(), a.rollback(), a.apply(), a.recover(), a.lock(), a.deploy(), a.verify(), a.history(), a.status())
 	group("gate", a.report(), a.halt(), a.halts(), a.resolve(), a.approve(), a.gate(), a.why(), a.checklist(), a.diff(), a.events())
 	group("access", a.login(), a.whoami(), a.token(), a.webhook(), a.journal(), a.versionCommand())
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			c.Args = func(_ *cobra.Command, got []string) error {
+				if found, _, err := root.Find(got); len(got) > 0 && (err != nil || found == root) {
+					return unknownCommand(root, got[0])
+				}
+				return nil
+			}
+		}
+	}
 	return root
 }
 
@@ -172,12 +186,25 @@ func args(min, max int) cobra.PositionalArgs {
 	return func(c *cobra.Command, got []string) error {
 		switch {
 		case len(got) < min:
-			return usage("%s: too few arguments: want %s", c.CommandPath(), c.UseLine())
+			return usage("%s: too few arguments: want %s", verbOf(c), c.UseLine())
 		case max >= 0 && len(got) > max:
-			return usage("%s: argument %q is one too many: want %s", c.CommandPath(), got[max], c.UseLine())
+			return usage("%s: argument %q is one too many: want %s", verbOf(c), got[max], c.UseLine())
 		}
 		return nil
 	}
+}
+
+// verbOf is a command as an error names it, which has chartctl before it.
+func verbOf(c *cobra.Command) string {
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
+}
+
+func subcommands(c *cobra.Command) string {
+	var names []string
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	return strings.Join(names, ", ")
 }
 
 // verb is what a command does once it has a client.
@@ -198,9 +225,9 @@ func (a *app) with(v verb) func(*cobra.Command, []string) error {
 func group(c *cobra.Command, sub ...*cobra.Command) *cobra.Command {
 	c.RunE = func(cmd *cobra.Command, got []string) error {
 		if len(got) > 0 {
-			return usage("%s has no command %q; see %s --help", cmd.CommandPath(), got[0], cmd.CommandPath())
+			return usage("%s has no command %q: it has %s; see %s --help", verbOf(cmd), got[0], subcommands(cmd), cmd.CommandPath())
 		}
-		return usage("%s wants a command; see %s --help", cmd.CommandPath(), cmd.CommandPath())
+		return usage("%s wants a command: %s; see %s --help", verbOf(cmd), subcommands(cmd), cmd.CommandPath())
 	}
 	c.Args = cobra.ArbitraryArgs
 	c.AddCommand(sub...)

@@ -46,7 +46,7 @@ sealing wrote. Anything else is a mismatch, exit 8.`,
 		}
 		ch, err := c.Chart(ctx, name, version)
 		if err != nil {
-			return err
+			return published(err, name)
 		}
 		if seal {
 			return a.showSeal(ctx, c, ch, binding)
