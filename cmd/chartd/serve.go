@@ -143,7 +143,7 @@ func (p background) server(addr net.Addr) (*server.Server, error) {
 		Version: buildVersion(), BasePath: p.BasePath, AnonymousRead: p.anonymous(addr),
 		MaxUpload: int64(p.MaxUpload), UploadSlots: p.UploadSlots, UploadWait: p.UploadWait,
 		Limits: server.Limits{FailedAuth: p.LimitAuth, Publish: p.LimitPublish, Pin: p.LimitPin, Read: p.LimitRead},
-		Feed:   p.feed, WebhookURL: p.outward.Check,
+		Feed:   p.feed, WebhookURL: p.outward.Check, Collectors: databaseMetrics(p.data.db),
 		Backup: func(ctx context.Context, w io.Writer) error {
 			return p.repo.Backup(ctx, w, p.data.temp(), p.data.db.Snapshot)
 		},

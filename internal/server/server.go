@@ -21,6 +21,7 @@ import (
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config is what a server is made of.
@@ -51,6 +52,8 @@ type Config struct {
 	// Ready says why writes could not be kept, beyond what the lock store
 	// itself says. nil: nothing to add.
 	Ready func(context.Context) error
+	// Collectors are metrics of what the server stands on.
+	Collectors []prometheus.Collector
 	// Broken is told of an error after which the process must stop. It is
 	// called once or more, after the answer.
 	Broken func(error)
@@ -90,6 +93,7 @@ func New(c Config) (*Server, error) {
 		c.WebhookURL = out.Check
 	}
 	s := &Server{Config: c, slots: make(chan struct{}, c.UploadSlots), metrics: newMetrics()}
+	s.metrics.registry.MustRegister(c.Collectors...)
 	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
 		return nil, err
 	}

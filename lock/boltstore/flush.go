@@ -39,6 +39,7 @@ func (s *Store) flushUntilDone(f *sealed) {
 		if err == nil {
 			return
 		}
+		s.flushesFailed.Add(1)
 		retry := time.NewTimer(pause)
 		select {
 		case <-retry.C:
@@ -96,6 +97,7 @@ func (s *Store) flushed(f *sealed) error {
 		}
 	}
 	f.layer.Store(nil)
+	s.flushesDone.Add(1)
 	close(f.done)
 	return nil
 }
@@ -157,6 +159,7 @@ func (s *Store) settle() error {
 		return errors.Join(putFormat(b), putNumber(b, cleanKey, 1))
 	})
 	if err != nil {
+		s.flushesFailed.Add(1)
 		return err
 	}
 	s.clean = true

@@ -75,6 +75,7 @@ type sealed struct {
 	counts   map[string]uint64
 	file     int // of the log
 	end      int64
+	logged   int64         // bytes of its frames
 	done     chan struct{} // closed once bbolt has it and the log file is free
 }
 
@@ -100,7 +101,7 @@ type state struct {
 
 // rotated returns the same state with its active layer sealed.
 func (st *state) rotated() *state {
-	f := &sealed{since: st.active.since, revision: st.revision, counts: st.counts, file: st.file, end: st.end, done: make(chan struct{})}
+	f := &sealed{since: st.active.since, revision: st.revision, counts: st.counts, file: st.file, end: st.end, logged: st.end - logPage, done: make(chan struct{})}
 	f.layer.Store(st.active)
 	next := *st
 	next.frozen, next.file, next.end = f, 1-st.file, logPage

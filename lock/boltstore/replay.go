@@ -180,6 +180,9 @@ func (s *Store) replay(c contents, t tail) (*state, error) {
 	}
 	st := d.state.rotated()
 	st.frozen.file = none
+	for _, f := range t.frames {
+		st.frozen.logged += f.size
+	}
 	st.file, st.end = 0, logPage
 	return st, nil
 }

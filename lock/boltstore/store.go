@@ -101,12 +101,14 @@ type Store struct {
 	clean     bool // the file is whole without the log; the writer's
 	upgrading bool // the file is of an older format; the writer's
 
-	recycled atomic.Uint64 // the revision up to which the log may be overwritten
-	hurry    chan struct{} // asks for a flush again
-	stuck    chan error    // says why it failed
-	closing  chan struct{}
-	givenUp  chan struct{} // closed where a flush failed while closing
-	copying  sync.Mutex    // held from a mark to the transaction of a copy
+	recycled                   atomic.Uint64 // the revision up to which the log may be overwritten
+	hurry                      chan struct{} // asks for a flush again
+	stuck                      chan error    // says why it failed
+	closing                    chan struct{}
+	givenUp                    chan struct{} // closed where a flush failed while closing
+	flushesDone, flushesFailed atomic.Uint64
+
+	copying sync.Mutex // held from a mark to the transaction of a copy
 }
 
 type sealReply struct {
