@@ -219,14 +219,19 @@ func (p process) announce(h *server.Server, addr net.Addr) error {
 	if !isLoopback(addr) {
 		p.log.Warn("serving plain HTTP on an address that others can reach: put a proxy with TLS before it", "address", addr.String())
 	}
-	if err := p.data.held.SetURL(url); err != nil {
+	if err := p.data.held.SetURL(url); durable.IsNoSpace(err) {
+		p.log.Warn("chartd backup and fsck cannot find this server: make space and start it again", "error", err.Error())
+	} else if err != nil {
 		return err
 	}
 	p.log.Info("serving", "url", url, "data", p.data.dir, "version", h.Version, "anonymous_read", h.AnonymousRead)
 	if p.AddrFile == "" {
 		return nil
 	}
-	return durable.WriteFile(p.AddrFile, []byte(url+"\n"), 0o644)
+	if err := durable.WriteFile(p.AddrFile, []byte(url+"\n"), 0o644); err != nil {
+		return fmt.Errorf("addr-file: %w", err)
+	}
+	return nil
 }
 
 // finish stops taking requests and waits for those in flight.

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,7 +76,8 @@ func LockDir(dir string, info Holder) (*DirLock, error) {
 		return nil, fmt.Errorf("%w: cannot lock %q (%w); put it on a local disk", ErrFilesystem, path, err)
 	}
 	l := &DirLock{f: f, info: info}
-	if err := l.write(); err != nil {
+	// A full disk keeps nobody from being the holder.
+	if err := l.write(info); err != nil && !IsNoSpace(err) {
 		_ = f.Close()
 		return nil, err
 	}
@@ -94,26 +96,31 @@ func ReadHolder(dir string) (Holder, error) {
 	if len(b) == 0 {
 		return h, nil
 	}
-	if err := json.Unmarshal(b, &h); err != nil {
+	// What a longer name left behind this one is going to be cut off.
+	if err := json.NewDecoder(bytes.NewReader(b)).Decode(&h); err != nil {
 		return Holder{}, fmt.Errorf("read lock file %s: %w", path, err)
 	}
 	return h, nil
 }
 
-// SetURL adds the address that the holder serves.
+// SetURL adds the address that the holder serves. Where there is no space for
+// it, the directory is held all the same.
 func (l *DirLock) SetURL(url string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.info.URL = url
-	return l.write()
+	return l.write(l.info)
 }
 
-// Close empties the lock file and lets the directory go. The file stays:
-// removing it would let two later processes lock two files of one name.
+// Close takes the name out of the lock file and lets the directory go. The file
+// stays: removing it would let two later processes lock two files of one name.
 func (l *DirLock) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := l.f.Truncate(0)
+	err := l.write(Holder{})
+	if IsNoSpace(err) {
+		err = nil // then it is empty
+	}
 	if closeErr := l.f.Close(); err == nil {
 		err = closeErr
 	}
@@ -123,17 +130,21 @@ func (l *DirLock) Close() error {
 	return nil
 }
 
-// write rewrites the file in place, because the lock belongs to its inode.
-func (l *DirLock) write() error {
-	b, err := json.Marshal(l.info)
+// write rewrites the file in place, because the lock belongs to its inode, and
+// never empties it first: a full disk may have no block for it again.
+func (l *DirLock) write(h Holder) error {
+	b, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("write lock file: %w", err)
 	}
 	b = append(b, '\n')
-	if err := l.f.Truncate(0); err != nil {
-		return fmt.Errorf("write lock file: %w", err)
+	if _, err = l.f.WriteAt(b, 0); err == nil {
+		err = l.f.Truncate(int64(len(b)))
+	} else if IsNoSpace(err) {
+		// No name is better than another one's.
+		err = errors.Join(err, l.f.Truncate(0))
 	}
-	if _, err := l.f.WriteAt(b, 0); err != nil {
+	if err != nil {
 		return fmt.Errorf("write lock file: %w", err)
 	}
 	return nil
