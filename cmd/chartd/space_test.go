@@ -86,3 +86,19 @@ func fill(t *testing.T, path string) {
 		}
 	}
 }
+
+// A server whose files are removed under it says so and ends.
+func TestLogRemovedUnderTheServer(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, dir)
+	token := r.admin()
+	if err := os.Remove(filepath.Join(dir, "lock.db-log0")); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := r.do("POST", "/api/charts", token, bytes.NewReader(chart(t, "demo", "1.0.0"))); code != 500 || !strings.Contains(body, "the server stops") {
+		t.Errorf("publish: %d %s", code, body)
+	}
+	if code := <-r.code; code != exitFailed || !strings.Contains(r.log.String(), "lock.db-log0 was removed") {
+		t.Errorf("exit %d: %s", code, r.log)
+	}
+}

@@ -145,6 +145,9 @@ func (g *group) write() error {
 		if err := s.log.append(g.parent.file, g.parent.end, b); err != nil {
 			return g.failed(err)
 		}
+		if err := s.inPlace(0, 1); err != nil {
+			return g.failed(err)
+		}
 	} else if g.seals == nil {
 		return nil
 	}

@@ -84,6 +84,9 @@ func (s *Store) flush(f *sealed) error {
 	if err := s.write(func(b *bbolt.Tx) error { return putLayer(b, l, f) }); err != nil {
 		return err
 	}
+	if err := s.inPlace(f.file); err != nil {
+		return s.fail(err) // with what it has still in the log
+	}
 	return s.flushed(f)
 }
 

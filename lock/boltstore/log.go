@@ -30,6 +30,7 @@ func LogPath(database string, file int) string { return fmt.Sprintf("%s-log%d", 
 type wal struct {
 	path  string // of the database
 	files [2]*os.File
+	ids   [2]inode
 	sizes [2]int64
 	grow  int64
 	epoch uint64 // 0: not ready for writing
@@ -93,6 +94,9 @@ func (w *wal) beginFile(i int, epoch uint64) error {
 		if err == nil {
 			// Frames of another time, further on, must not be found again.
 			err = f.Truncate(0)
+		}
+		if err == nil {
+			w.ids[i], err = inodeOf(f)
 		}
 		if err != nil {
 			return errors.Join(err, f.Close())

@@ -61,6 +61,10 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open lock database: %w: %q cannot be used: %w; restore a backup with \"chartd restore FILE --data NEWDIR\"", lock.ErrBroken, path, err)
 	}
 	s := newStore(path, f, o)
+	if s.id, err = inodeOf(f); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("open lock database: %w", err)
+	}
 	if err := s.start(); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("open lock database: %w", err)

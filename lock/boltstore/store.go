@@ -72,6 +72,7 @@ type Store struct {
 	onBroken func(error)
 	onNotice func(string, ...any)
 	file     *os.File
+	id       inode // of file
 	db       *bbolt.DB
 
 	broken      atomic.Pointer[error]
