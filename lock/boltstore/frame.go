@@ -96,15 +96,24 @@ func parseFrame(b []byte) (frame, bool) {
 	return f, f.count > 0
 }
 
+// begun returns what the header of a frame of an epoch says, true or not, if b
+// begins like one.
+func begun(b []byte, epoch uint64) (frame, bool) {
+	order := binary.LittleEndian
+	if len(b) < frameHead || order.Uint32(b) != frameMagic || order.Uint64(b[16:]) != epoch {
+		return frame{}, false
+	}
+	return frame{epoch: epoch, first: order.Uint64(b[24:]), count: order.Uint32(b[12:]), size: pages(int64(order.Uint32(b[4:])) + frameHead)}, true
+}
+
 // beyond reports whether there is no room left for the end of a log, or a frame
 // begins that ends past it: room is made before a frame is written.
 func beyond(b []byte, epoch uint64) bool {
 	if len(b) < logPage {
 		return true
 	}
-	order := binary.LittleEndian
-	return order.Uint32(b) == frameMagic && order.Uint64(b[16:]) == epoch &&
-		pages(int64(order.Uint32(b[4:]))+frameHead)+logPage > int64(len(b))
+	f, ok := begun(b, epoch)
+	return ok && f.size+logPage > int64(len(b))
 }
 
 // updates calls fn with the writes of each update, in order. The values lie in

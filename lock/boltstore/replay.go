@@ -39,7 +39,8 @@ func (c contents) base() *state {
 // tail is what the log has and the database file has not.
 type tail struct {
 	frames  []frame
-	dropped []int // files that end in what is no whole frame
+	after   [2][]byte // of each file what follows the frames that are needed
+	dropped []int     // files that end in what is no whole frame
 }
 
 // warning says what is dropped. A write that did not end and a last one that
@@ -50,10 +51,32 @@ func (t *tail) warning(path string, c contents) string {
 	}
 	var names []string
 	for _, file := range t.dropped {
-		names = append(names, filepath.Base(LogPath(path, file)))
+		name := filepath.Base(LogPath(path, file))
+		if f, ok := begun(t.after[file], c.number(epochKey)); ok {
+			name += fmt.Sprintf(" (which says that it has %d updates in %d bytes)", f.count, f.size)
+		}
+		names = append(names, name)
 	}
-	return fmt.Sprintf("the last write in %s, from update %d on, is incomplete or damaged and is dropped: if the process or the machine stopped while it was being written, nobody was told that it succeeded; otherwise restore a backup",
-		strings.Join(names, " and "), max(t.last(), c.number(revisionKey))+1)
+	return fmt.Sprintf("the last write in %s, from update %d on, is incomplete or damaged and is dropped: if the process or the machine stopped while it was being written, nobody was told that it succeeded; otherwise its updates were confirmed and are lost, restore a backup",
+		strings.Join(names, " and "), t.end(c)+1)
+}
+
+// end is the last update that the database file and the log have.
+func (t *tail) end(c contents) uint64 { return max(t.last(), c.number(revisionKey)) }
+
+// unfinished makes sure that what is no whole frame can be one write that did
+// not end. A frame is begun when the one before it is on disk and confirmed, so
+// the only one that may be torn is that of the next update.
+func (t *tail) unfinished(path string, c contents) error {
+	next := t.end(c) + 1
+	for file, b := range t.after {
+		for ; len(b) >= logPage; b = b[logPage:] {
+			if f, ok := begun(b, c.number(epochKey)); ok && f.first > next {
+				return fmt.Errorf("the updates from %d on are damaged in its log: a later write, from update %d on, was begun in %q, so they had been confirmed", next, f.first, LogPath(path, file))
+			}
+		}
+	}
+	return nil
 }
 
 // readTail reads both files of the log and makes sure that nothing is missing
@@ -77,7 +100,7 @@ func readTail(path string, c contents) (tail, error) {
 		}
 		revision = f.last()
 	}
-	return t, nil
+	return t, t.unfinished(path, c)
 }
 
 func (t *tail) sort() {
@@ -132,7 +155,8 @@ func (t *tail) read(l logBytes, c contents) error {
 		t.frames = append(t.frames, f)
 		end = at
 	}
-	return t.rest(l.file, b[min(end, int64(len(b))):], c)
+	t.after[l.file] = b[min(end, int64(len(b))):]
+	return t.rest(l.file, t.after[l.file], c)
 }
 
 // rest looks at what follows the last frame that is needed.
@@ -144,7 +168,7 @@ func (t *tail) rest(file int, b []byte, c contents) error {
 		return nil
 	}
 	if !c.clean() && beyond(b, c.number(epochKey)) {
-		return fmt.Errorf("it was cut off after update %d", max(t.last(), c.number(revisionKey)))
+		return fmt.Errorf("it was cut off after update %d", t.end(c))
 	}
 	t.dropped = append(t.dropped, file)
 	return nil
