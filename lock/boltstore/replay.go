@@ -50,15 +50,15 @@ func (t *tail) warning(path string, c contents) string {
 		return ""
 	}
 	var names []string
+	holds := ""
 	for _, file := range t.dropped {
-		name := filepath.Base(LogPath(path, file))
+		names = append(names, filepath.Base(LogPath(path, file)))
 		if f, ok := begun(t.after[file], c.number(epochKey)); ok {
-			name += fmt.Sprintf(" (which says that it has %d updates in %d bytes)", f.count, f.size)
+			holds += fmt.Sprintf(" (updates, as its header says: %d in %d bytes)", f.count, f.size)
 		}
-		names = append(names, name)
 	}
-	return fmt.Sprintf("the last write in %s, from update %d on, is incomplete or damaged and is dropped: if the process or the machine stopped while it was being written, nobody was told that it succeeded; otherwise its updates were confirmed and are lost, restore a backup",
-		strings.Join(names, " and "), t.end(c)+1)
+	return fmt.Sprintf("the last write in %s, from update %d on, is incomplete or damaged and is dropped%s: if the process or the machine stopped while it was being written, nobody was told that it succeeded; otherwise its updates were confirmed and are lost, restore a backup",
+		strings.Join(names, " and "), t.end(c)+1, holds)
 }
 
 // end is the last update that the database file and the log have.

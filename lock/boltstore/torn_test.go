@@ -48,7 +48,7 @@ func TestDamagedEndOfTheLog(t *testing.T) {
 			if err := numbered(s, t, test.kept); err != nil {
 				t.Error(err)
 			}
-			says := strings.Contains(warning, "1 updates in 4096 bytes")
+			says := strings.Contains(warning, "updates, as its header says: 1 in 4096 bytes")
 			if !strings.Contains(warning, "from update 6 on") || !strings.Contains(warning, "were confirmed and are lost") || says != (name == "the last") {
 				t.Errorf("the warning is %q", warning)
 			}
