@@ -35,7 +35,6 @@ type data struct {
 	lock  *lock.Lockfile
 
 	snapshot *repo.Snapshot
-	warnings []string // of the database
 }
 
 // openData takes a data directory. With create a missing one is made;
@@ -71,7 +70,6 @@ func openDataWith(ctx context.Context, dir string, create bool, o boltstore.Opti
 	}
 	// Read while the database is checked.
 	d.snapshot = repo.ReadSnapshot(filepath.Join(dir, snapshotFile))
-	o.OnWarning = func(w string) { d.warnings = append(d.warnings, w) }
 	if d.db, err = boltstore.Open(filepath.Join(dir, databaseFile), o); err != nil {
 		return nil, err
 	}

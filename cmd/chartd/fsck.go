@@ -57,7 +57,7 @@ type fsckOptions struct {
 }
 
 func fsck(ctx context.Context, o fsckOptions) (rep repo.Report, err error) {
-	d, err := openDataWith(ctx, o.dir, false, boltstore.Options{DiscardLog: o.discardLog})
+	d, err := openDataWith(ctx, o.dir, false, boltstore.Options{DiscardLog: o.discardLog, OnWarning: o.warn})
 	if errors.Is(err, durable.ErrLocked) && !o.discardLog {
 		err = online(ctx, question{o.dir, o.tokenFile, "/api/v1/fsck", err}, func(body io.Reader) error {
 			return json.NewDecoder(body).Decode(&rep)
@@ -68,9 +68,6 @@ func fsck(ctx context.Context, o fsckOptions) (rep repo.Report, err error) {
 		return rep, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	for _, w := range d.warnings {
-		o.warn(w)
-	}
 	rep, err = check(ctx, d)
 	if len(rep.Problems) > 0 {
 		err = nil // they are the report

@@ -66,3 +66,16 @@ func TestFsckWarnsOfADroppedUpdate(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }
+
+// What was kept is said also where the rest of the directory cannot be opened:
+// the next try finds a whole log.
+func TestDiscardLogSaysWhatItKeptBeforeAnError(t *testing.T) {
+	dir := crashedData(t, func(log []byte) { log[2*4096+40] ^= 1 })
+	if err := os.WriteFile(filepath.Join(dir, blobsDir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := chartd(t, "fsck", "--discard-log", "--data", dir)
+	if code != exitFailed || !strings.Contains(errs, "in the way") || !strings.Contains(errs, "kept updates up to 4; what came after it is given up") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}

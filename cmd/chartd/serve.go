@@ -62,14 +62,11 @@ func newLog(c Config, w io.Writer) *slog.Logger {
 func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	boundGarbage()
 	addProcessor()
-	d, err := openDataWith(ctx, c.Data, true, boltstore.Options{OnNotice: log.Info})
+	d, err := openDataWith(ctx, c.Data, true, boltstore.Options{OnNotice: log.Info, OnWarning: func(w string) { log.Warn(w) }})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	for _, w := range d.warnings {
-		log.Warn(w)
-	}
 	if path, err := d.firstToken(ctx); err != nil {
 		return fmt.Errorf("make the first token: %w", err)
 	} else if path != "" {

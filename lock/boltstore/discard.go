@@ -34,13 +34,13 @@ func (s *Store) discard(c contents) (warning string, err error) {
 	if err := s.settle(); err != nil {
 		return "", err
 	}
-	moved, err := moveAway(s.path)
-	if err != nil {
-		return "", err
-	}
 	warning = fmt.Sprintf("%v: kept updates up to %d; what came after it is given up", cause, st.revision)
 	if known > st.revision {
 		warning += fmt.Sprintf(", up to update %d at least", known)
+	}
+	moved, err := moveAway(s.path)
+	if err != nil {
+		return "", fmt.Errorf("%s; its log cannot be moved away: %w", warning, err)
 	}
 	if len(moved) > 0 {
 		warning += "; the log is kept as " + strings.Join(moved, " and ")

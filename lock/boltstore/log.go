@@ -135,13 +135,26 @@ func checkWritable(database string) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%w: it has to be a file that the user of the server reads and writes, as %s is", err, database)
+			return fmt.Errorf("%w: it has to be a file that the user of the server reads and writes, as %s is%s", err, database, inTheWay(LogPath(database, i)))
 		}
 		if err := f.Close(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inTheWay says what to do about a log that is no file.
+func inTheWay(path string) string {
+	fi, err := os.Lstat(path)
+	switch {
+	case err != nil || fi.Mode().IsRegular():
+		return ""
+	case fi.Mode()&fs.ModeSymlink != 0:
+		return "; it is a symbolic link: put the file that it leads to in its place, or move it away if there is none"
+	default:
+		return "; it is not a regular file: move it away, and put the log in its place if it was moved"
+	}
 }
 
 // room makes a file at least so large.

@@ -64,20 +64,30 @@ func TestLogBelongsToTheOwnerOfTheDatabase(t *testing.T) {
 }
 
 // A log that cannot be written is found at the start, and not by the first
-// update.
+// update; also by the command that gives up a damaged one.
 func TestLogThatCannotBeWritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock.db")
-	if err := open(t, path).Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("elsewhere", boltstore.LogPath(path, 1)); err != nil {
-		t.Fatal(err)
-	}
-	_, err := boltstore.Open(path, boltstore.Options{})
-	if err == nil || !strings.Contains(err.Error(), "lock.db-log1") || !strings.Contains(err.Error(), "reads and writes") {
-		t.Errorf("with a link in place of a log: %v", err)
-	}
-	if strings.Contains(fmt.Sprint(err), "discard-log") {
-		t.Errorf("nothing is lost, and yet: %v", err)
+	for name, test := range map[string]struct {
+		put func(path string) error
+		say string
+	}{
+		"a link":      {func(path string) error { return os.Symlink("elsewhere", path) }, "put the file that it leads to in its place"},
+		"a directory": {func(path string) error { return os.Mkdir(path, 0o700) }, "move it away"},
+	} {
+		path := filepath.Join(t.TempDir(), "lock.db")
+		if err := open(t, path).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := test.put(boltstore.LogPath(path, 1)); err != nil {
+			t.Fatal(err)
+		}
+		for _, discard := range []bool{false, true} {
+			_, err := boltstore.Open(path, boltstore.Options{DiscardLog: discard})
+			if err == nil || !strings.Contains(err.Error(), "lock.db-log1") || !strings.Contains(err.Error(), "reads and writes") || !strings.Contains(err.Error(), test.say) {
+				t.Errorf("with %s in place of a log: %v", name, err)
+			}
+			if strings.Contains(fmt.Sprint(err), "discard-log") {
+				t.Errorf("nothing is lost, and yet: %v", err)
+			}
+		}
 	}
 }
