@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -138,26 +139,42 @@ func parseRange(set string, size int64) (off, length int64, err error) {
 		return 0, 0, bad
 	}
 	if first == "" {
-		n, err := strconv.ParseUint(last, 10, 63)
-		if err != nil || n == 0 || size == 0 {
+		n, ok := position(last)
+		if !ok || n == 0 || size == 0 {
 			return 0, 0, bad
 		}
-		n = min(n, uint64(size))
-		return size - int64(n), int64(n), nil
+		n = min(n, size)
+		return size - n, n, nil
 	}
-	from, err := strconv.ParseUint(first, 10, 63)
-	if err != nil || int64(from) >= size {
+	from, ok := position(first)
+	if !ok || from >= size {
 		return 0, 0, bad
 	}
-	to := uint64(size - 1)
+	to := size - 1
 	if last != "" {
-		n, err := strconv.ParseUint(last, 10, 63)
-		if err != nil || n < from {
+		n, ok := position(last)
+		if !ok || n < from {
 			return 0, 0, bad
 		}
 		to = min(to, n)
 	}
-	return int64(from), int64(to-from) + 1, nil
+	return from, to - from + 1, nil
+}
+
+// position reads a number of bytes. One that is too large for any file is as
+// good as the largest.
+func position(digits string) (n int64, ok bool) {
+	for _, c := range []byte(digits) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		if d := int64(c - '0'); n > (math.MaxInt64-d)/10 {
+			n = math.MaxInt64
+		} else {
+			n = 10*n + d
+		}
+	}
+	return n, digits != ""
 }
 
 // attachment is the header that makes a browser save a file under its name.
