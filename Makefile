@@ -24,7 +24,10 @@ BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat
 # Programs from Debian that tests drive, and that the benchmarks put beside.
 PROGRAMS := docker-registry etcd nginx strace curl python3
 
-.PHONY: build demo playground test check fmt lint fuzz bench bench-compare soak tools clean
+.PHONY: help build demo playground test check fmt lint fuzz bench bench-compare soak tools clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
 
 build: ## bin/chartd and bin/chartctl
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/chartd ./cmd/chartctl
@@ -47,7 +50,7 @@ test: tools ## all tests, end-to-end ones included
 	@if [ -n "$$CHARTD_SHARED" ] && grep -E '\.go:[0-9]+: .*CHARTD_SHARED' bin/test.log; then \
 	  echo 'make test: CHARTD_SHARED is set, so these tests have to run' >&2; exit 1; fi
 
-lint:
+lint: ## gofmt, vet, staticcheck
 	@bad=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$bad" ] || { echo "gofmt these files (make fmt):"; echo "$$bad"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
@@ -93,8 +96,8 @@ soak: tools ## what CI runs a slice of, in full
 	CHARTD_GATE_HISTORIES=10000 go test -count 1 -timeout 24h -v -run GateIsLinearizable ./lock
 	CHARTD_GATE_KILLS=1000 go test -count 1 -timeout 24h -v ./internal/e2e/gatelinear
 
-fmt:
+fmt: ## gofmt every file
 	git ls-files '*.go' | xargs gofmt -w
 
-clean:
+clean: ## remove bin
 	rm -rf bin
