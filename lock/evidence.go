@@ -262,7 +262,3 @@ func keepBase(c *change, chart ref.ChartVersion, cand Candidate) error {
 	}
 	return err
 }
-
-func observations(t Tx, repo ref.Repository, tag string) ([]Observation, error) {
-	return list[Observation](t, bucketTags, ScanOptions{Prefix: repo.String() + ":" + tag + "\x00"})
-}
