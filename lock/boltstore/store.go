@@ -305,7 +305,6 @@ func (s *Store) Close() error {
 
 // stop ends an idle store.
 func (s *Store) stop() error {
-	before := s.broken.Load()
 	close(s.closing)
 	close(s.queue)
 	<-s.ended
@@ -321,7 +320,7 @@ func (s *Store) stop() error {
 		}
 	}
 	err := errors.Join(s.log.close(), s.db.Close())
-	if p := s.broken.Load(); p != nil && before == nil {
+	if p := s.broken.Load(); p != nil {
 		err = errors.Join(*p, err)
 	}
 	return err
