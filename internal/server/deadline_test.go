@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -167,4 +168,31 @@ func TestHangingUpEndsTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ended
+}
+
+// Whoever announces too much is told so, and need not send it first.
+func TestTooLargeABodyIsAnsweredUnsent(t *testing.T) {
+	g := newRig(t)
+	s := serveAsChartd(t, g.server)
+	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "POST /api/charts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+g.admin+"\r\n"+expect+"Content-Length: 999999999\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", expect, err)
+		}
+		if resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close {
+			t.Errorf("%q: %s, closed %v", expect, resp.Status, resp.Close)
+		}
+		resp.Body.Close()
+		c.Close()
+	}
 }

@@ -208,7 +208,11 @@ func (e *endpoint) serve(c *call) {
 		defer release()
 	}
 	if c.r.Body != nil && c.r.Body != http.NoBody {
-		c.r.Body = newPacedBody(c.w, c.r.Body)
+		// A request of our own: net/http knows from its body that an answer need
+		// not wait for the rest of it.
+		r := *c.r
+		r.Body = newPacedBody(c.w, c.r.Body)
+		c.r = &r
 	}
 	if e.method != http.MethodGet {
 		defer s.Feed.Changed() // a refusal is an event, too
