@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/durable/durabletest"
 	"chartd.dev/chartd/internal/e2e/rig"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/testtools"
@@ -355,14 +356,7 @@ func TestNoPlaceForFiles(t *testing.T) {
 	d := newDesk(t, nil)
 	before := d.files()
 	full := filepath.Join(d.dir, "data8")
-	if err := syscall.Mount("tmpfs", full, "tmpfs", 0, "size=8k"); err != nil {
-		t.Skipf("mount a file system without space: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(full, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
+	durabletest.Mount(t, full, "size=8k")
 	for _, name := range []string{"data8/requirements.yaml", "data8/values.yaml"} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(before[name]), 0o644); err != nil {
 			t.Fatal(err)

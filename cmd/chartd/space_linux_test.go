@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"chartd.dev/chartd/internal/durable/durabletest"
 )
 
 // A start on a disk without a free byte serves what is there, refuses what is
@@ -21,14 +23,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
-				t.Skipf("mounting needs root: %v", err)
-			}
-			t.Cleanup(func() {
-				if err := syscall.Unmount(dir, 0); err != nil {
-					t.Errorf("unmount: %v", err)
-				}
-			})
+			durabletest.Mount(t, dir, "size=16m")
 			r := start(t, dir)
 			token := r.admin()
 			publish := func(version string, want int) {

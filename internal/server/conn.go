@@ -18,7 +18,6 @@ type conn struct {
 	in, out side
 }
 
-// newConn wraps a connection; in and out are made where they are used.
 func newConn(tcp *net.TCPConn, raw syscall.RawConn) *conn {
 	c := &conn{TCPConn: tcp, raw: raw}
 	c.in.arm, c.out.arm = tcp.SetReadDeadline, tcp.SetWriteDeadline

@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 
+	"chartd.dev/chartd/internal/durable/durabletest"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
 )
@@ -81,14 +81,7 @@ func noSpaceTogether(t *testing.T, o boltstore.Options) {
 // smallDisk returns a directory on a file system of a few megabytes.
 func smallDisk(t *testing.T) string {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=6m"); err != nil {
-		t.Skipf("mounting needs root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
+	durabletest.Mount(t, dir, "size=6m")
 	return dir
 }
 

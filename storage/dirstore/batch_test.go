@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,21 +107,7 @@ func checkBatchCrash(t *testing.T, dir string, f durabletest.Fault, r durabletes
 		// Open makes such calls, too: then there is no store to speak of.
 		checkBatchAnswers(t, f, r)
 	}
-	s := open(t, dir)
-	for n := range crashBlobs {
-		data := crashBlob(n)
-		got, err := s.Get(t.Context(), ref.DigestOf(data), 0, -1)
-		if err == nil {
-			var b []byte
-			if b, err = io.ReadAll(got); err != nil || !bytes.Equal(b, data) {
-				t.Errorf("%v: blob %d is damaged: %v", f, n, err)
-			}
-			_ = got.Close()
-		} else if !errors.Is(err, storage.ErrNotExist) || slices.Contains(r.Lines, fmt.Sprintf("%d ok", n)) {
-			t.Errorf("%v: blob %d: %v after %q", f, n, err, r.Lines)
-		}
-		put(t, s, string(data))
-	}
+	checkBlobs(t, dir, f, r)
 	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) > 0 {
 		t.Errorf("%v: temporary files left: %v, %v", f, left, err)
 	}

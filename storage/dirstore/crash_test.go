@@ -108,6 +108,12 @@ func checkCrash(t *testing.T, dir string, f durabletest.Fault, r durabletest.Res
 		}
 		checkAnswers(t, f, r)
 	}
+	checkBlobs(t, dir, f, r)
+}
+
+// checkBlobs checks that what was acknowledged is there, and nothing in half.
+func checkBlobs(t *testing.T, dir string, f durabletest.Fault, r durabletest.Result) {
+	t.Helper()
 	s := open(t, dir)
 	for n := range crashBlobs {
 		data := crashBlob(n)

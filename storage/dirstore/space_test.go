@@ -5,9 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
+	"chartd.dev/chartd/internal/durable/durabletest"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/storage"
 )
@@ -17,14 +17,7 @@ func TestNoSpace(t *testing.T) {
 	for name, options := range map[string]string{"bytes": "size=400k", "inodes": "size=8m,nr_inodes=8"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-				t.Skipf("mounting needs root: %v", err)
-			}
-			t.Cleanup(func() {
-				if err := syscall.Unmount(dir, 0); err != nil {
-					t.Errorf("unmount: %v", err)
-				}
-			})
+			durabletest.Mount(t, dir, options)
 			s := open(t, filepath.Join(dir, "blobs"))
 			kept := put(t, s, "kept")
 			ballast := filepath.Join(dir, "ballast")

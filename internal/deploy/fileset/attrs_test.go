@@ -154,14 +154,7 @@ func TestNoSpace(t *testing.T) {
 	for name, options := range map[string]string{"bytes": "size=100k", "inodes": "size=8m,nr_inodes=12"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-				t.Skipf("mounting needs root: %v", err)
-			}
-			t.Cleanup(func() {
-				if err := syscall.Unmount(dir, 0); err != nil {
-					t.Errorf("unmount: %v", err)
-				}
-			})
+			durabletest.Mount(t, dir, options)
 			repo := filepath.Join(dir, "repo")
 			write(t, repo, ".git/HEAD", "ref: refs/heads/prod\n")
 			for _, c := range three()[:2] {
