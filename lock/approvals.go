@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -87,7 +88,7 @@ func (l *Lockfile) Approve(ctx context.Context, op Op, na NewApproval) (Approval
 		if err != nil {
 			return Approval{}, err
 		}
-		if b.Chart.Name() != e.Chart || b.State != Verified {
+		if b.Chart.Name() != e.Chart || b.State != model.Verified {
 			return Approval{}, fail(ErrRefused, "binding %s of %s (%s) cannot be pinned in %s, which runs chart %q: there is nothing to approve", b.ID, b.Chart, b.State, e.Env, e.Chart)
 		}
 		have, err := getApprovals(c, e, b.ID)
@@ -135,7 +136,7 @@ func (e *Environment) pinned(p Pin) {
 	if len(e.Approved) == 0 {
 		e.Approved = nil
 	}
-	if p.Kind == Fix && len(e.Halts) > 0 {
+	if p.Kind == model.Fix && len(e.Halts) > 0 {
 		e.Fixed = p.Revision
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -122,11 +123,11 @@ func (b beat) step(t Tx, e Environment) (s Summary, changed, late bool, err erro
 		changed, err = b.hold(t, &s)
 		return s, changed, false, err
 	}
-	if e.Policy.Deadline == 0 || p.Kind == Adopt {
+	if e.Policy.Deadline == 0 || p.Kind == model.Adopt {
 		return s, false, false, nil
 	}
 	changed = b.wait(&s, e)
-	late = s.Waited >= e.Policy.Deadline && e.Policy.Overdue == OverdueHalt && s.Overdue != e.Revision
+	late = s.Waited >= e.Policy.Deadline && e.Policy.Overdue == model.OverdueHalt && s.Overdue != e.Revision
 	return s, changed, late, nil
 }
 
@@ -175,7 +176,7 @@ func (l *Lockfile) haltOverdue(ctx context.Context, env ref.Env) error {
 			return Halt{}, err
 		}
 		h, err := c.raise(&e, Halt{
-			Scope: e.Policy.HaltScope(), Revision: e.Revision, Binding: s.Binding, Cause: CauseDeadline,
+			Scope: e.Policy.HaltScope(), Revision: e.Revision, Binding: s.Binding, Cause: model.CauseDeadline,
 			Reason: fmt.Sprintf("no verdict on revision %d within %s", e.Revision, e.Policy.Deadline),
 		})
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -77,7 +78,7 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 		return Binding{}, false, err
 	}
 	b := Binding{
-		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: NoImages, State: Verified,
+		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: model.NoImages, State: model.Verified,
 		Sealed: nb.Sealed, SealSize: nb.SealSize, Unsealed: nb.Unsealed, At: c.now, By: c.op.Actor.Name,
 	}
 	old, err := get[Binding](c, bucketBindings, b.ID.String())
@@ -85,35 +86,35 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 	if !known && !errors.Is(err, ErrNoKey) {
 		return Binding{}, false, err
 	}
-	if old.State == Revoked {
+	if old.State == model.Revoked {
 		return old, false, fail(ErrRefused, "binding %s of %s was revoked (%s) and stays so: bind another image", b.ID, b.Chart, old.Why)
 	}
 	for _, cand := range nb.Images {
 		evidence, err := judge(c, cand, nb)
 		var no *Refusal
 		switch {
-		case errors.As(err, &no) && old.State == Verified:
+		case errors.As(err, &no) && old.State == model.Verified:
 			// It was proven when it was made; what its tags name today does
 			// not undo that.
 			moved, err := keepImages(c, v, nb)
 			return old, moved, err
 		case errors.As(err, &no) && nb.Adopt:
-			b.State, b.Why = Unproven, no.Facts
-			evidence = DeclaredBy
+			b.State, b.Why = model.Unverified, no.Facts
+			evidence = model.Declared
 		case err != nil:
 			return Binding{}, false, err
 		}
 		b.Images = append(b.Images, boundImage(cand, evidence))
-		if cand.Required && rank(evidence) > rank(b.Evidence) {
+		if cand.Required && evidence.Rank() > b.Evidence.Rank() {
 			b.Evidence = evidence
 		}
 	}
 	slices.SortFunc(b.Images, func(x, y BoundImage) int { return cmp.Compare(x.Role, y.Role) })
-	if b.Evidence == DeclaredBy && b.Why == "" {
+	if b.Evidence == model.Declared && b.Why == "" {
 		b.Why = nb.Reason
 	}
 	if known {
-		if better := b.State == Verified && (old.State != Verified || rank(b.Evidence) < rank(old.Evidence)); !better {
+		if better := b.State == model.Verified && (old.State != model.Verified || b.Evidence.Rank() < old.Evidence.Rank()); !better {
 			moved, err := keepImages(c, v, nb)
 			return old, moved, err
 		}
@@ -125,7 +126,7 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 // checkBinding holds the request against the chart version: each role stands
 // once, and every role that the chart requires is there.
 func checkBinding(v *ChartVersion, nb NewBinding) error {
-	if v.State != Listed && !(nb.Adopt && v.State == Yanked) {
+	if v.State != model.Listed && !(nb.Adopt && v.State == model.Yanked) {
 		return fail(ErrRefused, "%s was %s: it takes no new binding", v.Chart, v.State)
 	}
 	if v.Package != nb.Package {
@@ -166,9 +167,9 @@ func (b *Binding) keep(old Binding) {
 	}
 }
 
-func boundImage(cand Candidate, e Evidence) BoundImage {
+func boundImage(cand Candidate, e model.Evidence) BoundImage {
 	out := BoundImage{Role: cand.Role, Image: cand.Image.Image, Tag: cand.Tag, Evidence: e, Required: cand.Required}
-	if e == BaseLayers && cand.Own != nil {
+	if e == model.BaseLayers && cand.Own != nil {
 		out.Base, out.BaseTag = cand.Own.Image, cand.OwnRef.Tag
 	}
 	return out
@@ -196,14 +197,6 @@ func writeBinding(c *change, v *ChartVersion, b Binding, nb NewBinding) error {
 	return chooseDefault(c, v)
 }
 
-// rank orders evidence, strongest first.
-func rank(e Evidence) int {
-	return slices.Index([]Evidence{NoImages, ChartValues, BaseLayers, BaseLabel, DeclaredBy}, e)
-}
-
-// Proof reports whether the evidence is content, not somebody's word.
-func (e Evidence) Proof() bool { return rank(e) <= rank(BaseLayers) }
-
 // chooseDefault sets the default binding anew.
 func chooseDefault(c *change, v *ChartVersion) error {
 	var list []Binding
@@ -224,7 +217,7 @@ func defaultOf(list []Binding) ref.BindingID {
 	var id ref.BindingID
 	proven := false
 	for _, b := range list {
-		if b.State == Verified && (b.Evidence.Proof() || !proven) {
+		if b.State == model.Verified && (b.Evidence.Proof() || !proven) {
 			id, proven = b.ID, proven || b.Evidence.Proof()
 		}
 	}
@@ -235,7 +228,7 @@ func defaultOf(list []Binding) ref.BindingID {
 func (l *Lockfile) Revoke(ctx context.Context, op Op, id ref.BindingID, reason string) (Binding, error) {
 	return run(ctx, l, op, func(c *change) (Binding, error) {
 		b, err := getBinding(c, id)
-		if err != nil || b.State == Revoked {
+		if err != nil || b.State == model.Revoked {
 			return b, err
 		}
 		if reason == "" {
@@ -248,7 +241,7 @@ func (l *Lockfile) Revoke(ctx context.Context, op Op, id ref.BindingID, reason s
 		if err != nil {
 			return b, err
 		}
-		b.State, b.Why = Revoked, reason
+		b.State, b.Why = model.Revoked, reason
 		if err := put(c, bucketBindings, id.String(), b); err != nil {
 			return b, err
 		}

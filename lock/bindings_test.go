@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -167,13 +168,13 @@ func TestLaterProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := must(r.Binding(r.ctx, p.Binding))
-	if before.State != lock.Unproven || !r.defaultOf("1.0.0").IsZero() {
+	if before.State != model.Unverified || !r.defaultOf("1.0.0").IsZero() {
 		t.Fatalf("adopted %+v, default %s", before, r.defaultOf("1.0.0"))
 	}
 	proof := binding("1.0.0", candidate("1.0.0", built("1.0.0", "x")))
 	proof.Images[0].Tag, proof.Sealed = "another", digest("sealed again")
 	after, existed, err := r.Bind(r.ctx, alice, proof)
-	if err != nil || !existed || after.ID != p.Binding || after.State != lock.Verified || after.Evidence != lock.BaseLayers {
+	if err != nil || !existed || after.ID != p.Binding || after.State != model.Verified || after.Evidence != model.BaseLayers {
 		t.Fatalf("proven later: %+v, %v, %v", after, existed, err)
 	}
 	if after.Sealed != before.Sealed || after.Images[0].Tag != before.Images[0].Tag {
@@ -185,7 +186,7 @@ func TestLaterProof(t *testing.T) {
 	r.pin("data8/prod", 1, after)
 	// Weaker evidence afterwards takes nothing away.
 	nb.Declare, nb.Reason = true, "sure"
-	if b := r.bind(nb); b.Evidence != lock.BaseLayers {
+	if b := r.bind(nb); b.Evidence != model.BaseLayers {
 		t.Errorf("a declaration weakened the binding: %+v", b)
 	}
 }

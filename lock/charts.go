@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -63,7 +64,7 @@ func publish(c *change, nv NewVersion) (Published, error) {
 		return Published{}, err
 	}
 	v := nv.Version
-	v.Format, v.State, v.By = FormatVersion, Listed, c.op.Actor.Name
+	v.Format, v.State, v.By = FormatVersion, model.Listed, c.op.Actor.Name
 	if err := checkTwins(c, v.Chart, nv.Import); err != nil {
 		return Published{}, err
 	}
@@ -110,7 +111,7 @@ func publishBound(c *change, v ChartVersion, nv NewVersion) (Published, error) {
 // nothing, but may bring the provenance file that was missing.
 func republish(c *change, old ChartVersion, nv NewVersion) (Published, error) {
 	v := nv.Version
-	if old.State != Listed {
+	if old.State != model.Listed {
 		which := "this package is the same one"
 		if old.Package != v.Package {
 			which = fmt.Sprintf("it is %s, this package is %s", old.Package, v.Package)
@@ -147,7 +148,7 @@ func addProvenance(c *change, v ChartVersion, prov ref.Digest, size int64) (Char
 	switch {
 	case v.Provenance == prov:
 		return v, nil
-	case v.State != Listed:
+	case v.State != model.Listed:
 		return v, fail(ErrExists, "%s was %s: it takes no provenance file", v.Chart, v.State)
 	case !v.Provenance.IsZero():
 		return v, fail(ErrExists, "%s has another provenance file: stored is %s, this one is %s", v.Chart, v.Provenance, prov)
@@ -229,17 +230,17 @@ func (c *change) useBlob(d ref.Digest, u blobUse) error {
 
 // Yank hides a version from the index and from new pins; it stays fetchable.
 func (l *Lockfile) Yank(ctx context.Context, op Op, chart ref.ChartVersion, reason string) (ChartVersion, error) {
-	return l.retire(ctx, op, chart, retirement{Yanked, verbYank, reason})
+	return l.retire(ctx, op, chart, retirement{model.Yanked, verbYank, reason})
 }
 
 // Purge removes a version's bytes for good: its name stays taken. It returns
 // the digests of the blobs that the caller may remove now.
 func (l *Lockfile) Purge(ctx context.Context, op Op, chart ref.ChartVersion, reason string) (ChartVersion, error) {
-	return l.retire(ctx, op, chart, retirement{Purged, verbPurge, reason})
+	return l.retire(ctx, op, chart, retirement{model.Purged, verbPurge, reason})
 }
 
 type retirement struct {
-	state  State
+	state  model.ChartState
 	verb   string
 	reason string
 }
@@ -256,11 +257,11 @@ func (l *Lockfile) retire(ctx context.Context, op Op, chart ref.ChartVersion, r 
 		if v.State == r.state {
 			return v, nil
 		}
-		if v.State == Purged {
+		if v.State == model.Purged {
 			return v, fail(ErrRefused, "%s was purged: there is nothing left to %s", chart, r.verb)
 		}
 		v.State, v.Why = r.state, r.reason
-		if r.state == Purged {
+		if r.state == model.Purged {
 			if err := c.dropBlobs(v); err != nil {
 				return v, err
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -131,7 +132,7 @@ func (c *checker) checkCharts() error {
 		if named != chart {
 			c.problem("the file name %s leads to %q, not to %s", chart.FileName(), named, chart)
 		}
-		if v.State != Purged {
+		if v.State != model.Purged {
 			for _, d := range []ref.Digest{v.Package, v.Provenance} {
 				if err := c.checkUse(d, chart); err != nil {
 					return err
@@ -196,7 +197,7 @@ func (c *checker) checkBindings() error {
 		if !slices.Contains(v.Bindings, id) {
 			c.problem("%s does not list its binding %s", b.Chart, id)
 		}
-		if v.State != Purged {
+		if v.State != model.Purged {
 			if err := c.checkUse(b.Sealed, b.Chart); err != nil {
 				return err
 			}

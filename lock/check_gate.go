@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // checkReports holds the reports to the revisions that they are about, and to
@@ -19,7 +21,7 @@ func (c *checker) checkReports() error {
 		if p, ok := c.pins[about]; !ok || p.Binding != r.Binding {
 			c.problem("report %s is about the binding %s, which was not pinned there", r.label(), r.Binding)
 		}
-		if r.State == ReportFailed && !r.Superseded && r.Halt == "" {
+		if r.State == model.Failed && !r.Superseded && r.Halt == "" {
 			c.problem("report %s failed and halted nothing", r.label())
 		}
 		c.reports[r.label()] = r

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -16,9 +17,9 @@ func damagedGate(t *testing.T, do func(lock.Txn) error) *rig {
 	one, two := r.publish("1.0.0"), r.publish("2.0.0")
 	r.create("data8/staging")
 	r.create("data8/prod")
-	r.policy("data8/prod", lock.Policy{Upstream: []ref.Env{env("data8/staging")}, Approvals: 1, Deadline: lock.Duration(20 * time.Second), Overdue: lock.OverdueHalt})
+	r.policy("data8/prod", lock.Policy{Upstream: []ref.Env{env("data8/staging")}, Approvals: 1, Deadline: lock.Duration(20 * time.Second), Overdue: model.OverdueHalt})
 	r.bump("data8/staging", one)
-	r.report("data8/staging", 1, lock.ReportPassed)
+	r.report("data8/staging", 1, model.Passed)
 	r.beats(3)
 	for _, who := range []string{"bob", "carol"} {
 		must(r.Approve(r.ctx, by(who), lock.NewApproval{Env: env("data8/prod"), Binding: one.ID}))
@@ -26,9 +27,9 @@ func damagedGate(t *testing.T, do func(lock.Txn) error) *rig {
 	r.bump("data8/prod", one)
 	must(r.Approve(r.ctx, by("bob"), lock.NewApproval{Env: env("data8/prod"), Binding: two.ID}))
 	r.beats(4) // prod misses its deadline
-	r.report("data8/prod", 1, lock.ReportPassed)
+	r.report("data8/prod", 1, model.Passed)
 	r.bump("data8/staging", two)
-	r.report("data8/staging", 2, lock.ReportFailed)
+	r.report("data8/staging", 2, model.Failed)
 	must(r.MakePin(r.ctx, alice, r.fix("data8/staging", two)))
 	must(r.FencePin(r.ctx, alice, env("data8/prod"), "lost"))
 	if err := r.store.Update(r.ctx, do); err != nil {

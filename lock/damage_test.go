@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/lock"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // damaged is a lock file with something of everything in it.
@@ -24,8 +26,8 @@ func damaged(t *testing.T, do func(lock.Txn) error) *rig {
 	must(r.MakePinSet(r.ctx, alice, lock.NewPinSet{Pins: []lock.NewPin{
 		{Env: env("data8/prod"), Base: 2, Binding: b.ID}, {Env: env("data8/staging"), Binding: b.ID},
 	}}))
-	r.report("data8/prod", 3, lock.ReportStarted)
-	r.report("data8/prod", 2, lock.ReportStarted)
+	r.report("data8/prod", 3, model.Started)
+	r.report("data8/prod", 2, model.Started)
 	if err := r.store.Update(r.ctx, do); err != nil {
 		t.Fatal(err)
 	}

@@ -4,35 +4,25 @@ import (
 	"errors"
 	"fmt"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
-)
-
-// Heading is where one half of a pair goes, by the sequence that numbers
-// publications and first image observations alike.
-type Heading string
-
-const (
-	Same    Heading = "same"
-	Forward Heading = "forward"
-	Back    Heading = "back"
-	Unknown Heading = "unknown"
 )
 
 // Direction is where a pin takes an environment from the pin before it; zero
 // for the first one.
 type Direction struct {
-	Chart Heading `json:"chart,omitempty"`
-	Image Heading `json:"image,omitempty"` // of the hub image, or of the main one
+	Chart model.Heading `json:"chart,omitempty"`
+	Image model.Heading `json:"image,omitempty"` // of the hub image, or of the main one
 }
 
 // back reports whether any half goes back.
-func (d Direction) back() bool { return d.Chart == Back || d.Image == Back }
+func (d Direction) back() bool { return d.Chart == model.Back || d.Image == model.Back }
 
-func (d Direction) unknown() bool { return d.Chart == Unknown || d.Image == Unknown }
+func (d Direction) unknown() bool { return d.Chart == model.Unknown || d.Image == model.Unknown }
 
 // mixed reports whether one half goes back and the other forward.
 func (d Direction) mixed() bool {
-	return d.Chart == Back && d.Image == Forward || d.Chart == Forward && d.Image == Back
+	return d.Chart == model.Back && d.Image == model.Forward || d.Chart == model.Forward && d.Image == model.Back
 }
 
 // String writes the direction as a fact.
@@ -50,9 +40,9 @@ func directionOf(t Tx, from, to Binding) (Direction, error) {
 	return Direction{chart, image}, err
 }
 
-func chartHeading(t Tx, from, to Binding) (Heading, error) {
+func chartHeading(t Tx, from, to Binding) (model.Heading, error) {
 	if from.Chart == to.Chart {
-		return Same, nil
+		return model.Same, nil
 	}
 	v, err := getChart(t, from.Chart)
 	if err != nil {
@@ -78,37 +68,37 @@ func (b Binding) mainImage() (BoundImage, bool) {
 	return BoundImage{}, false
 }
 
-func imageHeading(t Tx, from, to Binding) (Heading, error) {
+func imageHeading(t Tx, from, to Binding) (model.Heading, error) {
 	a, ok := from.mainImage()
 	b, too := to.mainImage()
 	if !ok && !too || ok && too && a.Image.Digest == b.Image.Digest {
-		return Same, nil
+		return model.Same, nil
 	}
 	if !ok || !too {
-		return Unknown, nil
+		return model.Unknown, nil
 	}
 	i, err := get[Image](t, bucketImages, a.Image.String())
 	if errors.Is(err, ErrNoKey) {
-		return Unknown, nil
+		return model.Unknown, nil
 	}
 	if err != nil {
 		return "", err
 	}
 	j, err := get[Image](t, bucketImages, b.Image.String())
 	if errors.Is(err, ErrNoKey) {
-		return Unknown, nil
+		return model.Unknown, nil
 	}
 	return heading(i.Seq, j.Seq, i.OrderUnknown || j.OrderUnknown), err
 }
 
-func heading(from, to uint64, unknown bool) Heading {
+func heading(from, to uint64, unknown bool) model.Heading {
 	switch {
 	case unknown:
-		return Unknown
+		return model.Unknown
 	case to > from:
-		return Forward
+		return model.Forward
 	case to < from:
-		return Back
+		return model.Back
 	}
-	return Same
+	return model.Same
 }

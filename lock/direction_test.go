@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/lock"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // declared binds a version to an image on somebody's word.
@@ -21,7 +23,7 @@ func (r *rig) declared(v string, i lock.Image) lock.Binding {
 // observations; the pairs are made in the order of their numbers.
 func TestDirection(t *testing.T) {
 	r := checked(t)
-	anything := lock.Policy{Accept: []lock.Evidence{lock.ChartValues, lock.BaseLayers, lock.DeclaredBy}}
+	anything := lock.Policy{Accept: []model.Evidence{model.ChartValues, model.BaseLayers, model.Declared}}
 	early, late := image("quay.io/berkeley/early", "e"), image("quay.io/berkeley/late", "l")
 	one := r.publish("1.0.0")
 	must(r.Publish(r.ctx, alice, version(hub("1.5.0"), "")))
@@ -40,25 +42,25 @@ func TestDirection(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		from, to     lock.Binding
-		chart, image lock.Heading
+		chart, image model.Heading
 		rule         string // that refuses without --downgrade
 		downgrade    bool   // passes with it
 	}{
-		"same pair":                     {one, one, lock.Same, lock.Same, "", true},
-		"both forward":                  {one, two, lock.Forward, lock.Forward, "", true},
-		"both back, proven":             {two, one, lock.Back, lock.Back, "direction", true},
-		"rebuilt image of the chart":    {one, rebuilt, lock.Same, lock.Forward, "", true},
-		"chart's own image again":       {rebuilt, one, lock.Same, lock.Back, "direction", true},
-		"chart on, image back, proven":  {rebuilt, two, lock.Forward, lock.Back, "direction", true},
-		"chart back, newer build":       {two, rebuilt, lock.Back, lock.Forward, "direction", true},
-		"both forward, on a word":       {one, wordLate, lock.Forward, lock.Forward, "", true},
-		"both back, on a word":          {two, wordEarly, lock.Back, lock.Back, "direction", false},
-		"chart back, image on, a word":  {two, wordLate, lock.Back, lock.Forward, "direction", false},
-		"image back, on a word":         {wordLate, wordEarly, lock.Same, lock.Back, "direction", false},
-		"unknown, proven":               {two, behind, lock.Unknown, lock.Unknown, "", true},
-		"from unknown, proven":          {behind, two, lock.Unknown, lock.Unknown, "", true},
-		"unknown chart, on a word":      {wordLate, wordUndated, lock.Unknown, lock.Same, "direction", false},
-		"from an unknown, known images": {wordUndated, wordLate, lock.Unknown, lock.Same, "direction", false},
+		"same pair":                     {one, one, model.Same, model.Same, "", true},
+		"both forward":                  {one, two, model.Forward, model.Forward, "", true},
+		"both back, proven":             {two, one, model.Back, model.Back, "direction", true},
+		"rebuilt image of the chart":    {one, rebuilt, model.Same, model.Forward, "", true},
+		"chart's own image again":       {rebuilt, one, model.Same, model.Back, "direction", true},
+		"chart on, image back, proven":  {rebuilt, two, model.Forward, model.Back, "direction", true},
+		"chart back, newer build":       {two, rebuilt, model.Back, model.Forward, "direction", true},
+		"both forward, on a word":       {one, wordLate, model.Forward, model.Forward, "", true},
+		"both back, on a word":          {two, wordEarly, model.Back, model.Back, "direction", false},
+		"chart back, image on, a word":  {two, wordLate, model.Back, model.Forward, "direction", false},
+		"image back, on a word":         {wordLate, wordEarly, model.Same, model.Back, "direction", false},
+		"unknown, proven":               {two, behind, model.Unknown, model.Unknown, "", true},
+		"from unknown, proven":          {behind, two, model.Unknown, model.Unknown, "", true},
+		"unknown chart, on a word":      {wordLate, wordUndated, model.Unknown, model.Same, "direction", false},
+		"from an unknown, known images": {wordUndated, wordLate, model.Unknown, model.Same, "direction", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.t = t
@@ -138,7 +140,7 @@ func TestDirectionWithoutImages(t *testing.T) {
 	if p := r.bump("data8/prod", one); p.Direction != (lock.Direction{}) {
 		t.Errorf("the first pin goes %+v", p.Direction)
 	}
-	if p := r.bump("data8/prod", two); p.Direction.Chart != lock.Forward || p.Direction.Image != lock.Same {
+	if p := r.bump("data8/prod", two); p.Direction.Chart != model.Forward || p.Direction.Image != model.Same {
 		t.Errorf("the pin goes %+v", p.Direction)
 	}
 	r.refusedPin("direction", r.move("data8/prod", one))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -13,15 +15,15 @@ import (
 type NewEnvironment struct {
 	Env      ref.Env
 	Chart    string
-	Accept   []Evidence
+	Accept   []model.Evidence
 	Upstream []ref.Env
 }
 
 // ParseEvidence reads the name of a kind of evidence that a policy can accept.
-func ParseEvidence(s string) (Evidence, error) {
-	e := Evidence(s)
-	if e == NoImages || rank(e) < 0 {
-		return "", fail(ErrInvalid, "there is no evidence %q: choose among chart-values, base-layers, base-label and declared", s)
+func ParseEvidence(s string) (model.Evidence, error) {
+	e := model.Evidence(s)
+	if !slices.Contains(model.ImageEvidence(), e) {
+		return "", fail(ErrInvalid, "there is no evidence %q: choose among %s", s, model.Join(model.ImageEvidence(), ", "))
 	}
 	return e, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -90,18 +91,18 @@ func (e *StaleError) Unwrap() error { return ErrStale }
 // Refusal is the answer of a rule that refused a move: which rule, the facts
 // that it saw, what would satisfy it, and the command for that.
 type Refusal struct {
-	Rule    string   `json:"rule"`
-	Facts   string   `json:"facts"`          // all of them in one line
-	List    []string `json:"list,omitempty"` // one by one
-	Want    string   `json:"want"`
-	Command string   `json:"command,omitempty"`
+	Rule    model.Rule `json:"rule"`
+	Facts   string     `json:"facts"`          // all of them in one line
+	List    []string   `json:"list,omitempty"` // one by one
+	Want    string     `json:"want"`
+	Command string     `json:"command,omitempty"`
 }
 
 func (e *Refusal) Error() string { return e.Facts }
 
 // Unwrap makes the error an ErrGate, or ErrHalted if a halt refused.
 func (e *Refusal) Unwrap() error {
-	if e.Rule == "halt" {
+	if e.Rule == model.RuleHalt {
 		return ErrHalted
 	}
 	return ErrGate

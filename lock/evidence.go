@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -33,26 +34,26 @@ func (c Candidate) mainRole() bool { return c.Role == "hub" || c.Role == "main" 
 
 // judge finds the strongest evidence that the image belongs to the chart, or
 // says why there is none.
-func judge(t Tx, c Candidate, nb NewBinding) (Evidence, error) {
+func judge(t Tx, c Candidate, nb NewBinding) (model.Evidence, error) {
 	if c.Own != nil {
 		if c.Own.Image.Digest == c.Image.Image.Digest {
-			return ChartValues, nil
+			return model.ChartValues, nil
 		}
 		if builtOn(c.Image, *c.Own) {
-			return BaseLayers, nil
+			return model.BaseLayers, nil
 		}
 		if c.mainRole() || !nb.Declare {
 			return "", otherBase(t, c, nb)
 		}
 	}
-	weak := Evidence("")
+	weak := model.Evidence("")
 	if ok, err := labelled(t, c); err != nil {
 		return "", err
 	} else if ok {
-		weak = BaseLabel
+		weak = model.BaseLabel
 	}
 	if nb.Declare {
-		weak = DeclaredBy
+		weak = model.Declared
 	}
 	if weak == "" {
 		return "", unread(c, nb)
@@ -142,7 +143,7 @@ func otherBase(t Tx, c Candidate, nb NewBinding) error {
 		facts = fmt.Sprintf("image %s was not made for %s: %s", c.name(), nb.Chart, found)
 	}
 	return &Refusal{
-		Rule:  "base",
+		Rule:  model.RuleBase,
 		Facts: facts,
 		Want:  want,
 	}
@@ -151,13 +152,13 @@ func otherBase(t Tx, c Candidate, nb NewBinding) error {
 func unread(c Candidate, nb NewBinding) error {
 	if c.OwnRef.Repository.IsZero() {
 		return &Refusal{
-			Rule:  "evidence",
+			Rule:  model.RuleEvidence,
 			Facts: fmt.Sprintf("%s names no image for role %q, so nothing proves that %s belongs to it", nb.Chart, c.Role, c.name()),
 			Want:  fmt.Sprintf("declare it: chartctl bind %s --image %s=%s --declare --reason \"…\"", nb.Chart, c.Role, c.name()),
 		}
 	}
 	return &Refusal{
-		Rule:  "evidence",
+		Rule:  model.RuleEvidence,
 		Facts: fmt.Sprintf("the base of %s is unknown: the %s image that %s names, %s, could not be read (%s)", c.name(), c.Role, nb.Chart, c.OwnRef, c.OwnReason),
 		Want:  fmt.Sprintf("bind again when its registry answers, or declare it: chartctl bind %s --image %s=%s --declare --reason \"…\"", nb.Chart, c.Role, c.name()),
 	}

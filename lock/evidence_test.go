@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -32,12 +33,12 @@ func TestEvidence(t *testing.T) {
 		name    string
 		c       lock.Candidate
 		declare bool
-		want    lock.Evidence
+		want    model.Evidence
 		refusal string
 		says    []string
 	}{
-		{name: "the chart's own image", c: candidate("2.0.0", own("2.0.0")), want: lock.ChartValues},
-		{name: "built on it", c: candidate("2.0.0", built("2.0.0", "x")), want: lock.BaseLayers},
+		{name: "the chart's own image", c: candidate("2.0.0", own("2.0.0")), want: model.ChartValues},
+		{name: "built on it", c: candidate("2.0.0", built("2.0.0", "x")), want: model.BaseLayers},
 		{name: "its layers in another order", c: candidate("2.0.0", image("a.io/x", "hub 2.0.0", "debian")), refusal: "base"},
 		{name: "fewer layers than the base", c: candidate("2.0.0", image("a.io/x", "debian")), refusal: "base"},
 		{name: "no layers", c: candidate("2.0.0", image("a.io/x")), refusal: "base"},
@@ -59,12 +60,12 @@ func TestEvidence(t *testing.T) {
 		{name: "declared against a read base", c: candidate("2.0.0", custom), declare: true, refusal: "base"},
 		{name: "unread", c: unread(candidate("2.0.0", custom)), refusal: "evidence", says: []string{"unknown", "connection refused"}},
 		{name: "unread and the right layers", c: unread(candidate("2.0.0", built("2.0.0", "x"))), refusal: "evidence"},
-		{name: "unread, declared", c: unread(candidate("2.0.0", custom)), declare: true, want: lock.DeclaredBy},
+		{name: "unread, declared", c: unread(candidate("2.0.0", custom)), declare: true, want: model.Declared},
 		{
 			name: "unread, declared, another chart's base", c: unread(candidate("2.0.0", built("1.0.0", "x"))), declare: true, refusal: "base",
 			says: []string{"jupyterhub@1.0.0"},
 		},
-		{name: "label of a tag seen", c: unread(labelled(candidate("1.0.0", custom), own("1.0.0").Image.Digest)), want: lock.BaseLabel},
+		{name: "label of a tag seen", c: unread(labelled(candidate("1.0.0", custom), own("1.0.0").Image.Digest)), want: model.BaseLabel},
 		{name: "label of something else", c: unread(labelled(candidate("1.0.0", custom), digest("else"))), refusal: "evidence"},
 		{name: "label of a tag never seen", c: unread(labelled(candidate("2.0.0", custom), own("2.0.0").Image.Digest)), refusal: "evidence"},
 		{
@@ -72,10 +73,10 @@ func TestEvidence(t *testing.T) {
 		},
 		{name: "label, but the base was read", c: labelled(candidate("2.0.0", custom), own("2.0.0").Image.Digest), refusal: "base"},
 		{name: "the chart names none", c: nameless(candidate("2.0.0", custom)), refusal: "evidence", says: []string{"names no image"}},
-		{name: "the chart names none, declared", c: nameless(candidate("2.0.0", custom)), declare: true, want: lock.DeclaredBy},
-		{name: "override with its base", c: candidate("2.0.0", built("2.0.0", "override")), want: lock.BaseLayers},
+		{name: "the chart names none, declared", c: nameless(candidate("2.0.0", custom)), declare: true, want: model.Declared},
+		{name: "override with its base", c: candidate("2.0.0", built("2.0.0", "override")), want: model.BaseLayers},
 		{name: "override without base", c: nameless(candidate("2.0.0", built("2.0.0", "override"))), refusal: "evidence"},
-		{name: "other role, declared", c: inRole("singleuser", candidate("2.0.0", custom)), declare: true, want: lock.DeclaredBy},
+		{name: "other role, declared", c: inRole("singleuser", candidate("2.0.0", custom)), declare: true, want: model.Declared},
 		{name: "other role, not declared", c: inRole("singleuser", candidate("2.0.0", custom)), refusal: "base"},
 		{
 			name: "other role, declared, another chart's base", c: inRole("singleuser", candidate("2.0.0", built("1.0.0", "x"))),
@@ -100,16 +101,16 @@ func TestEvidence(t *testing.T) {
 			before := r.dump()
 			b, _, err := r.Bind(r.ctx, alice, nb)
 			if c.refusal == "" {
-				if err != nil || b.Evidence != c.want || b.State != lock.Verified || b.Images[0].Evidence != c.want {
+				if err != nil || b.Evidence != c.want || b.State != model.Verified || b.Images[0].Evidence != c.want {
 					t.Fatalf("bound %+v, %v; want %s", b, err, c.want)
 				}
-				if c.want == lock.DeclaredBy && b.Why != "we built it" {
+				if c.want == model.Declared && b.Why != "we built it" {
 					t.Errorf("the declaration says %q", b.Why)
 				}
 				return
 			}
 			var no *lock.Refusal
-			if !errors.As(err, &no) || no.Rule != c.refusal || no.Want == "" {
+			if !errors.As(err, &no) || string(no.Rule) != c.refusal || no.Want == "" {
 				t.Fatalf("got %+v, %v; want a refusal by %q", b, err, c.refusal)
 			}
 			for _, w := range c.says {
@@ -197,7 +198,7 @@ func TestChartWithoutImages(t *testing.T) {
 	r := checked(t)
 	must(r.Publish(r.ctx, alice, version(hub("1.0.0"), "")))
 	b := r.bind(binding("1.0.0"))
-	if b.Evidence != lock.NoImages || b.State != lock.Verified {
+	if b.Evidence != model.NoImages || b.State != model.Verified {
 		t.Errorf("bound %+v", b)
 	}
 	r.create("data8/prod")

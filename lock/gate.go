@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -16,7 +17,7 @@ type Verdict struct {
 	Env       ref.Env       `json:"environment"`
 	Revision  uint64        `json:"revision"` // that the environment is at
 	Binding   ref.BindingID `json:"binding"`
-	Kind      Kind          `json:"kind"`
+	Kind      model.Kind    `json:"kind"`
 	OK        bool          `json:"ok"` // the pin would be written
 	Direction Direction     `json:"direction,omitzero"`
 	Rules     []RuleVerdict `json:"rules"`
@@ -25,14 +26,14 @@ type Verdict struct {
 // RuleVerdict is what one rule says: the facts that it saw, and, where it
 // refuses, what would satisfy it with the command for that.
 type RuleVerdict struct {
-	Number  int      `json:"number"` // of the rule, 1 to 5
-	Rule    string   `json:"rule"`
-	OK      bool     `json:"ok"`
-	Unknown bool     `json:"unknown,omitempty"` // what it asks for is not known, which satisfies nothing
-	Skipped string   `json:"skipped,omitempty"` // why this pin passes it by all the same
-	Facts   []string `json:"facts,omitempty"`
-	Want    string   `json:"want,omitempty"`
-	Command string   `json:"command,omitempty"`
+	Number  int        `json:"number"` // of the rule, 1 to 5
+	Rule    model.Rule `json:"rule"`
+	OK      bool       `json:"ok"`
+	Unknown bool       `json:"unknown,omitempty"` // what it asks for is not known, which satisfies nothing
+	Skipped string     `json:"skipped,omitempty"` // why this pin passes it by all the same
+	Facts   []string   `json:"facts,omitempty"`
+	Want    string     `json:"want,omitempty"`
+	Command string     `json:"command,omitempty"`
 
 	err   error // for what is not a *Refusal
 	brief bool  // only the outcome is wanted
@@ -72,7 +73,7 @@ type move struct {
 }
 
 // rule begins the answer of a rule.
-func (m *move) rule(number int, name string, ok bool) RuleVerdict {
+func (m *move) rule(number int, name model.Rule, ok bool) RuleVerdict {
 	return RuleVerdict{Number: number, Rule: name, OK: ok, brief: !m.explain}
 }
 
@@ -121,7 +122,7 @@ func newMove(t Tx, np NewPin) (*move, error) {
 	if m.chart, err = getChart(t, m.b.Chart); err != nil {
 		return nil, err
 	}
-	if np.Kind == Rollback { // nothing else asks for it
+	if np.Kind == model.Rollback { // nothing else asks for it
 		if m.sum, err = getSummary(t, np.Env, np.Binding); err != nil {
 			return nil, err
 		}
@@ -188,7 +189,7 @@ func (v Verdict) refusal() error {
 }
 
 // passedHere reports whether the pin is a rollback to a pair that passed here.
-func (m *move) passedHere() bool { return m.np.Kind == Rollback && m.sum.Passed() }
+func (m *move) passedHere() bool { return m.np.Kind == model.Rollback && m.sum.Passed() }
 
 // skips says why the pin passes a rule by; "" if it does not.
 func (m *move) skips(number int) string {
@@ -199,7 +200,7 @@ func (m *move) skips(number int) string {
 		return "a rollback to a pair that passed here"
 	case m.np.BreakGlass != "":
 		return "break-glass: " + m.np.BreakGlass
-	case m.np.Kind == Fix && (number == 3 || number == 4):
+	case m.np.Kind == model.Fix && (number == 3 || number == 4):
 		return "the fix of a halt"
 	}
 	return ""
@@ -207,7 +208,7 @@ func (m *move) skips(number int) string {
 
 // base is the rule that the caller knew what runs: compare and swap.
 func (m *move) base() (RuleVerdict, error) {
-	r := m.rule(1, "base", m.np.Base == m.e.Revision)
+	r := m.rule(1, model.RuleBase, m.np.Base == m.e.Revision)
 	r.fact("%s is at revision %d", m.e.Env, m.e.Revision)
 	if r.OK {
 		return r, nil
@@ -222,37 +223,37 @@ func (m *move) base() (RuleVerdict, error) {
 
 // Refusals of the pair, each with its rule.
 func (m *move) pair() (RuleVerdict, error) {
-	r := m.rule(1, "pair", false)
+	r := m.rule(1, model.RulePair, false)
 	show := ""
 	if m.explain {
 		show = fmt.Sprintf("chartctl show %s", m.b.Chart)
 	}
-	no := func(rule, want, command, format string, args ...any) (RuleVerdict, error) {
+	no := func(rule model.Rule, want, command, format string, args ...any) (RuleVerdict, error) {
 		r.Rule, r.Want, r.Command = rule, want, command
 		r.fact(format, args...)
 		return r, nil
 	}
 	switch {
 	case m.b.Chart.Name() != m.e.Chart:
-		return no("chart", "pin a version of "+m.e.Chart, "chartctl charts "+m.e.Chart,
+		return no(model.RuleChart, "pin a version of "+m.e.Chart, "chartctl charts "+m.e.Chart,
 			"%s runs chart %q, and binding %s is of %s", m.e.Env, m.e.Chart, m.b.ID, m.b.Chart)
-	case m.b.State == Revoked:
-		return no("revoked", "pin another binding; see "+show, show, "the binding of %s was revoked: %s", m.b.Chart, m.b.Why)
-	case m.b.State != Verified:
-		return no("unverified", "bind an image that is proven to belong to it; see "+show, show,
+	case m.b.State == model.Revoked:
+		return no(model.RuleRevoked, "pin another binding; see "+show, show, "the binding of %s was revoked: %s", m.b.Chart, m.b.Why)
+	case m.b.State != model.Verified:
+		return no(model.RuleUnverified, "bind an image that is proven to belong to it; see "+show, show,
 			"the binding of %s is %s: %s", m.b.Chart, m.b.State, m.b.Why)
 	}
 	for _, i := range m.b.Images { // a chart that names no image rests on its digest alone
 		if i.Required && !accepts(m.e.Policy, i.Evidence) {
-			return no("evidence", "bind an image with accepted evidence; see "+show, show,
+			return no(model.RuleEvidence, "bind an image with accepted evidence; see "+show, show,
 				"%s accepts %v, and the %s image of %s rests on %q", m.e.Env, m.e.Policy.Accept, i.Role, m.b.Chart, i.Evidence)
 		}
 	}
 	switch {
-	case m.chart.State == Purged:
-		return no("purged", "pin another version", "chartctl charts "+m.e.Chart, "%s was purged: %s", m.b.Chart, m.chart.Why)
-	case m.chart.State == Yanked && !m.passedHere():
-		return no("yanked", "pin another version; only a rollback to a pair that passed here may use a yanked one", "chartctl charts "+m.e.Chart,
+	case m.chart.State == model.Purged:
+		return no(model.RulePurged, "pin another version", "chartctl charts "+m.e.Chart, "%s was purged: %s", m.b.Chart, m.chart.Why)
+	case m.chart.State == model.Yanked && !m.passedHere():
+		return no(model.RuleYanked, "pin another version; only a rollback to a pair that passed here may use a yanked one", "chartctl charts "+m.e.Chart,
 			"%s was yanked: %s", m.b.Chart, m.chart.Why)
 	}
 	r.OK = true
@@ -260,7 +261,7 @@ func (m *move) pair() (RuleVerdict, error) {
 	return r, nil
 }
 
-func accepts(p Policy, e Evidence) bool {
+func accepts(p Policy, e model.Evidence) bool {
 	for _, a := range p.Accept {
 		if a == e {
 			return true
@@ -271,7 +272,7 @@ func accepts(p Policy, e Evidence) bool {
 
 // refuse turns the answer of the gate into a journal line; other errors pass.
 func (c *change) refuse(verb, object string, asked any, err error) error {
-	d := refused{Asked: asked, Why: err.Error(), Rule: "base"}
+	d := refused{Asked: asked, Why: err.Error(), Rule: model.RuleBase}
 	var no *Refusal
 	if errors.As(err, &no) {
 		d.Rule, d.Want = no.Rule, no.Want
@@ -283,8 +284,8 @@ func (c *change) refuse(verb, object string, asked any, err error) error {
 
 // refused is the detail of the line of a refused pin.
 type refused struct {
-	Asked any    `json:"asked"`
-	Rule  string `json:"rule"`
-	Why   string `json:"why"`
-	Want  string `json:"want,omitempty"`
+	Asked any        `json:"asked"`
+	Rule  model.Rule `json:"rule"`
+	Why   string     `json:"why"`
+	Want  string     `json:"want,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -59,7 +60,7 @@ func (r *rig) says(np lock.NewPin, words ...string) {
 		r.t.Errorf("the answer is %v, want a refusal", err)
 		return
 	}
-	all := no.Rule + ": " + no.Facts + " | " + no.Want + " | " + no.Command
+	all := string(no.Rule) + ": " + no.Facts + " | " + no.Want + " | " + no.Command
 	for _, w := range words {
 		if !strings.Contains(all, w) {
 			r.t.Errorf("the refusal does not say %q: %s", w, all)
@@ -87,9 +88,9 @@ func TestPromotionNeedsAPass(t *testing.T) {
 		r.bump("data8/dev", one)
 		r.refusedPin("upstream", r.move("data8/staging", one))
 		r.says(r.move("data8/staging", one), "data8/dev is pinned to this pair at revision 1, and no verdict came yet", "chartctl report data8/dev --revision 1 --passed")
-		r.report("data8/dev", 1, lock.ReportStarted)
+		r.report("data8/dev", 1, model.Started)
 		r.refusedPin("upstream", r.move("data8/staging", one))
-		r.report("data8/dev", 1, lock.ReportPassed)
+		r.report("data8/dev", 1, model.Passed)
 		r.refusedPin("upstream", r.move("data8/staging", two))
 		r.says(r.move("data8/staging", two), "data8/dev never passed this pair, and is not pinned to it", "chartctl bump data8/dev --binding "+two.ID.String())
 		r.bump("data8/staging", one)
@@ -106,7 +107,7 @@ func TestLatePassSatisfiesNothing(t *testing.T) {
 	r.stages()
 	r.bump("data8/dev", one)
 	r.bump("data8/dev", two)
-	r.report("data8/dev", 1, lock.ReportPassed)
+	r.report("data8/dev", 1, model.Passed)
 	r.refusedPin("upstream", r.move("data8/staging", one))
 }
 
@@ -117,27 +118,27 @@ func TestSoak(t *testing.T) {
 		r.policy("data8/staging", lock.Policy{})
 		r.bump("data8/staging", one)
 		r.beats(10) // before the pass nothing counts
-		r.report("data8/staging", 1, lock.ReportPassed)
+		r.report("data8/staging", 1, model.Passed)
 		r.refusedPin("upstream", r.move("data8/prod", one))
 		r.says(r.move("data8/prod", one), "held it for 0s of 30s", "30s more", "chartctl why data8/staging")
 		r.beats(1) // it began before the pass
 		r.beats(2)
 		r.says(r.move("data8/prod", one), "held it for 20s of 30s")
 		// The same revision passes once more: it goes on being held.
-		r.report("data8/staging", 1, lock.ReportPassed)
+		r.report("data8/staging", 1, model.Passed)
 		r.beats(1)
 		r.bump("data8/prod", one)
 
 		// What one revision held does not count for another one.
 		r.bump("data8/staging", two)
 		r.beats(10)
-		r.report("data8/staging", 2, lock.ReportPassed)
+		r.report("data8/staging", 2, model.Passed)
 		r.beats(3)
 		r.down("data8/staging", one)
 		r.beats(10)
 		r.says(r.move("data8/prod", two), "held it for 20s of 30s")
 		r.bump("data8/staging", two)
-		r.report("data8/staging", 4, lock.ReportPassed)
+		r.report("data8/staging", 4, model.Passed)
 		r.beats(3)
 		r.says(r.move("data8/prod", two), "held it for 20s of 30s")
 		r.beats(1)
@@ -161,7 +162,7 @@ func TestSoakIsCounted(t *testing.T) {
 	r.stages()
 	r.policy("data8/staging", lock.Policy{})
 	r.bump("data8/staging", one)
-	r.report("data8/staging", 1, lock.ReportPassed)
+	r.report("data8/staging", 1, model.Passed)
 	r.beats(1)
 	r.pass(365 * 24 * time.Hour)
 	r.refusedPin("upstream", r.move("data8/prod", one))
@@ -183,7 +184,7 @@ func TestSoakIsUnhalted(t *testing.T) {
 	r.stages()
 	r.policy("data8/staging", lock.Policy{})
 	r.bump("data8/staging", one)
-	r.report("data8/staging", 1, lock.ReportPassed)
+	r.report("data8/staging", 1, model.Passed)
 	r.beats(2)
 	h := must(r.Halt(r.ctx, alice, lock.NewHalt{Env: env("data8/dev"), Reason: "the registry is moving"}))
 	r.beats(10)
@@ -194,10 +195,10 @@ func TestSoakIsUnhalted(t *testing.T) {
 	r.beats(2)
 	r.bump("data8/prod", one)
 
-	h = r.halt(r.report("data8/staging", 1, lock.ReportFailed))
+	h = r.halt(r.report("data8/staging", 1, model.Failed))
 	must(r.ResolveHalt(r.ctx, alice, h.ID, "it was the network"))
 	r.says(r.move("data8/prod", one), "data8/staging failed this pair at revision 1", "deploy it there again", "chartctl why data8/staging")
-	r.report("data8/staging", 1, lock.ReportPassed)
+	r.report("data8/staging", 1, model.Passed)
 	r.beats(1)
 	r.says(r.move("data8/prod", one), "held it for 0s of 30s")
 }
@@ -218,7 +219,7 @@ func TestBeatsOfManyEnvironments(t *testing.T) {
 		e := fmt.Sprintf("hub%d/prod", i)
 		r.create(e)
 		r.bump(e, one)
-		r.report(e, 1, lock.ReportPassed)
+		r.report(e, 1, model.Passed)
 	}
 	n := len(r.lines())
 	r.beats(3)
@@ -238,7 +239,7 @@ func TestBeatsEnd(t *testing.T) {
 	one := r.publish("1.0.0")
 	r.create("data8/prod")
 	r.bump("data8/prod", one)
-	r.report("data8/prod", 1, lock.ReportPassed)
+	r.report("data8/prod", 1, model.Passed)
 	r.beats(24*360 + 1)
 	before := r.dump()
 	r.beats(1)
@@ -424,12 +425,12 @@ func TestBreakGlass(t *testing.T) {
 	if p.BreakGlass != np.BreakGlass {
 		t.Errorf("the pin is %+v", p)
 	}
-	r.report("data8/prod", 1, lock.ReportFailed)
+	r.report("data8/prod", 1, model.Failed)
 	r.refusedPin("halt", r.move("data8/prod", one))
 	np = r.move("data8/prod", one)
 	np.BreakGlass = "still down"
 	must(r.MakePin(r.ctx, alice, np))
-	if kept := must(r.Pin(r.ctx, env("data8/prod"), 2)); kept.BreakGlass != "still down" || kept.Direction.Chart != lock.Back {
+	if kept := must(r.Pin(r.ctx, env("data8/prod"), 2)); kept.BreakGlass != "still down" || kept.Direction.Chart != model.Back {
 		t.Errorf("the pin is kept as %+v", kept)
 	}
 	// Rule 1 holds all the same.
@@ -453,7 +454,7 @@ func TestGateExplainsEveryRule(t *testing.T) {
 		Upstream: []ref.Env{env("data8/dev")}, Approvals: 1,
 		Freeze: []lock.Freeze{{Cron: "* * * * *", Zone: "UTC", For: lock.Duration(time.Hour)}},
 	})
-	r.report("data8/dev", 1, lock.ReportFailed)
+	r.report("data8/dev", 1, model.Failed)
 	np = r.move("data8/prod", one)
 	np.Base = 9
 	before := r.dump()
@@ -461,15 +462,15 @@ func TestGateExplainsEveryRule(t *testing.T) {
 	if r.dump() != before {
 		t.Error("the question wrote something")
 	}
-	if v.OK || v.Revision != 1 || v.Direction.Chart != lock.Back {
+	if v.OK || v.Revision != 1 || v.Direction.Chart != model.Back {
 		t.Errorf("the verdict is %+v", v)
 	}
 	refused := func() (out []string) {
 		for _, rule := range v.Rules {
 			if !rule.OK && rule.Skipped == "" {
-				out = append(out, rule.Rule)
+				out = append(out, string(rule.Rule))
 			}
-			if len(rule.Facts) == 0 && rule.Rule != "source" || !rule.OK && (rule.Want == "" || rule.Command == "") || rule.OK && rule.Want != "" {
+			if len(rule.Facts) == 0 && rule.Rule != model.RuleSource || !rule.OK && (rule.Want == "" || rule.Command == "") || rule.OK && rule.Want != "" {
 				t.Errorf("the verdict of %q is %+v", rule.Rule, rule)
 			}
 		}

@@ -1,11 +1,15 @@
 package lock
 
-import "fmt"
+import (
+	"fmt"
+
+	"chartd.dev/chartd/internal/model"
+)
 
 // halt is rule 2: no halt is open in scope; but one fix is let through where
 // the failure was.
 func (m *move) halt() (RuleVerdict, error) {
-	r := m.rule(2, "halt", false)
+	r := m.rule(2, model.RuleHalt, false)
 	open, err := haltsOn(m, m.e.Env)
 	if err != nil {
 		return r, err
@@ -15,20 +19,20 @@ func (m *move) halt() (RuleVerdict, error) {
 	}
 	here, against := m.fixable(open)
 	switch {
-	case m.np.Kind == Fix && len(open) == 0:
-		r.Rule = "fix"
+	case m.np.Kind == model.Fix && len(open) == 0:
+		r.Rule = model.RuleFix
 		r.fact("nothing halts %s", m.e.Env)
 		r.Want, r.Command = "bump it: a fix is for what a halt stops", fmt.Sprintf("chartctl bump %s --binding %s", m.e.Env, m.b.ID)
 	case len(open) == 0 || m.bug == noHalts:
 		r.OK = true
 		r.fact("nothing halts %s", m.e.Env)
-	case m.np.Kind == Fix && here && m.e.Fixed == 0 && against == nil:
+	case m.np.Kind == model.Fix && here && m.e.Fixed == 0 && against == nil:
 		r.OK = true
 		r.fact("this is the one fix that is let through where the failure was")
-	case m.np.Kind == Fix && against != nil:
+	case m.np.Kind == model.Fix && against != nil:
 		r.Want, r.Command = against.wants()
 	default:
-		if m.np.Kind == Fix && here {
+		if m.np.Kind == model.Fix && here {
 			r.fact("revision %d is the fix that was let through", m.e.Fixed)
 		}
 		r.Want, r.Command = open[0].wants()
@@ -42,7 +46,7 @@ func (m *move) halt() (RuleVerdict, error) {
 func (m *move) fixable(open []Halt) (here bool, against *Halt) {
 	for i, h := range open {
 		switch {
-		case h.Cause == CauseHand, h.Env != m.e.Env && h.Binding == m.b.ID:
+		case h.Cause == model.CauseHand, h.Env != m.e.Env && h.Binding == m.b.ID:
 			against = &open[i]
 		case h.Env == m.e.Env:
 			here = true
@@ -53,7 +57,7 @@ func (m *move) fixable(open []Halt) (here bool, against *Halt) {
 
 // wants is what ends the halt.
 func (h Halt) wants() (want, command string) {
-	if h.Cause == CauseHand {
+	if h.Cause == model.CauseHand {
 		resolve := fmt.Sprintf("chartctl resolve %s --reason \"…\"", h.ID)
 		return fmt.Sprintf("wait until what %s halted it for is over; a pass does not end it", h.By), resolve
 	}
@@ -65,15 +69,15 @@ func (h Halt) wants() (want, command string) {
 func (h Halt) said() string {
 	s := fmt.Sprintf("%s halts the environment %s", h.ID, h.Env)
 	switch h.Scope {
-	case ScopeHub:
+	case model.ScopeHub:
 		s = fmt.Sprintf("%s halts every stage of %s", h.ID, h.Env.Hub())
-	case ScopeEverything:
+	case model.ScopeEverything:
 		s = fmt.Sprintf("%s halts everything", h.ID)
 	}
 	switch h.Cause {
-	case CauseReport:
+	case model.CauseReport:
 		s += fmt.Sprintf(": revision %d of %s failed, %s said", h.Revision, h.Env, h.By)
-	case CauseDeadline:
+	case model.CauseDeadline:
 		s += fmt.Sprintf(": revision %d of %s missed its report deadline", h.Revision, h.Env)
 	default:
 		s += fmt.Sprintf(": raised by %s for %s", h.By, h.Env)

@@ -9,16 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
-)
-
-// Cause of a halt.
-type Cause string
-
-const (
-	CauseReport   Cause = "report"   // a failed report
-	CauseHand     Cause = "hand"     // a person
-	CauseDeadline Cause = "deadline" // no verdict came in time
 )
 
 // maxOpen is how many halts can be open from one environment, and how many of
@@ -30,12 +22,12 @@ const maxOpen = 16
 type Halt struct {
 	Format   int           `json:"format"`
 	ID       string        `json:"id"`
-	Scope    Scope         `json:"scope"`
+	Scope    model.Scope   `json:"scope"`
 	Env      ref.Env       `json:"env"`      // where the failure was
 	Revision uint64        `json:"revision"` // that failed; of one by hand the current one
 	Binding  ref.BindingID `json:"binding,omitzero"`
 	Report   uint64        `json:"report,omitzero"` // number of the failed report
-	Cause    Cause         `json:"cause"`
+	Cause    model.Cause   `json:"cause"`
 	Reason   string        `json:"reason,omitempty"`
 	By       string        `json:"by"`
 	At       time.Time     `json:"at"`
@@ -57,14 +49,14 @@ func (h Halt) Open() bool { return h.Ended == HaltEnd{} }
 
 // scopes are the names under which the open halts that stop env are kept.
 func scopes(env ref.Env) []string {
-	return []string{scopeOf(ScopeEnvironment, env), scopeOf(ScopeHub, env), scopeOf(ScopeEverything, env)}
+	return []string{scopeOf(model.ScopeEnvironment, env), scopeOf(model.ScopeHub, env), scopeOf(model.ScopeEverything, env)}
 }
 
-func scopeOf(s Scope, env ref.Env) string {
+func scopeOf(s model.Scope, env ref.Env) string {
 	switch s {
-	case ScopeEnvironment:
+	case model.ScopeEnvironment:
 		return "environment " + env.String() + "\x00"
-	case ScopeHub:
+	case model.ScopeHub:
 		return "hub " + env.Hub() + "\x00"
 	}
 	return "everything\x00"
@@ -146,17 +138,17 @@ func (c *change) raise(e *Environment, h Halt) (Halt, error) {
 		if err != nil {
 			return h, err
 		}
-		if h.Cause == CauseHand || old.Cause == CauseHand || old.Scope != h.Scope {
+		if h.Cause == model.CauseHand || old.Cause == model.CauseHand || old.Scope != h.Scope {
 			continue
 		}
-		if h.Revision < old.Revision || h.Cause == CauseDeadline && old.Cause == CauseReport {
+		if h.Revision < old.Revision || h.Cause == model.CauseDeadline && old.Cause == model.CauseReport {
 			return old, nil
 		}
 		old.Revision, old.Binding, old.Report, old.Cause, old.Reason = h.Revision, h.Binding, h.Report, h.Cause, h.Reason
 		e.opened(old)
 		return old, put(c, bucketHalts, number(seq), old)
 	}
-	if h.Cause == CauseHand && len(e.Halts) >= maxOpen {
+	if h.Cause == model.CauseHand && len(e.Halts) >= maxOpen {
 		return h, fail(ErrRefused, "%s has %d open halts: resolve one first, see chartctl halts", e.Env, len(e.Halts))
 	}
 	seq, err := c.seq()
@@ -186,7 +178,7 @@ func (e *Environment) opened(h Halt) {
 	if !slices.Contains(e.Halts, h.Seq) {
 		e.Halts = append(e.Halts, h.Seq)
 	}
-	if h.Cause != CauseHand && e.Fixed <= h.Revision {
+	if h.Cause != model.CauseHand && e.Fixed <= h.Revision {
 		e.Fixed = 0
 	}
 }
@@ -203,19 +195,19 @@ func (e *Environment) closed(seq uint64) {
 // the rollback or the fix that came after the failure. Of a missed deadline
 // the verdict itself is the end. One by hand waits for a person.
 func (h Halt) endsBy(p Pin) bool {
-	if h.Cause == CauseHand {
+	if h.Cause == model.CauseHand {
 		return false
 	}
-	if h.Cause == CauseDeadline && p.Revision == h.Revision {
+	if h.Cause == model.CauseDeadline && p.Revision == h.Revision {
 		return true
 	}
-	return p.Revision > h.Revision && (p.Kind == Rollback || p.Kind == Fix)
+	return p.Revision > h.Revision && (p.Kind == model.Rollback || p.Kind == model.Fix)
 }
 
 // NewHalt is a halt by hand. An empty scope is the one of the policy.
 type NewHalt struct {
 	Env    ref.Env
-	Scope  Scope
+	Scope  model.Scope
 	Reason string
 }
 
@@ -232,7 +224,7 @@ func (l *Lockfile) Halt(ctx context.Context, op Op, nh NewHalt) (Halt, error) {
 		if err != nil {
 			return Halt{}, err
 		}
-		h := Halt{Scope: nh.Scope, Revision: e.Revision, Cause: CauseHand, Reason: nh.Reason}
+		h := Halt{Scope: nh.Scope, Revision: e.Revision, Cause: model.CauseHand, Reason: nh.Reason}
 		if h.Scope == "" {
 			h.Scope = e.Policy.HaltScope()
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -24,14 +25,14 @@ func (r *rig) halted(e string, b lock.Binding, words ...string) {
 
 func (r *rig) fix(e string, b lock.Binding) lock.NewPin {
 	np := r.move(e, b)
-	np.Kind, np.Downgrade = lock.Fix, "as the test needs it"
+	np.Kind, np.Downgrade = model.Fix, "as the test needs it"
 	return np
 }
 
 func (r *rig) back(e string, revision uint64) lock.NewPin {
 	r.t.Helper()
 	np := r.move(e, lock.Binding{ID: must(r.Pin(r.ctx, env(e), revision)).Binding})
-	np.Kind, np.From = lock.Rollback, fmt.Sprint(revision)
+	np.Kind, np.From = model.Rollback, fmt.Sprint(revision)
 	return np
 }
 
@@ -43,9 +44,9 @@ func TestFailureHalts(t *testing.T) {
 			r.create(e)
 			r.bump(e, one)
 		}
-		r.report("data8/dev", 1, lock.ReportPassed)
+		r.report("data8/dev", 1, model.Passed)
 		r.bump("data8/dev", two)
-		failed := must(r.AddReport(r.ctx, by("ci"), lock.NewReport{Env: env("data8/dev"), Revision: 2, State: lock.ReportFailed, Note: "hub does not answer"}))
+		failed := must(r.AddReport(r.ctx, by("ci"), lock.NewReport{Env: env("data8/dev"), Revision: 2, State: model.Failed, Note: "hub does not answer"}))
 		n := len(r.lines())
 		r.halted("data8/prod", two, failed.Halt+" halts every stage of data8", "revision 2 of data8/dev failed, ci said", "hub does not answer", "chartctl rollback data8/dev")
 		if next := r.lines()[n]; next.Seq != failed.Seq+1 || next.Result != "refused" {
@@ -56,9 +57,9 @@ func TestFailureHalts(t *testing.T) {
 		r.refusedPin("halt", r.back("data8/prod", 1)) // it never passed there
 
 		must(r.MakePin(r.ctx, alice, r.back("data8/dev", 1)))
-		r.report("data8/dev", 3, lock.ReportStarted)
+		r.report("data8/dev", 3, model.Started)
 		r.halted("data8/prod", two)
-		passed := r.report("data8/dev", 3, lock.ReportPassed)
+		passed := r.report("data8/dev", 3, model.Passed)
 		h := must(r.HaltByID(r.ctx, failed.Halt))
 		if len(passed.Ended) != 1 || passed.Ended[0] != h.ID || h.Open() || h.Ended.Revision != 3 || h.Ended.By != "alice" {
 			t.Errorf("%+v ended %+v", passed, h)
@@ -78,9 +79,9 @@ func TestHaltScopes(t *testing.T) {
 		r.create(e)
 		r.bump(e, one)
 	}
-	for scope, stopped := range map[lock.Scope]int{"": 2, lock.ScopeHub: 2, lock.ScopeEnvironment: 1, lock.ScopeEverything: 3} {
+	for scope, stopped := range map[model.Scope]int{"": 2, model.ScopeHub: 2, model.ScopeEnvironment: 1, model.ScopeEverything: 3} {
 		r.policy("data8/dev", lock.Policy{Halt: scope})
-		h := r.halt(r.report("data8/dev", must(r.Environment(r.ctx, env("data8/dev"))).Revision, lock.ReportFailed))
+		h := r.halt(r.report("data8/dev", must(r.Environment(r.ctx, env("data8/dev"))).Revision, model.Failed))
 		for i, e := range envs {
 			if i < stopped {
 				r.halted(e, one)
@@ -100,29 +101,29 @@ func TestOneFixIsLetThrough(t *testing.T) {
 	r.bump("data8/dev", one)
 	r.policy("data8/dev", lock.Policy{Approvals: 1})
 	r.refusedPin("fix", r.fix("data8/dev", two))
-	h := r.halt(r.report("data8/dev", 1, lock.ReportFailed))
+	h := r.halt(r.report("data8/dev", 1, model.Failed))
 	r.refusedPin("halt", r.fix("data8/staging", two)) // the failure was elsewhere
 	np := r.fix("data8/dev", two)
 	np.Base = 0
 	r.refusedPin("stale", np)
 	fixed := must(r.MakePin(r.ctx, alice, r.fix("data8/dev", two))) // no approval is asked for
-	if fixed.Kind != lock.Fix {
+	if fixed.Kind != model.Fix {
 		t.Errorf("the fix is %+v", fixed)
 	}
 	r.refusedPin("halt", r.fix("data8/dev", three))
 	r.says(r.fix("data8/dev", three), "revision 2 is the fix that was let through")
 	// The fix fails as well: the same halt, and one more fix.
-	if again := r.halt(r.report("data8/dev", 2, lock.ReportFailed)); again.ID != h.ID || again.Revision != 2 {
+	if again := r.halt(r.report("data8/dev", 2, model.Failed)); again.ID != h.ID || again.Revision != 2 {
 		t.Errorf("the halt is %+v, was %+v", again, h)
 	}
 	must(r.MakePin(r.ctx, alice, r.fix("data8/dev", three)))
 	r.refusedPin("halt", r.fix("data8/dev", two))
-	if p := r.report("data8/dev", 3, lock.ReportPassed); len(p.Ended) != 1 {
+	if p := r.report("data8/dev", 3, model.Passed); len(p.Ended) != 1 {
 		t.Errorf("the pass of the fix ended %q", p.Ended)
 	}
 	r.bump("data8/staging", three)
 	// A fix is under the rule of direction.
-	r.report("data8/dev", 3, lock.ReportFailed)
+	r.report("data8/dev", 3, model.Failed)
 	np = r.fix("data8/dev", one)
 	np.Downgrade = ""
 	r.refusedPin("direction", np)
@@ -136,12 +137,12 @@ func TestWhatDoesNotEndAHalt(t *testing.T) {
 	r.create("data8/dev")
 	r.create("data8/prod")
 	r.bump("data8/dev", one)
-	h := r.halt(r.report("data8/dev", 1, lock.ReportFailed))
+	h := r.halt(r.report("data8/dev", 1, model.Failed))
 	np := r.move("data8/prod", two)
 	np.BreakGlass = "an exam"
 	must(r.MakePin(r.ctx, alice, np))
 	for _, pass := range []lock.Report{
-		r.report("data8/dev", 1, lock.ReportPassed), r.report("data8/prod", 1, lock.ReportPassed),
+		r.report("data8/dev", 1, model.Passed), r.report("data8/prod", 1, model.Passed),
 	} {
 		if len(pass.Ended) > 0 {
 			t.Errorf("%+v ended a halt", pass)
@@ -150,7 +151,7 @@ func TestWhatDoesNotEndAHalt(t *testing.T) {
 	np = r.move("data8/dev", two)
 	np.BreakGlass = "an exam"
 	must(r.MakePin(r.ctx, alice, np))
-	r.report("data8/dev", 2, lock.ReportPassed)
+	r.report("data8/dev", 2, model.Passed)
 	r.halted("data8/dev", two, h.ID)
 	must(r.ResolveHalt(r.ctx, by("bob"), h.ID, "seen to"))
 	n := len(r.lines())
@@ -170,31 +171,31 @@ func TestLateFailure(t *testing.T) {
 		r.create(e)
 		r.bump(e, one)
 	}
-	r.report("data8/dev", 1, lock.ReportPassed)
+	r.report("data8/dev", 1, model.Passed)
 	for _, e := range []string{"data8/dev", "data8/prod"} {
 		r.bump(e, two)
 	}
-	if late := r.report("data8/dev", 1, lock.ReportFailed); late.Halt != "" || !late.Superseded {
+	if late := r.report("data8/dev", 1, model.Failed); late.Halt != "" || !late.Superseded {
 		t.Errorf("eecs alone is pinned to it, and %+v halts", late)
 	}
 	r.refusedPin("direction", r.back("data8/dev", 1)) // its last verdict is failed
-	r.policy("data8/dev", lock.Policy{Halt: lock.ScopeEverything})
-	h := r.halt(r.report("data8/dev", 1, lock.ReportFailed))
+	r.policy("data8/dev", lock.Policy{Halt: model.ScopeEverything})
+	h := r.halt(r.report("data8/dev", 1, model.Failed))
 	r.halted("eecs/prod", one)
 	must(r.ResolveHalt(r.ctx, alice, h.ID, "next"))
 
-	r.policy("data8/dev", lock.Policy{Halt: lock.ScopeEnvironment})
-	if late := r.report("data8/dev", 1, lock.ReportFailed); late.Halt != "" {
+	r.policy("data8/dev", lock.Policy{Halt: model.ScopeEnvironment})
+	if late := r.report("data8/dev", 1, model.Failed); late.Halt != "" {
 		t.Errorf("dev has moved on, and %+v halts", late)
 	}
 	r.down("data8/dev", one) // the same binding at a newer revision
-	h = r.halt(r.report("data8/dev", 1, lock.ReportFailed))
+	h = r.halt(r.report("data8/dev", 1, model.Failed))
 	r.halted("data8/dev", one, h.ID)
 	r.policy("data8/dev", lock.Policy{})
 	must(r.ResolveHalt(r.ctx, alice, h.ID, "next"))
 	r.down("data8/prod", one)
 	r.bump("data8/dev", two)
-	h = r.halt(r.report("data8/dev", 1, lock.ReportFailed)) // prod is in the hub
+	h = r.halt(r.report("data8/dev", 1, model.Failed)) // prod is in the hub
 	r.halted("data8/prod", one, h.ID)
 }
 
@@ -209,16 +210,16 @@ func TestRollbackToAPass(t *testing.T) {
 	np := r.back("data8/prod", 1)
 	np.Downgrade = "it never reported"
 	must(r.MakePin(r.ctx, alice, np))
-	r.report("data8/prod", 3, lock.ReportPassed)
+	r.report("data8/prod", 3, model.Passed)
 	r.bump("data8/prod", two)
-	r.report("data8/prod", 4, lock.ReportFailed)
+	r.report("data8/prod", 4, model.Failed)
 	r.policy("data8/prod", lock.Policy{
 		Approvals: 2, Freeze: []lock.Freeze{{Cron: "* * * * *", Zone: "UTC", For: lock.Duration(time.Hour)}},
 	})
 	must(r.Yank(r.ctx, alice, hub("1.0.0"), "broken"))
 	r.refusedPin("yanked", r.move("data8/prod", one))
 	p := must(r.MakePin(r.ctx, alice, r.back("data8/prod", 1)))
-	if p.Kind != lock.Rollback || p.Direction.Chart != lock.Back || p.Downgrade != "" {
+	if p.Kind != model.Rollback || p.Direction.Chart != model.Back || p.Downgrade != "" {
 		t.Errorf("rolled back with %+v", p)
 	}
 	must(r.Revoke(r.ctx, alice, one.ID, "CVE"))
@@ -233,31 +234,31 @@ func TestHaltByHand(t *testing.T) {
 	r.create("eecs/prod")
 	r.bump("data8/prod", one)
 	n := len(r.lines())
-	h := must(r.Halt(r.ctx, by("bob"), lock.NewHalt{Env: env("data8/prod"), Scope: lock.ScopeEverything, Reason: "exams"}))
-	if h.Cause != lock.CauseHand || h.Revision != 1 || h.ID != fmt.Sprintf("halt-%d", n+1) || len(r.lines()) != n+1 {
+	h := must(r.Halt(r.ctx, by("bob"), lock.NewHalt{Env: env("data8/prod"), Scope: model.ScopeEverything, Reason: "exams"}))
+	if h.Cause != model.CauseHand || h.Revision != 1 || h.ID != fmt.Sprintf("halt-%d", n+1) || len(r.lines()) != n+1 {
 		t.Errorf("the halt is %+v", h)
 	}
 	r.halted("eecs/prod", one, "halts everything", "raised by bob for data8/prod (exams)")
 	hub := must(r.Halt(r.ctx, alice, lock.NewHalt{Env: env("data8/prod"), Reason: "more"}))
-	if open := must(r.OpenHalts(r.ctx)); len(open) != 2 || open[0].ID != h.ID || open[1].Scope != lock.ScopeHub {
+	if open := must(r.OpenHalts(r.ctx)); len(open) != 2 || open[0].ID != h.ID || open[1].Scope != model.ScopeHub {
 		t.Errorf("open are %+v", open)
 	}
 	// There is no failure to fix, and a pass says nothing of why it was raised.
 	r.refusedPin("halt", r.fix("data8/prod", two))
 	r.says(r.move("data8/prod", two), "chartctl resolve "+hub.ID)
-	r.report("data8/prod", 1, lock.ReportPassed)
+	r.report("data8/prod", 1, model.Passed)
 	must(r.MakePin(r.ctx, alice, r.back("data8/prod", 1)))
-	if p := r.report("data8/prod", 2, lock.ReportPassed); len(p.Ended) != 0 {
+	if p := r.report("data8/prod", 2, model.Passed); len(p.Ended) != 0 {
 		t.Errorf("the rollback ended %q", p.Ended)
 	}
 	// Nor does a failure let a fix through that somebody halted by hand.
-	failed := r.halt(r.report("data8/prod", 2, lock.ReportFailed))
+	failed := r.halt(r.report("data8/prod", 2, model.Failed))
 	r.refusedPin("halt", r.fix("data8/prod", two))
 	for _, id := range []string{h.ID, hub.ID} {
 		must(r.ResolveHalt(r.ctx, alice, id, "over"))
 	}
 	must(r.MakePin(r.ctx, alice, r.fix("data8/prod", two)))
-	if p := r.report("data8/prod", 3, lock.ReportPassed); len(p.Ended) != 1 || p.Ended[0] != failed.ID {
+	if p := r.report("data8/prod", 3, model.Passed); len(p.Ended) != 1 || p.Ended[0] != failed.ID {
 		t.Errorf("the fix ended %q", p.Ended)
 	}
 	all, next, err := r.Halts(r.ctx, failed.Seq, 1)
@@ -278,8 +279,8 @@ func TestFixOfWhatFailedElsewhere(t *testing.T) {
 	r.create("data8/prod")
 	r.bump("data8/prod", one)
 	r.bump("data8/dev", two)
-	r.report("data8/dev", 1, lock.ReportFailed)
-	r.report("data8/prod", 1, lock.ReportFailed)
+	r.report("data8/dev", 1, model.Failed)
+	r.report("data8/prod", 1, model.Failed)
 	r.refusedPin("halt", r.fix("data8/prod", two))
 	r.says(r.fix("data8/prod", two), "revision 1 of data8/dev failed", "chartctl rollback data8/dev")
 	must(r.MakePin(r.ctx, alice, r.fix("data8/dev", two))) // tried again where it failed
@@ -318,7 +319,7 @@ func TestHaltsRefused(t *testing.T) {
 	np := r.move("data8/prod", lock.Binding{ID: must(r.ChartVersion(r.ctx, hub("1.0.0"))).Default})
 	np.BreakGlass = "x"
 	must(r.MakePin(r.ctx, alice, np))
-	r.halt(r.report("data8/prod", 1, lock.ReportFailed))
+	r.halt(r.report("data8/prod", 1, model.Failed))
 }
 
 func TestDeadline(t *testing.T) {
@@ -343,14 +344,14 @@ func TestDeadline(t *testing.T) {
 		r.says(r.move("data8/staging", one), "no verdict came by its deadline")
 
 		// The policy makes it a halt, once.
-		r.policy("data8/dev", lock.Policy{Deadline: minute, Overdue: lock.OverdueHalt})
+		r.policy("data8/dev", lock.Policy{Deadline: minute, Overdue: model.OverdueHalt})
 		r.beats(3)
 		open := must(r.OpenHalts(r.ctx))
-		if len(open) != 1 || open[0].Cause != lock.CauseDeadline || open[0].By != "chartd" || len(r.lines()) != n+3 {
+		if len(open) != 1 || open[0].Cause != model.CauseDeadline || open[0].By != "chartd" || len(r.lines()) != n+3 {
 			t.Fatalf("open are %+v", open)
 		}
 		r.halted("data8/prod", two, "revision 1 of data8/dev missed its report deadline", "no verdict on revision 1 within 1m")
-		if p := r.report("data8/dev", 1, lock.ReportPassed); len(p.Ended) != 1 || p.Ended[0] != open[0].ID {
+		if p := r.report("data8/dev", 1, model.Passed); len(p.Ended) != 1 || p.Ended[0] != open[0].ID {
 			t.Errorf("the verdict ended %q", p.Ended)
 		}
 		r.bump("data8/dev", two)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/gatetest"
@@ -77,7 +78,7 @@ func newField(t testing.TB, store lock.Store, seed uint64) (*field, gatetest.Wor
 	var w gatetest.World
 	for i, name := range gatetest.EnvNames {
 		f.create(name)
-		w.Envs[i].Scope = []lock.Scope{lock.ScopeEnvironment, lock.ScopeHub, lock.ScopeEverything}[random.IntN(3)]
+		w.Envs[i].Scope = []model.Scope{model.ScopeEnvironment, model.ScopeHub, model.ScopeEverything}[random.IntN(3)]
 		if gatetest.UpOf[i] >= 0 {
 			w.Envs[i].Soak = 10 * random.IntN(3)
 		}
@@ -91,7 +92,7 @@ func newField(t testing.TB, store lock.Store, seed uint64) (*field, gatetest.Wor
 func (f *field) policyOf(w gatetest.World, i int) lock.Policy {
 	e := w.Envs[i]
 	p := lock.Policy{
-		Accept: []lock.Evidence{lock.ChartValues, lock.BaseLayers, lock.DeclaredBy}, Halt: e.Scope,
+		Accept: []model.Evidence{model.ChartValues, model.BaseLayers, model.Declared}, Halt: e.Scope,
 		Soak: lock.Duration(time.Duration(e.Soak) * time.Second), Approvals: e.Approvals,
 	}
 	if gatetest.UpOf[i] >= 0 {
@@ -150,9 +151,9 @@ func (f *field) OpenHalts() (out []int, err error) {
 func (f *field) pinOf(p gatetest.Pin) lock.NewPin {
 	np := lock.NewPin{Env: env(gatetest.EnvNames[p.Env]), Base: uint64(p.Base), Binding: f.bindings[p.Binding], Kind: p.Kind}
 	switch p.Kind {
-	case lock.Promote:
+	case model.Promote:
 		np.From = gatetest.EnvNames[p.From]
-	case lock.Rollback:
+	case model.Rollback:
 		np.From = fmt.Sprint(p.From)
 	}
 	if p.Downgrade {
@@ -205,7 +206,7 @@ func (c *client) do(ctx context.Context, in gatetest.Ask, op lock.Op) (out gatet
 	case errors.As(err, &stale):
 		return gatetest.Told{Rule: "stale", Revision: int(stale.Revision)}, nil
 	case errors.As(err, &no):
-		return gatetest.Told{Rule: no.Rule, Revision: in.Pin.Base}, nil
+		return gatetest.Told{Rule: string(no.Rule), Revision: in.Pin.Base}, nil
 	}
 	return out, err
 }

@@ -9,31 +9,32 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
-// model is the lock file as a few maps: written without a look at the code.
-type model struct {
+// shadow is the lock file as a few maps: written without a look at the code.
+type shadow struct {
 	versions map[string]string   // name@version → package digest and state
 	bindings map[string]string   // ID → state
 	pins     map[string][]string // environment → binding of each revision
 }
 
-func newModel() model {
-	return model{map[string]string{}, map[string]string{}, map[string][]string{}}
+func newShadow() shadow {
+	return shadow{map[string]string{}, map[string]string{}, map[string][]string{}}
 }
 
 // machine runs random operations on a lock file and the model of it.
 type machine struct {
-	r     *rig
-	model model
-	index map[uint64]map[string]string // generation → the index at that time
-	shown map[string]string            // the index, kept up by its changes
-	gen   uint64
-	keys  int
+	r      *rig
+	shadow shadow
+	index  map[uint64]map[string]string // generation → the index at that time
+	shown  map[string]string            // the index, kept up by its changes
+	gen    uint64
+	keys   int
 }
 
 var (
@@ -96,17 +97,17 @@ func (m *machine) publish(t *rapid.T) {
 		nb := binding(v, candidate(v, own(v)))
 		nv.Binding = &nb
 	}
-	_, there := m.model.versions[hub(v).String()]
-	same := m.model.versions[hub(v).String()] == nv.Version.Package.String()+" "
+	_, there := m.shadow.versions[hub(v).String()]
+	same := m.shadow.versions[hub(v).String()] == nv.Version.Package.String()+" "
 	m.step(t, func() error {
 		out, err := m.r.Publish(m.r.ctx, m.op(t), nv)
 		if (err == nil) != (!there || same) || err == nil && out.Existed != there {
 			t.Fatalf("publish %s: %+v, %v", v, out, err)
 		}
 		if !there {
-			m.model.versions[hub(v).String()] = nv.Version.Package.String() + " "
+			m.shadow.versions[hub(v).String()] = nv.Version.Package.String() + " "
 			if bound {
-				m.model.bindings[out.Binding.ID.String()] = "verified"
+				m.shadow.bindings[out.Binding.ID.String()] = "verified"
 			}
 		}
 		return err
@@ -114,7 +115,7 @@ func (m *machine) publish(t *rapid.T) {
 }
 
 func (m *machine) state(v string) (pkg, state string) {
-	_, _ = fmt.Sscanf(m.model.versions[hub(v).String()], "%s %s", &pkg, &state)
+	_, _ = fmt.Sscanf(m.shadow.versions[hub(v).String()], "%s %s", &pkg, &state)
 	return pkg, state
 }
 
@@ -140,14 +141,14 @@ func (m *machine) bind(t *rapid.T) {
 	v, nb, proven := m.drawBinding(t)
 	pkg, state := m.state(v)
 	id := nb.ID().String()
-	ok := pkg != "" && state == "" && proven && m.model.bindings[id] != "revoked"
+	ok := pkg != "" && state == "" && proven && m.shadow.bindings[id] != "revoked"
 	m.step(t, func() error {
 		b, existed, err := m.r.Bind(m.r.ctx, m.op(t), nb)
-		if (err == nil) != ok || ok && existed != (m.model.bindings[id] != "") {
+		if (err == nil) != ok || ok && existed != (m.shadow.bindings[id] != "") {
 			t.Fatalf("bind %s: %+v, %v, %v", v, b, existed, err)
 		}
 		if ok {
-			m.model.bindings[id] = "verified"
+			m.shadow.bindings[id] = "verified"
 		}
 		return err
 	})
@@ -158,18 +159,18 @@ func (m *machine) adopt(t *rapid.T) {
 	e := rapid.SampledFrom(someEnvs).Draw(t, "env")
 	pkg, state := m.state(v)
 	id := nb.ID().String()
-	ok := pkg != "" && state != "purged" && m.model.bindings[id] != "revoked" && len(m.model.pins[e]) == 0
+	ok := pkg != "" && state != "purged" && m.shadow.bindings[id] != "revoked" && len(m.shadow.pins[e]) == 0
 	m.step(t, func() error {
 		p, err := m.r.AdoptPin(m.r.ctx, m.op(t), lock.NewAdoption{Env: env(e), Chart: "jupyterhub", Binding: nb, Reason: "it runs"})
 		if (err == nil) != ok {
 			t.Fatalf("adopt %s: %+v, %v", e, p, err)
 		}
 		if ok {
-			m.model.pins[e] = []string{id}
+			m.shadow.pins[e] = []string{id}
 			if proven {
-				m.model.bindings[id] = "verified"
-			} else if m.model.bindings[id] == "" {
-				m.model.bindings[id] = "unverified"
+				m.shadow.bindings[id] = "verified"
+			} else if m.shadow.bindings[id] == "" {
+				m.shadow.bindings[id] = "unverified"
 			}
 		}
 		return err
@@ -177,13 +178,13 @@ func (m *machine) adopt(t *rapid.T) {
 }
 
 func (m *machine) revoke(t *rapid.T) {
-	if len(m.model.bindings) == 0 {
+	if len(m.shadow.bindings) == 0 {
 		t.Skip("nothing is bound")
 	}
-	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.model.bindings))).Draw(t, "binding")
+	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.shadow.bindings))).Draw(t, "binding")
 	m.step(t, func() error {
 		_, err := m.r.Revoke(m.r.ctx, m.op(t), must(ref.ParseBindingID(id)), "CVE")
-		m.model.bindings[id] = "revoked"
+		m.shadow.bindings[id] = "revoked"
 		return err
 	})
 }
@@ -209,7 +210,7 @@ func (m *machine) retire(t *rapid.T) {
 			}
 		}
 		if pkg != "" {
-			m.model.versions[hub(v).String()] = pkg + " " + state
+			m.shadow.versions[hub(v).String()] = pkg + " " + state
 		}
 		return nil
 	})
@@ -218,26 +219,26 @@ func (m *machine) retire(t *rapid.T) {
 // drawPin also says what the gate answers, by the model: the chart's state,
 // the binding's, the base.
 func (m *machine) drawPin(t *rapid.T, e string) (np lock.NewPin, ok bool) {
-	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.model.bindings))).Draw(t, "binding")
-	at := uint64(len(m.model.pins[e]))
+	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.shadow.bindings))).Draw(t, "binding")
+	at := uint64(len(m.shadow.pins[e]))
 	np = lock.NewPin{Env: env(e), Base: at, Binding: must(ref.ParseBindingID(id)), Downgrade: "any way"}
 	if rapid.IntRange(0, 4).Draw(t, "stale") == 0 {
 		np.Base++
 	}
 	b := must(m.r.Binding(m.r.ctx, np.Binding))
 	_, state := m.state(b.Chart.Version())
-	ok = np.Base == at && m.model.bindings[id] == "verified"
+	ok = np.Base == at && m.shadow.bindings[id] == "verified"
 	if at > 0 && rapid.Bool().Draw(t, "rollback") {
 		rev := rapid.Uint64Range(1, at).Draw(t, "revision")
-		np.Kind, np.From = lock.Rollback, fmt.Sprint(rev)
-		return np, ok && m.model.pins[e][rev-1] == id && state == "" // nothing ever passed
+		np.Kind, np.From = model.Rollback, fmt.Sprint(rev)
+		return np, ok && m.shadow.pins[e][rev-1] == id && state == "" // nothing ever passed
 	}
 	return np, ok && state == ""
 }
 
 func (m *machine) pin(t *rapid.T) {
 	e := rapid.SampledFrom(someEnvs).Draw(t, "env")
-	if len(m.model.bindings) == 0 || m.missing(e) {
+	if len(m.shadow.bindings) == 0 || m.missing(e) {
 		t.Skip("nothing to pin")
 	}
 	np, ok := m.drawPin(t, e)
@@ -247,23 +248,23 @@ func (m *machine) pin(t *rapid.T) {
 			t.Fatalf("pin %+v: %+v, %v", np, p, err)
 		}
 		if ok {
-			m.model.pins[e] = append(m.model.pins[e], np.Binding.String())
+			m.shadow.pins[e] = append(m.shadow.pins[e], np.Binding.String())
 		}
 		return err
 	})
 }
 
 func (m *machine) pinSet(t *rapid.T) {
-	if len(m.model.bindings) == 0 {
+	if len(m.shadow.bindings) == 0 {
 		t.Skip("nothing to pin")
 	}
-	set, all := lock.NewPinSet{Kind: lock.Bump, Downgrade: "any way"}, true
+	set, all := lock.NewPinSet{Kind: model.Bump, Downgrade: "any way"}, true
 	for _, e := range someEnvs {
 		if m.missing(e) {
 			continue
 		}
 		np, ok := m.drawPin(t, e)
-		if np.Kind == lock.Rollback {
+		if np.Kind == model.Rollback {
 			t.Skip("a set is of one kind")
 		}
 		set.Pins, all = append(set.Pins, np), all && ok
@@ -278,7 +279,7 @@ func (m *machine) pinSet(t *rapid.T) {
 		}
 		for _, np := range set.Pins {
 			if all {
-				m.model.pins[np.Env.String()] = append(m.model.pins[np.Env.String()], np.Binding.String())
+				m.shadow.pins[np.Env.String()] = append(m.shadow.pins[np.Env.String()], np.Binding.String())
 			}
 		}
 		return err
@@ -307,8 +308,8 @@ func (m *machine) clock(t *rapid.T) {
 }
 
 // stored is what the lock file's own reads say.
-func (m *machine) stored(t *rapid.T) model {
-	out := newModel()
+func (m *machine) stored(t *rapid.T) shadow {
+	out := newShadow()
 	all, _, err := m.r.AllVersions(m.r.ctx, "", 1000)
 	if err != nil {
 		t.Fatal(err)
@@ -333,19 +334,19 @@ func (m *machine) stored(t *rapid.T) model {
 }
 
 // replayed is what a reader of the journal alone comes to.
-func replayed(lines []lock.Line) model {
-	out := newModel()
+func replayed(lines []lock.Line) shadow {
+	out := newShadow()
 	pin := func(p lock.Pin) {
 		out.pins[p.Env.String()] = append(out.pins[p.Env.String()], p.Binding.String())
 	}
 	for _, l := range lines {
 		var d struct {
 			lock.PinSet
-			Chart   json.RawMessage `json:"chart"`
-			Binding json.RawMessage `json:"binding"`
-			Pin     *lock.Pin       `json:"pin"`
-			State   lock.State      `json:"state"`
-			ID      string          `json:"id"`
+			Chart   json.RawMessage  `json:"chart"`
+			Binding json.RawMessage  `json:"binding"`
+			Pin     *lock.Pin        `json:"pin"`
+			State   model.ChartState `json:"state"`
+			ID      string           `json:"id"`
 		}
 		var v lock.ChartVersion
 		var b lock.Binding
@@ -388,17 +389,17 @@ func replayed(lines []lock.Line) model {
 func TestRandomOperations(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{
-			r: open(t, lock.NewMemory()), model: newModel(),
+			r: open(t, lock.NewMemory()), shadow: newShadow(),
 			index: map[uint64]map[string]string{0: {}}, shown: map[string]string{},
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"publish": m.publish, "bind": m.bind, "revoke": m.revoke, "retire": m.retire, "adopt": m.adopt,
 			"pin": m.pin, "pin again": m.pin, "pin set": m.pinSet, "create": m.create, "clock": m.clock,
 		})
-		if diff := cmp.Diff(m.model, m.stored(t), cmp.AllowUnexported(model{})); diff != "" {
+		if diff := cmp.Diff(m.shadow, m.stored(t), cmp.AllowUnexported(shadow{})); diff != "" {
 			t.Errorf("the lock file is not what the model says (-model +lock file):\n%s", diff)
 		}
-		if diff := cmp.Diff(m.model, replayed(m.r.lines()), cmp.AllowUnexported(model{})); diff != "" {
+		if diff := cmp.Diff(m.shadow, replayed(m.r.lines()), cmp.AllowUnexported(shadow{})); diff != "" {
 			t.Errorf("the journal does not reproduce it (-model +journal):\n%s", diff)
 		}
 		full := map[string]string{}

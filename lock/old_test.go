@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/lock"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // What a version without reports, policies and halts wrote is sound, answers
@@ -31,7 +33,7 @@ func TestOpensWhatWasWrittenBeforeReports(t *testing.T) {
 		t.Fatalf("it has problems: %q", p)
 	}
 	prod := must(r.Status(r.ctx, env("data8/prod")))
-	if prod.Revision != 1 || len(prod.Policy.Accept) != 2 || prod.Policy.HaltScope() != lock.ScopeHub || prod.Pin.Direction != (lock.Direction{}) {
+	if prod.Revision != 1 || len(prod.Policy.Accept) != 2 || prod.Policy.HaltScope() != model.ScopeHub || prod.Pin.Direction != (lock.Direction{}) {
 		t.Errorf("prod is %+v", prod)
 	}
 	kept := must(r.PinByKey(r.ctx, env("data8/staging"), "kept"))
@@ -41,11 +43,11 @@ func TestOpensWhatWasWrittenBeforeReports(t *testing.T) {
 	one := must(r.ChartVersion(r.ctx, hub("1.0.0"))).Bindings[0]
 	again := lock.NewPin{Env: env("data8/prod"), Base: 1, Binding: one}
 	var no *lock.Refusal
-	if _, err := r.MakePin(r.ctx, keyed("refused", "pin data8/prod", "body"), again); !errors.As(err, &no) || no.Rule != "yanked" || !strings.Contains(no.Facts, "broken") {
+	if _, err := r.MakePin(r.ctx, keyed("refused", "pin data8/prod", "body"), again); !errors.As(err, &no) || no.Rule != model.RuleYanked || !strings.Contains(no.Facts, "broken") {
 		t.Errorf("the refusal is %v", err)
 	}
 	two := must(r.ChartVersion(r.ctx, hub("2.0.0")))
-	if p := r.bump("data8/prod", lock.Binding{ID: two.Default}); p.Direction != (lock.Direction{Chart: lock.Forward, Image: lock.Forward}) {
+	if p := r.bump("data8/prod", lock.Binding{ID: two.Default}); p.Direction != (lock.Direction{Chart: model.Forward, Image: model.Forward}) {
 		t.Errorf("the pin goes %+v", p.Direction)
 	}
 }

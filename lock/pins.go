@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -21,8 +22,8 @@ type NewPin struct {
 	Env     ref.Env
 	Base    uint64
 	Binding ref.BindingID
-	Kind    Kind   // Bump if empty
-	From    string // of a promote: hub/stage; of a rollback: the revision
+	Kind    model.Kind // Bump if empty
+	From    string     // of a promote: hub/stage; of a rollback: the revision
 	Reason  string
 	Commit  string
 	// Downgrade says why a half may go back, where content proves the pair.
@@ -54,7 +55,7 @@ func (l *Lockfile) MakePin(ctx context.Context, op Op, np NewPin) (Pin, error) {
 // all of them.
 type NewPinSet struct {
 	Pins       []NewPin
-	Kind       Kind
+	Kind       model.Kind
 	Reason     string
 	Commit     string
 	Downgrade  string
@@ -170,14 +171,14 @@ func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, er
 				return Pin{}, err
 			}
 		}
-		p := Pin{Env: e.Env, Revision: 1, Binding: b.ID, Chart: b.Chart, Kind: Adopt, Reason: na.Reason}
+		p := Pin{Env: e.Env, Revision: 1, Binding: b.ID, Chart: b.Chart, Kind: model.Adopt, Reason: na.Reason}
 		if _, err := c.writePin(&p, e); err != nil {
 			return Pin{}, err
 		}
 		done := adoption{Pin: p, Binding: b, Environment: e}
 		if na.AssumePassed {
 			e.pinned(p)
-			d, err := c.addReport(&e, p, NewReport{Env: e.Env, Revision: 1, State: ReportPassed, Note: "assumed when it was adopted"})
+			d, err := c.addReport(&e, p, NewReport{Env: e.Env, Revision: 1, State: model.Passed, Note: "assumed when it was adopted"})
 			if err != nil {
 				return Pin{}, err
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -26,7 +27,7 @@ func (r *rig) refusedMove(rule string, e ref.Env, do func() error) {
 		if !errors.Is(err, lock.ErrStale) {
 			r.t.Errorf("the answer is %v, want stale", err)
 		}
-	} else if !errors.As(err, &no) || no.Rule != rule || no.Facts == "" || no.Want == "" {
+	} else if !errors.As(err, &no) || string(no.Rule) != rule || no.Facts == "" || no.Want == "" {
 		r.t.Errorf("the answer is %#v, want a refusal by %q", err, rule)
 	}
 	if r.dump("journal meta") != before {
@@ -45,7 +46,7 @@ func TestPinRevisions(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *rig) {
 		b := r.publish("1.0.0")
 		r.create("data8/prod")
-		if p := r.pin("data8/prod", 0, b); p.Revision != 1 || p.Kind != lock.Bump || p.By != "alice" {
+		if p := r.pin("data8/prod", 0, b); p.Revision != 1 || p.Kind != model.Bump || p.By != "alice" {
 			t.Errorf("the first pin is %+v", p)
 		}
 		gen := must(r.IndexGeneration(r.ctx))
@@ -91,7 +92,7 @@ func TestGate(t *testing.T) {
 	for i, b := range []lock.Binding{good, yanked, purged, revoked} {
 		r.pin("data8/prod", uint64(i), b)
 		if b.ID != good.ID {
-			r.report("data8/prod", uint64(i+1), lock.ReportPassed)
+			r.report("data8/prod", uint64(i+1), model.Passed)
 		}
 	}
 	must(r.Yank(r.ctx, alice, hub("1.1.0"), "broken"))
@@ -107,7 +108,7 @@ func TestGate(t *testing.T) {
 		r.refusedPin(rule, lock.NewPin{Env: prod, Base: 4, Binding: b.ID})
 	}
 	back := func(rev string, b lock.Binding) lock.NewPin {
-		return lock.NewPin{Env: prod, Base: 4, Binding: b.ID, Kind: lock.Rollback, From: rev}
+		return lock.NewPin{Env: prod, Base: 4, Binding: b.ID, Kind: model.Rollback, From: rev}
 	}
 	r.refusedPin("revoked", back("4", revoked))
 	r.refusedPin("purged", back("3", purged))
@@ -118,13 +119,13 @@ func TestGate(t *testing.T) {
 	}
 	r.refused(lock.ErrNotFound, pin(back("9", good)), "9")
 	r.refused(lock.ErrInvalid, pin(back("", good)))
-	r.refused(lock.ErrInvalid, pin(lock.NewPin{Env: prod, Base: 4, Binding: good.ID, Kind: lock.Adopt}), "adopt")
+	r.refused(lock.ErrInvalid, pin(lock.NewPin{Env: prod, Base: 4, Binding: good.ID, Kind: model.Adopt}), "adopt")
 	r.refused(lock.ErrNotFound, pin(lock.NewPin{Env: prod, Base: 4, Binding: ref.BindingIDOf(digest("none"), nil)}), "no binding")
 	r.refused(lock.ErrNotFound, pin(lock.NewPin{Env: env("no/where"), Binding: good.ID}), "no/where")
 	r.refused(lock.ErrInvalid, pin(lock.NewPin{Env: prod, Base: 4, Binding: good.ID, Reason: strings.Repeat("x", 1001)}), "1001 bytes")
 
 	p := must(r.MakePin(r.ctx, alice, back("2", yanked)))
-	if p.Revision != 5 || p.Kind != lock.Rollback || p.From != "2" {
+	if p.Revision != 5 || p.Kind != model.Rollback || p.From != "2" {
 		t.Errorf("rolled back with %+v", p)
 	}
 }
@@ -136,7 +137,7 @@ func TestPolicyAcceptsDeclarations(t *testing.T) {
 	unread.Own = nil
 	nb := binding("1.0.0", unread)
 	nb.Declare, nb.Reason = true, "trust me"
-	ne := lock.NewEnvironment{Env: env("data8/dev"), Chart: "jupyterhub", Accept: []lock.Evidence{lock.DeclaredBy}}
+	ne := lock.NewEnvironment{Env: env("data8/dev"), Chart: "jupyterhub", Accept: []model.Evidence{model.Declared}}
 	must(r.CreateEnvironment(r.ctx, alice, ne))
 	r.pin("data8/dev", 0, r.bind(nb))
 	r.refusedPin("evidence", lock.NewPin{Env: ne.Env, Base: 1, Binding: r.bind(binding("1.0.0", candidate("1.0.0", own("1.0.0")))).ID})
@@ -148,7 +149,7 @@ func TestPromote(t *testing.T) {
 	r.create("data8/staging")
 	r.create("data8/prod")
 	promote := func(b lock.Binding, from string) lock.NewPin {
-		return lock.NewPin{Env: env("data8/prod"), Binding: b.ID, Kind: lock.Promote, From: from}
+		return lock.NewPin{Env: env("data8/prod"), Binding: b.ID, Kind: model.Promote, From: from}
 	}
 	r.refusedPin("promote", promote(one, "data8/staging"))
 	r.pin("data8/staging", 0, one)
@@ -177,13 +178,13 @@ func TestAdopt(t *testing.T) {
 
 		p := must(r.AdoptPin(r.ctx, alice, lock.NewAdoption{Env: prod, Chart: "jupyterhub", Binding: mixed, Reason: "it runs"}))
 		b := must(r.Binding(r.ctx, p.Binding))
-		if p.Kind != lock.Adopt || p.Revision != 1 || b.State != lock.Unproven || !strings.Contains(b.Why, "1.0.0") {
+		if p.Kind != model.Adopt || p.Revision != 1 || b.State != model.Unverified || !strings.Contains(b.Why, "1.0.0") {
 			t.Errorf("adopted %+v with %+v", p, b)
 		}
 		r.refused(lock.ErrExists, adopt(lock.NewAdoption{Env: prod, Binding: mixed, Reason: "again"}), "revision 1")
 		r.create("data8/staging")
-		r.refusedPin("unverified", lock.NewPin{Env: env("data8/staging"), Binding: b.ID, Kind: lock.Promote, From: "data8/prod"})
-		r.refusedPin("unverified", lock.NewPin{Env: prod, Base: 1, Binding: b.ID, Kind: lock.Rollback, From: "1"})
+		r.refusedPin("unverified", lock.NewPin{Env: env("data8/staging"), Binding: b.ID, Kind: model.Promote, From: "data8/prod"})
+		r.refusedPin("unverified", lock.NewPin{Env: prod, Base: 1, Binding: b.ID, Kind: model.Rollback, From: "1"})
 
 		must(r.Yank(r.ctx, alice, hub("2.0.0"), "old"))
 		must(r.AdoptPin(r.ctx, alice, lock.NewAdoption{Env: env("data8/staging"), Binding: mixed, Reason: "it runs there too"}))
@@ -202,7 +203,7 @@ func TestPinSet(t *testing.T) {
 			r.create(e)
 			pins = append(pins, lock.NewPin{Env: env(e), Binding: b.ID})
 		}
-		set := lock.NewPinSet{Pins: pins, Kind: lock.Bump, Reason: strings.Repeat("r", 960), Commit: strings.Repeat("c", 40)}
+		set := lock.NewPinSet{Pins: pins, Kind: model.Bump, Reason: strings.Repeat("r", 960), Commit: strings.Repeat("c", 40)}
 		op := lock.Op{Actor: lock.Actor{Name: strings.Repeat("a", 100)}, Key: strings.Repeat("k", 255), Route: "pinset"}
 		n := len(r.lines())
 		made := must(r.MakePinSet(r.ctx, op, set))
@@ -249,8 +250,8 @@ func TestNewEnvironment(t *testing.T) {
 	r.refused(lock.ErrExists, create(lock.NewEnvironment{Env: staging, Chart: "jupyterhub"}), "data8/staging")
 	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Chart: "jupyterhub"}))
 	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod}))
-	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Accept: []lock.Evidence{"luck"}}), "luck")
-	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Accept: []lock.Evidence{lock.NoImages}}))
+	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Accept: []model.Evidence{"luck"}}), "luck")
+	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Accept: []model.Evidence{model.NoImages}}))
 	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "x", Upstream: []ref.Env{prod}}), "upstream")
 	r.refused(lock.ErrNotFound, create(lock.NewEnvironment{Env: prod, Chart: "x", Upstream: []ref.Env{env("data8/dev")}}), "data8/dev")
 	r.refused(lock.ErrInvalid, create(lock.NewEnvironment{Env: prod, Chart: "jupyterhub", Upstream: []ref.Env{staging, staging}}), "twice")

@@ -10,6 +10,7 @@ import (
 	"time"
 	_ "time/tzdata" // a freeze window must not depend on what the host has installed
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"github.com/robfig/cron/v3"
 )
@@ -28,36 +29,19 @@ const (
 // Policy of an environment: what the gate asks for. The rule of direction has
 // no setting: it always holds.
 type Policy struct {
-	Accept   []Evidence `json:"accept"`
-	Upstream []ref.Env  `json:"upstream,omitempty"`
+	Accept   []model.Evidence `json:"accept"`
+	Upstream []ref.Env        `json:"upstream,omitempty"`
 	// Soak is how long each upstream stage must have held a binding after it
 	// passed there. It is counted by beats, not computed from dates.
-	Soak      Duration `json:"soak,omitzero"`
-	Approvals int      `json:"approvals,omitzero"` // by others than the one who pins
-	Freeze    []Freeze `json:"freeze,omitempty"`
-	Halt      Scope    `json:"halt,omitempty"` // of a failure here; empty is the hub
+	Soak      Duration    `json:"soak,omitzero"`
+	Approvals int         `json:"approvals,omitzero"` // by others than the one who pins
+	Freeze    []Freeze    `json:"freeze,omitempty"`
+	Halt      model.Scope `json:"halt,omitempty"` // of a failure here; empty is the hub
 	// Deadline is how long a new revision may go without a verdict, counted
 	// by beats; zero is for ever.
-	Deadline Duration `json:"deadline,omitzero"`
-	Overdue  Overdue  `json:"overdue,omitempty"` // what a missed deadline is; empty is unknown
+	Deadline Duration      `json:"deadline,omitzero"`
+	Overdue  model.Overdue `json:"overdue,omitempty"` // what a missed deadline is; empty is unknown
 }
-
-// Scope of a halt.
-type Scope string
-
-const (
-	ScopeEnvironment Scope = "environment"
-	ScopeHub         Scope = "hub" // every stage of it
-	ScopeEverything  Scope = "everything"
-)
-
-// Overdue says what it is when no verdict came by the deadline.
-type Overdue string
-
-const (
-	OverdueUnknown Overdue = "unknown" // shown, and satisfies nothing
-	OverdueHalt    Overdue = "halt"
-)
 
 // Freeze is a window in which nothing is pinned: it opens by a cron schedule
 // in a time zone and lasts as long as it says.
@@ -69,9 +53,9 @@ type Freeze struct {
 }
 
 // HaltScope is the scope of a halt that a failure here raises.
-func (p Policy) HaltScope() Scope {
+func (p Policy) HaltScope() model.Scope {
 	if p.Halt == "" {
-		return ScopeHub
+		return model.ScopeHub
 	}
 	return p.Halt
 }
@@ -168,7 +152,7 @@ func checkPolicy(c *change, e Environment, p Policy) (Policy, error) {
 		}
 	}
 	if len(p.Accept) == 0 {
-		p.Accept = []Evidence{ChartValues, BaseLayers}
+		p.Accept = []model.Evidence{model.ChartValues, model.BaseLayers}
 	}
 	if err := p.checkNumbers(); err != nil {
 		return p, err
@@ -194,11 +178,11 @@ func (p Policy) checkNumbers() error {
 		return fail(ErrInvalid, "%d approvals make no sense: want 0 to %d", p.Approvals, MaxApprovals)
 	case len(p.Freeze) > MaxFreezes:
 		return fail(ErrInvalid, "a policy has at most %d freeze windows, this one has %d", MaxFreezes, len(p.Freeze))
-	case !slices.Contains([]Scope{"", ScopeEnvironment, ScopeHub, ScopeEverything}, p.Halt):
+	case !slices.Contains([]model.Scope{"", model.ScopeEnvironment, model.ScopeHub, model.ScopeEverything}, p.Halt):
 		return fail(ErrInvalid, "a halt cannot have the scope %q: choose environment, hub or everything", p.Halt)
-	case !slices.Contains([]Overdue{"", OverdueUnknown, OverdueHalt}, p.Overdue):
+	case !slices.Contains([]model.Overdue{"", model.OverdueUnknown, model.OverdueHalt}, p.Overdue):
 		return fail(ErrInvalid, "a missed deadline cannot be %q: choose unknown or halt", p.Overdue)
-	case p.Overdue == OverdueHalt && p.Deadline == 0:
+	case p.Overdue == model.OverdueHalt && p.Deadline == 0:
 		return fail(ErrInvalid, "a missed deadline is to halt, and there is no deadline: set one")
 	}
 	return nil

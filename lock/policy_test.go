@@ -7,15 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
 
 func full() lock.Policy {
 	return lock.Policy{
-		Accept: []lock.Evidence{lock.ChartValues}, Upstream: []ref.Env{env("data8/staging")}, Soak: lock.Duration(90 * time.Minute), Approvals: 2,
+		Accept: []model.Evidence{model.ChartValues}, Upstream: []ref.Env{env("data8/staging")}, Soak: lock.Duration(90 * time.Minute), Approvals: 2,
 		Freeze: []lock.Freeze{{Cron: "0 17 * * 5", Zone: "America/Los_Angeles", For: lock.Duration(63 * time.Hour), Reason: "weekend"}},
-		Halt:   lock.ScopeEverything, Deadline: lock.Duration(time.Hour), Overdue: lock.OverdueHalt,
+		Halt:   model.ScopeEverything, Deadline: lock.Duration(time.Hour), Overdue: model.OverdueHalt,
 	}
 }
 
@@ -41,7 +42,7 @@ func TestSetPolicy(t *testing.T) {
 			t.Error("the same policy left a line")
 		}
 		e = must(r.SetPolicy(r.ctx, alice, env("data8/prod"), lock.Policy{Upstream: []ref.Env{}, Freeze: []lock.Freeze{}}))
-		if len(e.Policy.Accept) != 2 || e.Policy.HaltScope() != lock.ScopeHub || len(r.lines()) != n+2 {
+		if len(e.Policy.Accept) != 2 || e.Policy.HaltScope() != model.ScopeHub || len(r.lines()) != n+2 {
 			t.Errorf("the default policy is %+v", e.Policy)
 		}
 		must(r.SetPolicy(r.ctx, alice, env("data8/prod"), lock.Policy{}))
@@ -66,8 +67,8 @@ func TestPolicyRefused(t *testing.T) {
 		says string
 		edit func(*lock.Policy)
 	}{
-		{`"luck"`, func(p *lock.Policy) { p.Accept = []lock.Evidence{"luck"} }},
-		{"accepted twice", func(p *lock.Policy) { p.Accept = []lock.Evidence{lock.BaseLabel, lock.BaseLabel} }},
+		{`"luck"`, func(p *lock.Policy) { p.Accept = []model.Evidence{"luck"} }},
+		{"accepted twice", func(p *lock.Policy) { p.Accept = []model.Evidence{model.BaseLabel, model.BaseLabel} }},
 		{"its own upstream", func(p *lock.Policy) { p.Upstream = []ref.Env{env("data8/prod")} }},
 		{"named twice", func(p *lock.Policy) { p.Upstream = []ref.Env{env("data8/free"), env("data8/free")} }},
 		{"at most 8", func(p *lock.Policy) { p.Upstream = make([]ref.Env, 9) }},
@@ -138,10 +139,10 @@ func TestStatus(t *testing.T) {
 		t.Errorf("before its first pin: %+v", s)
 	}
 	r.bump("data8/dev", one)
-	r.report("data8/dev", 1, lock.ReportPassed)
+	r.report("data8/dev", 1, model.Passed)
 	r.beats(3)
 	r.bump("data8/staging", one)
-	r.report("data8/staging", 1, lock.ReportPassed)
+	r.report("data8/staging", 1, model.Passed)
 	r.beats(4)
 	r.bump("data8/prod", one)
 	s := must(r.Status(r.ctx, env("data8/prod")))
@@ -149,11 +150,11 @@ func TestStatus(t *testing.T) {
 	if len(s.Upstream) != 1 || !s.Upstream[0].OK || !s.Upstream[0].Current || s.Upstream[0].Held != half || s.Upstream[0].Need != half || s.Verdict != "" {
 		t.Errorf("prod: %+v", s)
 	}
-	if s := must(r.Status(r.ctx, env("data8/staging"))); s.Verdict != lock.ReportPassed || s.Held != half || s.Report.N != 1 {
+	if s := must(r.Status(r.ctx, env("data8/staging"))); s.Verdict != model.Passed || s.Held != half || s.Report.N != 1 {
 		t.Errorf("staging: %+v", s)
 	}
 	must(r.Approve(r.ctx, by("bob"), lock.NewApproval{Env: env("data8/prod"), Binding: two.ID}))
-	r.report("data8/staging", 1, lock.ReportFailed)
+	r.report("data8/staging", 1, model.Failed)
 	all := must(r.Statuses(r.ctx))
 	if len(all) != 3 || all[0].Env != env("data8/dev") {
 		t.Fatalf("all: %+v", all)
@@ -163,7 +164,7 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%s: %+v", s.Env, s.Halts)
 		}
 	}
-	if p := all[1]; len(p.Approvals) != 1 || p.Approvals[0].By.Name != "bob" || p.Upstream[0].OK || p.Upstream[0].Verdict != lock.ReportFailed {
+	if p := all[1]; len(p.Approvals) != 1 || p.Approvals[0].By.Name != "bob" || p.Upstream[0].OK || p.Upstream[0].Verdict != model.Failed {
 		t.Errorf("prod: %+v", p)
 	}
 	r.refused(lock.ErrNotFound, func() error { _, err := r.Status(r.ctx, env("no/where")); return err }, "no/where")

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // upstream is rule 3: every upstream stage passed this very binding and held
 // it for the soak time after that.
 func (m *move) upstream() (RuleVerdict, error) {
-	r := m.rule(3, "upstream", true)
+	r := m.rule(3, model.RuleUpstream, true)
 	if len(m.e.Policy.Upstream) == 0 {
 		r.fact("%s has no upstream stage", m.e.Env)
 	}
@@ -35,18 +36,18 @@ func (m *move) upstream() (RuleVerdict, error) {
 
 // UpstreamStatus is what one upstream stage says of a binding.
 type UpstreamStatus struct {
-	Env     ref.Env     `json:"environment"`
-	Current bool        `json:"current"` // it is pinned to the binding now
-	Pinned  uint64      `json:"pinned,omitzero"`
-	Verdict ReportState `json:"verdict,omitempty"` // the last one; empty is none
-	Passed  bool        `json:"passed"`
-	Report  uint64      `json:"report,omitzero"`   // number of the report
-	About   uint64      `json:"revision,omitzero"` // revision that the verdict is about
-	At      time.Time   `json:"at,omitzero"`
-	Held    Duration    `json:"held"`
-	Need    Duration    `json:"need"`
-	Overdue bool        `json:"overdue,omitempty"` // no verdict came by its deadline
-	OK      bool        `json:"ok"`
+	Env     ref.Env       `json:"environment"`
+	Current bool          `json:"current"` // it is pinned to the binding now
+	Pinned  uint64        `json:"pinned,omitzero"`
+	Verdict model.Verdict `json:"verdict,omitempty"` // the last one; empty is none
+	Passed  bool          `json:"passed"`
+	Report  uint64        `json:"report,omitzero"`   // number of the report
+	About   uint64        `json:"revision,omitzero"` // revision that the verdict is about
+	At      time.Time     `json:"at,omitzero"`
+	Held    Duration      `json:"held"`
+	Need    Duration      `json:"need"`
+	Overdue bool          `json:"overdue,omitempty"` // no verdict came by its deadline
+	OK      bool          `json:"ok"`
 }
 
 func upstreamOf(t Tx, e Environment, up ref.Env, id ref.BindingID) (UpstreamStatus, error) {
@@ -96,7 +97,7 @@ func (u UpstreamStatus) wants(b Binding) (want, command string) {
 		return fmt.Sprintf("pin %s to it and report it passed there", u.Env), fmt.Sprintf("chartctl bump %s --binding %s", u.Env, b.ID)
 	case u.Passed:
 		return fmt.Sprintf("let %s hold it for %s more, un-halted", u.Env, u.Need-u.Held), fmt.Sprintf("chartctl why %s", u.Env)
-	case u.Verdict == ReportFailed: // to report it passed on a guess is what nobody should be led to
+	case u.Verdict == model.Failed: // to report it passed on a guess is what nobody should be led to
 		return fmt.Sprintf("take a pair that passes in %s; or, if the failure was not the pair's, deploy it there again and let that be reported", u.Env), fmt.Sprintf("chartctl why %s", u.Env)
 	}
 	return fmt.Sprintf("report that %s passed it at revision %d", u.Env, u.Pinned), fmt.Sprintf("chartctl report %s --revision %d --passed", u.Env, u.Pinned)

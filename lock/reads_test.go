@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -99,7 +100,7 @@ func past(t *testing.T, r *rig, e string, n uint64) {
 				}
 				lines++
 				err := errors.Join(
-					putJSON(tx, "reports", key+"\x00"+fmt.Sprintf("%016x", 1), lock.Report{Format: 1, Env: p.Env, Revision: at, N: 1, Binding: p.Binding, State: lock.ReportFailed, Seq: lines}),
+					putJSON(tx, "reports", key+"\x00"+fmt.Sprintf("%016x", 1), lock.Report{Format: 1, Env: p.Env, Revision: at, N: 1, Binding: p.Binding, State: model.Failed, Seq: lines}),
 					putJSON(tx, "halts", fmt.Sprintf("%016x", lines), lock.Halt{Format: 1, ID: fmt.Sprint("halt-", lines), Seq: lines, Env: p.Env, Ended: lock.HaltEnd{By: "x"}}),
 					putJSON(tx, "journal", fmt.Sprintf("%016x", lines), lock.Line{Format: 1, Seq: lines, Verb: "pin", Result: "ok"}))
 				if err != nil {
@@ -133,12 +134,12 @@ func readsOfPins(t *testing.T, store lock.Store, n uint64) (out []int64) {
 	r.create("data8/staging")
 	r.create("data8/prod")
 	r.bump("data8/staging", one)
-	r.report("data8/staging", 1, lock.ReportPassed)
+	r.report("data8/staging", 1, model.Passed)
 	r.bump("data8/prod", one)
-	r.report("data8/prod", 1, lock.ReportPassed)
+	r.report("data8/prod", 1, model.Passed)
 	past(t, r, "data8/prod", n)
 	r.bump("data8/staging", two)
-	r.report("data8/staging", 2, lock.ReportPassed)
+	r.report("data8/staging", 2, model.Passed)
 	r.policy("data8/prod", lock.Policy{
 		Upstream: []ref.Env{env("data8/staging")}, Approvals: 1,
 		Freeze: []lock.Freeze{{Cron: "0 0 1 1 *", Zone: "UTC", For: lock.Duration(time.Hour)}},
@@ -154,7 +155,7 @@ func readsOfPins(t *testing.T, store lock.Store, n uint64) (out []int64) {
 	count(r.move("data8/prod", two), true)
 	count(r.move("data8/prod", two), false)
 	count(r.back("data8/prod", 1), true)
-	r.report("data8/staging", 2, lock.ReportFailed)
+	r.report("data8/staging", 2, model.Failed)
 	count(r.move("data8/prod", two), false)
 	count(r.fix("data8/staging", two), true)
 	count(r.back("data8/prod", 1), true)
@@ -205,8 +206,8 @@ func TestLargestPinSet(t *testing.T) {
 		r.create(up[i].String())
 	}
 	policy := lock.Policy{
-		Accept: []lock.Evidence{lock.ChartValues, lock.BaseLayers, lock.BaseLabel, lock.DeclaredBy}, Upstream: up, Soak: lock.MaxSoak - 1,
-		Approvals: lock.MaxApprovals, Halt: lock.ScopeEnvironment, Deadline: lock.MaxDeadline - 1, Overdue: lock.OverdueHalt,
+		Accept: []model.Evidence{model.ChartValues, model.BaseLayers, model.BaseLabel, model.Declared}, Upstream: up, Soak: lock.MaxSoak - 1,
+		Approvals: lock.MaxApprovals, Halt: model.ScopeEnvironment, Deadline: lock.MaxDeadline - 1, Overdue: model.OverdueHalt,
 	}
 	for range lock.MaxFreezes {
 		policy.Freeze = append(policy.Freeze, lock.Freeze{
@@ -224,7 +225,7 @@ func TestLargestPinSet(t *testing.T) {
 		r.create(e)
 		r.bump(e, b)
 		for range 16 {
-			must(r.Halt(r.ctx, alice, lock.NewHalt{Env: env(e), Scope: lock.ScopeEnvironment, Reason: "x"}))
+			must(r.Halt(r.ctx, alice, lock.NewHalt{Env: env(e), Scope: model.ScopeEnvironment, Reason: "x"}))
 		}
 		r.policy(e, policy)
 		for _, w := range append(waiting, next) {
@@ -233,7 +234,7 @@ func TestLargestPinSet(t *testing.T) {
 		set.Pins = append(set.Pins, lock.NewPin{Env: env(e), Base: 1, Binding: next.ID})
 	}
 	op := lock.Op{Actor: lock.Actor{Name: strings.Repeat("a", 100)}, Key: strings.Repeat("k", 255), Route: "pinset"}
-	for _, kind := range []lock.Kind{lock.Fix, lock.Bump} {
+	for _, kind := range []model.Kind{model.Fix, model.Bump} {
 		set.Kind = kind
 		must(r.MakePinSet(r.ctx, op, set))
 		if n := s.writes.Load(); n > lock.MaxWrites {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -111,7 +112,7 @@ func (h history) apply(line Line) error {
 		}
 		err := json.Unmarshal(line.Detail, &at)
 		b := h.bindings[id]
-		b.State, b.Why = Revoked, at.Reason
+		b.State, b.Why = model.Revoked, at.Reason
 		h.bindings[id] = b
 		return err
 	case verbYank, verbPurge, verbProvenance:
@@ -123,9 +124,9 @@ func (h history) apply(line Line) error {
 		v := h.charts[chart]
 		switch line.Verb {
 		case verbYank:
-			v.State, v.Why = Yanked, at.Reason
+			v.State, v.Why = model.Yanked, at.Reason
 		case verbPurge:
-			v.State, v.Why = Purged, at.Reason
+			v.State, v.Why = model.Purged, at.Reason
 		default:
 			v.Provenance = at.Provenance
 		}

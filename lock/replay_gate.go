@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -30,7 +31,7 @@ func (h history) applyGate(line Line) error {
 	case verbHalt, verbResolve:
 		var d Halt
 		err := json.Unmarshal(line.Detail, &d)
-		if h.applyHalt(d); d.Cause == CauseDeadline && d.Open() {
+		if h.applyHalt(d); d.Cause == model.CauseDeadline && d.Open() {
 			h.overdue(d)
 		}
 		return err

@@ -9,16 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
-)
-
-// ReportState is what a report says of a revision.
-type ReportState string
-
-const (
-	ReportStarted ReportState = "started"
-	ReportPassed  ReportState = "passed"
-	ReportFailed  ReportState = "failed"
 )
 
 // MaxChecks is the most checks that one report carries.
@@ -36,7 +28,7 @@ type ReportCheck struct {
 type NewReport struct {
 	Env      ref.Env
 	Revision uint64
-	State    ReportState
+	State    model.Verdict
 	Checks   []ReportCheck
 	URL      string // where the evidence can be read
 	Note     string
@@ -50,7 +42,7 @@ type Report struct {
 	Revision uint64        `json:"revision"`
 	N        uint64        `json:"n"`
 	Binding  ref.BindingID `json:"binding"`
-	State    ReportState   `json:"state"`
+	State    model.Verdict `json:"state"`
 	Checks   []ReportCheck `json:"checks,omitempty"`
 	URL      string        `json:"url,omitempty"`
 	Note     string        `json:"note,omitempty"`
@@ -68,7 +60,7 @@ type Report struct {
 // check holds the report against the rules that need no transaction.
 func (nr NewReport) check() error {
 	switch nr.State {
-	case ReportStarted, ReportPassed, ReportFailed:
+	case model.Started, model.Passed, model.Failed:
 	default:
 		return fail(ErrInvalid, "a report cannot be %q: choose started, passed or failed", nr.State)
 	}
@@ -99,7 +91,7 @@ func (nr NewReport) check() error {
 
 // checkPassed refuses a report that contradicts itself.
 func (nr NewReport) checkPassed() error {
-	if nr.State != ReportPassed {
+	if nr.State != model.Passed {
 		return nil
 	}
 	for _, k := range nr.Checks {
@@ -162,9 +154,9 @@ func (c *change) addReport(e *Environment, p Pin, nr NewReport) (reported, error
 	}
 	d := reported{Report: r}
 	switch {
-	case r.State == ReportFailed:
+	case r.State == model.Failed:
 		d.Halt, err = c.haltFor(e, r)
-	case r.State == ReportPassed && !r.Superseded:
+	case r.State == model.Passed && !r.Superseded:
 		d.Ended, err = c.endFor(e, p)
 	}
 	if err != nil {
@@ -176,7 +168,7 @@ func (c *change) addReport(e *Environment, p Pin, nr NewReport) (reported, error
 	for _, h := range d.Ended {
 		d.Report.Ended = append(d.Report.Ended, h.ID)
 	}
-	if err := put(c, bucketReports, reportKey(d.Report), d.Report); err != nil || r.State == ReportStarted {
+	if err := put(c, bucketReports, reportKey(d.Report), d.Report); err != nil || r.State == model.Started {
 		return d, err
 	}
 	return d, c.summarise(d.Report)
@@ -208,19 +200,19 @@ func (c *change) haltFor(e *Environment, r Report) (*Halt, error) {
 		}
 	}
 	h, err := c.raise(e, Halt{
-		Scope: scope, Revision: r.Revision, Binding: r.Binding, Report: r.N, Cause: CauseReport, Reason: r.Note,
+		Scope: scope, Revision: r.Revision, Binding: r.Binding, Report: r.N, Cause: model.CauseReport, Reason: r.Note,
 	})
 	return &h, err
 }
 
 // pinnedIn reports whether any environment in the scope is pinned to the
 // binding now.
-func pinnedIn(t Tx, scope Scope, env ref.Env, id ref.BindingID) (bool, error) {
+func pinnedIn(t Tx, scope model.Scope, env ref.Env, id ref.BindingID) (bool, error) {
 	o := ScanOptions{Prefix: env.Hub() + "/"}
 	switch scope {
-	case ScopeEverything:
+	case model.ScopeEverything:
 		o.Prefix = ""
-	case ScopeEnvironment:
+	case model.ScopeEnvironment:
 		o.Prefix = env.String()
 	}
 	all, err := list[Environment](t, bucketEnvironments, o)
@@ -228,7 +220,7 @@ func pinnedIn(t Tx, scope Scope, env ref.Env, id ref.BindingID) (bool, error) {
 		return false, err
 	}
 	for _, e := range all {
-		if e.Revision == 0 || scope == ScopeEnvironment && e.Env != env {
+		if e.Revision == 0 || scope == model.ScopeEnvironment && e.Env != env {
 			continue
 		}
 		p, err := getPin(t, e.Env, e.Revision)

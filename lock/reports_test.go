@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/lock"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // report reports on a revision.
-func (r *rig) report(e string, revision uint64, state lock.ReportState) lock.Report {
+func (r *rig) report(e string, revision uint64, state model.Verdict) lock.Report {
 	r.t.Helper()
 	out, err := r.AddReport(r.ctx, alice, lock.NewReport{Env: env(e), Revision: revision, State: state})
 	if err != nil {
@@ -23,10 +25,10 @@ func TestReports(t *testing.T) {
 		one, two := r.publish("1.0.0"), r.publish("2.0.0")
 		r.create("data8/prod")
 		r.pin("data8/prod", 0, one)
-		r.report("data8/prod", 1, lock.ReportStarted)
+		r.report("data8/prod", 1, model.Started)
 		exit := 0
 		nr := lock.NewReport{
-			Env: env("data8/prod"), Revision: 1, State: lock.ReportPassed, URL: "https://ci.example.edu/7", Note: "green", Exit: &exit,
+			Env: env("data8/prod"), Revision: 1, State: model.Passed, URL: "https://ci.example.edu/7", Note: "green", Exit: &exit,
 			Checks: []lock.ReportCheck{{Name: "health", OK: true, Detail: "200"}},
 		}
 		bob := lock.Op{Actor: lock.Actor{Name: "bob"}}
@@ -35,10 +37,10 @@ func TestReports(t *testing.T) {
 			t.Errorf("the report is %+v", p)
 		}
 		r.pin("data8/prod", 1, two)
-		if late := r.report("data8/prod", 1, lock.ReportStarted); !late.Superseded || late.N != 3 {
+		if late := r.report("data8/prod", 1, model.Started); !late.Superseded || late.N != 3 {
 			t.Errorf("a report about a superseded revision is %+v", late)
 		}
-		if first := r.report("data8/prod", 2, lock.ReportStarted); first.N != 1 || first.Superseded {
+		if first := r.report("data8/prod", 2, model.Started); first.N != 1 || first.Superseded {
 			t.Errorf("the first report of the next revision is %+v", first)
 		}
 		all := must(r.Reports(r.ctx, env("data8/prod"), 1))
@@ -85,7 +87,7 @@ func TestReportsRefused(t *testing.T) {
 		{lock.ErrRefused, `"health" failed`, func(n *lock.NewReport) { n.Checks = []lock.ReportCheck{{Name: "health"}} }},
 		{lock.ErrRefused, "exited with 1", func(n *lock.NewReport) { n.Exit = &one }},
 	} {
-		nr := lock.NewReport{Env: env("data8/prod"), Revision: 1, State: lock.ReportPassed}
+		nr := lock.NewReport{Env: env("data8/prod"), Revision: 1, State: model.Passed}
 		c.edit(&nr)
 		r.refused(c.kind, func() error { _, err := r.AddReport(r.ctx, alice, nr); return err }, c.says)
 	}

@@ -5,20 +5,21 @@ import (
 	"strconv"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // checkKind refuses what makes no sense as a request.
 func (m *move) checkKind() error {
 	if m.np.Kind == "" {
-		m.np.Kind = Bump
+		m.np.Kind = model.Bump
 	}
 	switch m.np.Kind {
-	case Bump, Fix:
+	case model.Bump, model.Fix:
 		if m.np.From != "" {
 			return fail(ErrInvalid, "a %s comes from nowhere, and %q is given: choose promote or rollback", m.np.Kind, m.np.From)
 		}
-	case Promote, Rollback:
+	case model.Promote, model.Rollback:
 	default:
 		return fail(ErrInvalid, "a pin cannot be of kind %q: choose bump, promote, rollback or fix", m.np.Kind)
 	}
@@ -28,12 +29,12 @@ func (m *move) checkKind() error {
 // source holds a promote to what its source is pinned to now, and a rollback
 // to what this environment was pinned to.
 func (m *move) source() (RuleVerdict, error) {
-	r := m.rule(1, "source", true)
+	r := m.rule(1, model.RuleSource, true)
 	switch m.np.Kind {
-	case Promote:
+	case model.Promote:
 		return m.promoted()
-	case Rollback:
-		r.Rule = string(Rollback)
+	case model.Rollback:
+		r.Rule = model.RuleRollback
 		rev, err := strconv.ParseUint(m.np.From, 10, 64)
 		if err != nil {
 			return r, fail(ErrInvalid, "a rollback needs the revision to go back to, not %q", m.np.From)
@@ -55,7 +56,7 @@ func (m *move) source() (RuleVerdict, error) {
 }
 
 func (m *move) promoted() (RuleVerdict, error) {
-	r := m.rule(1, string(Promote), false)
+	r := m.rule(1, model.RulePromote, false)
 	from, err := ref.ParseEnv(m.np.From)
 	if err != nil {
 		return r, fail(ErrInvalid, "a promote needs the environment that it comes from: %v", err)
@@ -102,7 +103,7 @@ func (s Summary) said() string {
 
 // approvals is the first half of rule 4: enough others agree.
 func (m *move) approvals() (RuleVerdict, error) {
-	r := m.rule(4, "approvals", false)
+	r := m.rule(4, model.RuleApprovals, false)
 	have, err := getApprovals(m, m.e, m.b.ID)
 	if err != nil {
 		return r, err
@@ -141,7 +142,7 @@ func (m *move) approvals() (RuleVerdict, error) {
 
 // freeze is the other half of rule 4: no freeze window is open.
 func (m *move) freeze() (RuleVerdict, error) {
-	r := m.rule(4, "freeze", true)
+	r := m.rule(4, model.RuleFreeze, true)
 	for _, f := range m.e.Policy.Freeze {
 		until, open, err := f.open(m.now)
 		if err != nil {
@@ -171,7 +172,7 @@ func (m *move) freeze() (RuleVerdict, error) {
 
 // direction is rule 5: no half goes back but by proof and on purpose.
 func (m *move) direction() (Direction, RuleVerdict, error) {
-	r := m.rule(5, "direction", true)
+	r := m.rule(5, model.RuleDirection, true)
 	if m.from == nil {
 		r.fact("the first pin has no direction")
 		return Direction{}, r, nil
@@ -186,7 +187,7 @@ func (m *move) direction() (Direction, RuleVerdict, error) {
 	case d.back() && proof:
 		r.OK = m.np.Downgrade != ""
 		r.Command = fmt.Sprintf("chartctl bump %s --binding %s --downgrade \"…\"", m.e.Env, m.b.ID)
-		if m.np.Kind == Rollback {
+		if m.np.Kind == model.Rollback {
 			r.Command = fmt.Sprintf("chartctl rollback %s --to %s --downgrade \"…\"", m.e.Env, m.np.From)
 		}
 		r.fact("content proves this pair (%s)", m.b.Evidence)

@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -10,7 +11,7 @@ import (
 type EnvironmentStatus struct {
 	EnvironmentState
 	Report    *Report          `json:"report,omitempty"`  // the last one about the current revision
-	Verdict   ReportState      `json:"verdict,omitempty"` // on the current revision; empty is none yet
+	Verdict   model.Verdict    `json:"verdict,omitempty"` // on the current revision; empty is none yet
 	Overdue   bool             `json:"overdue,omitempty"` // none came by the deadline: unknown
 	Waited    Duration         `json:"waited,omitzero"`   // for a verdict, counted where there is a deadline
 	Held      Duration         `json:"held"`              // by the current revision since it passed

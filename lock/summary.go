@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -16,10 +17,10 @@ type Summary struct {
 	Env     ref.Env       `json:"env"`
 	Binding ref.BindingID `json:"binding"`
 
-	Verdict  ReportState `json:"verdict,omitempty"` // passed or failed
-	Revision uint64      `json:"revision,omitzero"` // that the verdict is about
-	Report   uint64      `json:"report,omitzero"`   // its number
-	At       time.Time   `json:"at,omitzero"`
+	Verdict  model.Verdict `json:"verdict,omitempty"` // passed or failed
+	Revision uint64        `json:"revision,omitzero"` // that the verdict is about
+	Report   uint64        `json:"report,omitzero"`   // its number
+	At       time.Time     `json:"at,omitzero"`
 
 	Held     Duration `json:"held,omitzero"`     // by that revision since it passed, un-halted
 	Best     Duration `json:"best,omitzero"`     // by an earlier revision, since the last failure
@@ -37,7 +38,7 @@ func (s Summary) Soaked() Duration { return max(s.Held, s.Best) }
 
 // Passed reports whether the last verdict for the environment and the binding
 // is passed.
-func (s Summary) Passed() bool { return s.Verdict == ReportPassed }
+func (s Summary) Passed() bool { return s.Verdict == model.Passed }
 
 func summaryKey(env ref.Env, id ref.BindingID) string { return env.String() + "\x00" + id.String() }
 
@@ -58,7 +59,7 @@ func putSummary(t Txn, s Summary) error {
 // makes nothing easier; a late pass does not.
 func (s Summary) after(r Report, counted Duration) Summary {
 	switch {
-	case r.State == ReportPassed && !r.Superseded:
+	case r.State == model.Passed && !r.Superseded:
 		if s.Passed() && s.Revision == r.Revision {
 			break // it goes on being held
 		}
@@ -66,7 +67,7 @@ func (s Summary) after(r Report, counted Duration) Summary {
 			s.Best = max(s.Best, s.Held)
 		}
 		s.Held, s.Counting, s.Since = 0, false, counted
-	case r.State == ReportFailed:
+	case r.State == model.Failed:
 		s.Held, s.Best, s.Counting, s.Since = 0, 0, false, counted
 	default:
 		return s

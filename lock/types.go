@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -25,18 +26,6 @@ type Op struct {
 	Body  ref.Digest // digest of the request as the caller sent it
 }
 
-// State of a chart version or a binding.
-type State string
-
-const (
-	Listed   State = ""         // in the index, may be pinned
-	Yanked   State = "yanked"   // fetchable, not in the index, no new pins
-	Purged   State = "purged"   // bytes removed, the name stays taken
-	Verified State = "verified" // a binding with evidence
-	Unproven State = "unverified"
-	Revoked  State = "revoked"
-)
-
 // ChartVersion is an immutable published package; only its state, its
 // provenance file and its bindings change.
 type ChartVersion struct {
@@ -55,7 +44,7 @@ type ChartVersion struct {
 	Images           []ChartImage     `json:"images,omitempty"`
 	Warnings         []string         `json:"warnings,omitempty"`
 	Provenance       ref.Digest       `json:"provenance,omitzero"`
-	State            State            `json:"state,omitempty"`
+	State            model.ChartState `json:"state,omitempty"`
 	Why              string           `json:"why,omitempty"` // reason of the state
 	By               string           `json:"by,omitempty"`  // who published it
 	Default          ref.BindingID    `json:"default,omitzero"`
@@ -107,44 +96,33 @@ type Platform struct {
 	DiffIDs  []ref.Digest `json:"diff_ids"`
 }
 
-// Evidence is why a chart and an image belong together, strongest first.
-type Evidence string
-
-const (
-	ChartValues Evidence = "chart-values"
-	BaseLayers  Evidence = "base-layers"
-	BaseLabel   Evidence = "base-label"
-	DeclaredBy  Evidence = "declared"
-	NoImages    Evidence = "no-images" // the chart names none: its digest alone is pinned
-)
-
 // BoundImage is one image of a binding.
 type BoundImage struct {
-	Role     ref.Role  `json:"role"`
-	Image    ref.Image `json:"image"`
-	Tag      string    `json:"tag,omitempty"` // the tag it was found by
-	Base     ref.Image `json:"base,omitzero"` // the chart's own image, where another one is bound
-	BaseTag  string    `json:"base_tag,omitempty"`
-	Evidence Evidence  `json:"evidence"`
-	Required bool      `json:"required"`
+	Role     ref.Role       `json:"role"`
+	Image    ref.Image      `json:"image"`
+	Tag      string         `json:"tag,omitempty"` // the tag it was found by
+	Base     ref.Image      `json:"base,omitzero"` // the chart's own image, where another one is bound
+	BaseTag  string         `json:"base_tag,omitempty"`
+	Evidence model.Evidence `json:"evidence"`
+	Required bool           `json:"required"`
 }
 
 // Binding is an immutable chart+image pair; only its state changes.
 type Binding struct {
-	Format   int              `json:"format"`
-	ID       ref.BindingID    `json:"id"`
-	Chart    ref.ChartVersion `json:"chart"`
-	Package  ref.Digest       `json:"package"`
-	Images   []BoundImage     `json:"images"`   // in order of role
-	Evidence Evidence         `json:"evidence"` // the weakest of the required images
-	State    State            `json:"state"`
-	Why      string           `json:"why,omitempty"` // of a declaration, adoption or revocation
-	Sealed   ref.Digest       `json:"sealed,omitzero"`
-	SealSize int64            `json:"seal_size,omitempty"`
-	Unsealed string           `json:"unsealed,omitempty"` // why there is no sealed package
-	At       time.Time        `json:"at"`
-	By       string           `json:"by"`
-	Moved    []string         `json:"moved,omitempty"` // tags that point elsewhere today
+	Format   int                `json:"format"`
+	ID       ref.BindingID      `json:"id"`
+	Chart    ref.ChartVersion   `json:"chart"`
+	Package  ref.Digest         `json:"package"`
+	Images   []BoundImage       `json:"images"`   // in order of role
+	Evidence model.Evidence     `json:"evidence"` // the weakest of the required images
+	State    model.BindingState `json:"state"`
+	Why      string             `json:"why,omitempty"` // of a declaration, adoption or revocation
+	Sealed   ref.Digest         `json:"sealed,omitzero"`
+	SealSize int64              `json:"seal_size,omitempty"`
+	Unsealed string             `json:"unsealed,omitempty"` // why there is no sealed package
+	At       time.Time          `json:"at"`
+	By       string             `json:"by"`
+	Moved    []string           `json:"moved,omitempty"` // tags that point elsewhere today
 }
 
 // Environment is a hub's stage. Revision is 0 until its first pin.
@@ -167,9 +145,9 @@ type Environment struct {
 // EnvironmentState is an environment with its current pin and binding.
 type EnvironmentState struct {
 	Environment
-	Pin        *Pin     `json:"pin,omitempty"`
-	Binding    *Binding `json:"binding,omitempty"`
-	ChartState State    `json:"chart_state,omitempty"` // of the pinned chart version
+	Pin        *Pin             `json:"pin,omitempty"`
+	Binding    *Binding         `json:"binding,omitempty"`
+	ChartState model.ChartState `json:"chart_state,omitempty"` // of the pinned chart version
 }
 
 // Token is an access token without its secret.
@@ -186,17 +164,6 @@ type Token struct {
 	By       string    `json:"by,omitempty"`
 }
 
-// Kind of a pin.
-type Kind string
-
-const (
-	Bump     Kind = "bump"
-	Promote  Kind = "promote"
-	Rollback Kind = "rollback"
-	Fix      Kind = "fix"
-	Adopt    Kind = "adopt"
-)
-
 // Pin is one revision of an environment. It names a binding, always whole.
 type Pin struct {
 	Format   int              `json:"format"`
@@ -204,7 +171,7 @@ type Pin struct {
 	Revision uint64           `json:"revision"`
 	Binding  ref.BindingID    `json:"binding"`
 	Chart    ref.ChartVersion `json:"chart"`
-	Kind     Kind             `json:"kind"`
+	Kind     model.Kind       `json:"kind"`
 	From     string           `json:"from,omitempty"` // hub/stage#revision promoted, or the revision rolled back to
 	Reason   string           `json:"reason,omitempty"`
 	Commit   string           `json:"commit,omitempty"` // base commit of the deploy repo

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -79,7 +80,7 @@ func TestATagIsLookedAtAgain(t *testing.T) {
 		if !must(r.ObserveTag(r.ctx, alice, other, i.Tag)) || must(r.ObserveTag(r.ctx, alice, other, i.Tag)) {
 			t.Error("a move is said once")
 		}
-		if got := must(r.Binding(r.ctx, b.ID)); len(got.Moved) != 1 || got.State != lock.Verified {
+		if got := must(r.Binding(r.ctx, b.ID)); len(got.Moved) != 1 || got.State != model.Verified {
 			t.Errorf("the binding is %+v", got)
 		}
 		if !must(r.ObserveTag(r.ctx, alice, i.Image, i.Tag)) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -251,7 +252,7 @@ func (r *Repository) standing(ctx context.Context, q BindRequest) (lock.Binding,
 		images[p.role] = ref.Image{Repository: p.image.Repository, Digest: p.image.Digest}
 	}
 	b, err := r.Lock.Binding(ctx, ref.BindingIDOf(v.Package, images))
-	return b, err == nil && b.State == lock.Verified
+	return b, err == nil && b.State == model.Verified
 }
 
 // Bind binds a published version: to the images that it names, as their tags

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -148,7 +149,7 @@ func sealedPackage(ctx context.Context, l *lock.Lockfile, env ref.Env, file stri
 
 func sealedBlob(v lock.ChartVersion, b lock.Binding) (Blob, error) {
 	switch {
-	case v.State == lock.Purged:
+	case v.State == model.Purged:
 		return Blob{}, fmt.Errorf("%w: %s was purged: %s", lock.ErrNotFound, v.Chart, v.Why)
 	case b.Sealed.IsZero():
 		return Blob{}, fmt.Errorf("%w: binding %s has no sealed package: %s", lock.ErrNotFound, b.ID, b.Unsealed)

@@ -12,6 +12,7 @@ import (
 
 	"helm.sh/helm/v3/pkg/chart/loader"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
@@ -139,7 +140,7 @@ func TestUnpinnedAndUnsealable(t *testing.T) {
 	g := newRig(t)
 	plain := map[string]string{"plain/Chart.yaml": "apiVersion: v2\nname: plain\nversion: 1.0.0\n", "plain/values.yaml": "a: 1\n"}
 	out := g.publish(t, pack(t, plain))
-	if out.Binding == nil || out.Binding.Evidence != lock.NoImages {
+	if out.Binding == nil || out.Binding.Evidence != model.NoImages {
 		t.Fatalf("a chart without images is bound to %+v", out.Binding)
 	}
 	e := env(t, "plain/prod")
@@ -174,18 +175,18 @@ func TestAdoptRecordsWhatRuns(t *testing.T) {
 	p, err := g.Adopt(ctx, op("adopt"), repo.AdoptRequest{
 		Env: e, Chart: "jupyterhub", Version: "3.3.8", Images: map[ref.Role]ref.Reference{"hub": image}, Reason: "runs since March",
 	})
-	if err != nil || p.Revision != 1 || p.Kind != lock.Adopt {
+	if err != nil || p.Revision != 1 || p.Kind != model.Adopt {
 		t.Fatalf("adopted %+v, %v", p, err)
 	}
 	s, err := g.lockfile.Environment(ctx, e)
-	if err != nil || s.Binding.State != lock.Unproven || !strings.Contains(s.Binding.Why, "was not built on") {
+	if err != nil || s.Binding.State != model.Unverified || !strings.Contains(s.Binding.Why, "was not built on") {
 		t.Fatalf("binding %+v, %v", s.Binding, err)
 	}
 	v, err := g.lockfile.ChartVersion(ctx, p.Chart)
 	if err != nil || v.Default == p.Binding {
 		t.Errorf("an unverified binding became the default: %v", err)
 	}
-	if _, err := g.lockfile.MakePin(ctx, op("pin"), lock.NewPin{Env: e, Base: 1, Binding: p.Binding, Kind: lock.Rollback, From: "1"}); !errors.Is(err, lock.ErrGate) {
+	if _, err := g.lockfile.MakePin(ctx, op("pin"), lock.NewPin{Env: e, Base: 1, Binding: p.Binding, Kind: model.Rollback, From: "1"}); !errors.Is(err, lock.ErrGate) {
 		t.Errorf("a rollback to it gave %v", err)
 	}
 }

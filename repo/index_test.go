@@ -16,6 +16,8 @@ import (
 
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 func TestIndexOrderIsSemVerThenSequence(t *testing.T) {
@@ -131,7 +133,7 @@ func TestIndexIsAFunctionOfItsGeneration(t *testing.T) {
 		case n < 7:
 			v := published[rng.IntN(len(published))].Chart.Chart
 			was, _ := g.lockfile.ChartVersion(ctx, v)
-			moves = was.State == lock.Listed
+			moves = was.State == model.Listed
 			if _, err := g.Yank(ctx, op("yank"), v, "test"); err != nil {
 				t.Fatal(err)
 			}

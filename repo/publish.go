@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -91,12 +92,12 @@ func (r *Repository) inspect(u Upload) (lock.NewVersion, error) {
 // republish answers a version that is there. Its bytes are stored again where
 // they are the same: that mends a lost or damaged blob.
 func (r *Repository) republish(ctx context.Context, op lock.Op, u Upload, nv lock.NewVersion, old lock.ChartVersion) (_ Published, err error) {
-	if old.State != lock.Purged && old.Package == nv.Version.Package {
+	if old.State != model.Purged && old.Package == nv.Version.Package {
 		if err := r.mend(ctx, old, u.Package); err != nil {
 			return Published{}, err
 		}
 	}
-	if u.Prov != nil && old.State == lock.Listed && (old.Provenance.IsZero() || old.Provenance == ref.DigestOf(u.Prov)) && old.Package == nv.Version.Package {
+	if u.Prov != nil && old.State == model.Listed && (old.Provenance.IsZero() || old.Provenance == ref.DigestOf(u.Prov)) && old.Package == nv.Version.Package {
 		d, end, putErr := r.put(ctx, u.Prov)
 		if putErr != nil {
 			return Published{}, putErr
@@ -107,7 +108,7 @@ func (r *Repository) republish(ctx context.Context, op lock.Op, u Upload, nv loc
 		nv.Version.Provenance = ref.DigestOf(u.Prov)
 	}
 	var bound *lock.Binding
-	if old.State == lock.Listed && (len(u.Images) > 0 || u.RequireBinding && old.Default.IsZero()) {
+	if old.State == model.Listed && (len(u.Images) > 0 || u.RequireBinding && old.Default.IsZero()) {
 		// What the caller insists on holds for a version that is there too.
 		// The key belongs to the publish.
 		unkeyed := op

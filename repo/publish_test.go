@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
@@ -40,7 +41,7 @@ func TestPublishBindsAndShows(t *testing.T) {
 	g := newRig(t)
 	image := g.registry.push(t, "quay.io/jupyterhub/k8s-hub:3.3.7", "base", "hub-3.3.7")
 	out := g.publish(t, hub(t, "3.3.7", "3.3.7"))
-	if out.Existed || out.Binding == nil || out.Binding.Evidence != lock.ChartValues {
+	if out.Existed || out.Binding == nil || out.Binding.Evidence != model.ChartValues {
 		t.Fatalf("published %+v, binding %+v", out.Chart, out.Binding)
 	}
 	x, err := g.Index(ctx)
@@ -161,7 +162,7 @@ func TestPublishRefusesWrongBase(t *testing.T) {
 	image, _ := ref.ParseReference("quay.io/uni/hub:old")
 	_, err := g.Publish(ctx, op("publish"), repo.Upload{Package: hub(t, "3.3.8", "3.3.8"), Images: map[ref.Role]ref.Reference{"hub": image}})
 	var no *lock.Refusal
-	if !errors.As(err, &no) || no.Rule != "base" {
+	if !errors.As(err, &no) || no.Rule != model.RuleBase {
 		t.Fatalf("publishing with an image on the old base gave %v", err)
 	}
 	for _, want := range []string{"quay.io/jupyterhub/k8s-hub:3.3.8", "quay.io/jupyterhub/k8s-hub:3.3.7", "jupyterhub@3.3.7"} {

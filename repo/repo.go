@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/recent"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
@@ -125,7 +126,7 @@ func (r *Repository) Package(ctx context.Context, name string) (Blob, error) {
 
 func (r *Repository) packageBlob(ctx context.Context, v lock.ChartVersion, prov bool) (Blob, error) {
 	b := Blob{Chart: v.Chart.Name(), Digest: v.Package, Size: v.Size, Name: v.Chart.FileName(), Created: v.Created}
-	if v.State == lock.Purged {
+	if v.State == model.Purged {
 		return Blob{}, fmt.Errorf("%w: %s was purged: %s", lock.ErrNotFound, v.Chart, v.Why)
 	}
 	if !prov {

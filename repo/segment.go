@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"chartd.dev/chartd/lock"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // segment is a run of index lines as they are served. It is immutable, and
@@ -193,7 +195,7 @@ type edit struct {
 }
 
 func newEdit(from lock.IndexLine) (edit, error) {
-	e := edit{gone: from.Chart.State != lock.Listed}
+	e := edit{gone: from.Chart.State != model.Listed}
 	e.name, e.version, e.seq = from.Chart.Chart.Name(), from.Chart.Chart.Version(), from.Chart.Seq
 	var err error
 	if e.at, err = e.place(); err == nil && !e.gone {

@@ -11,12 +11,14 @@ import (
 	"chartd.dev/chartd/internal/deploy"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // job is what one command pins: one environment, or several as a set.
 type job struct {
-	kind, reason, commit  string
+	kind                  model.Kind
+	reason, commit        string
 	downgrade, breakGlass string
 	moves                 []move
 }

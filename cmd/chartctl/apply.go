@@ -11,6 +11,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -203,11 +204,11 @@ func (co *checkout) whole(j job, lock lockfile.File) error {
 // kindOf finds the kind of pin that the gate lets pass, if there is one, and
 // what the gate says.
 func (co *checkout) kindOf(ctx context.Context, j job) (job, []api.GateVerdict, error) {
-	j.kind = "bump"
+	j.kind = model.Bump
 	promote := j
-	promote.kind, promote.moves = "promote", nil
+	promote.kind, promote.moves = model.Promote, nil
 	back := j
-	back.kind, back.moves = "rollback", nil
+	back.kind, back.moves = model.Rollback, nil
 	for _, m := range j.moves {
 		source, err := co.upstream(ctx, m)
 		if err != nil {
@@ -248,7 +249,7 @@ func (co *checkout) kindOf(ctx context.Context, j job) (job, []api.GateVerdict, 
 // only writes files.
 func byApply(err error) error {
 	var e *api.Error
-	if !errors.As(err, &e) || e.Rule != "direction" || e.Code != api.CodeGate {
+	if !errors.As(err, &e) || e.Rule != model.RuleDirection || e.Code != api.CodeGate {
 		return err
 	}
 	told := *e

@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -163,7 +164,7 @@ func (a *app) bindUnbound(ctx context.Context, c *client.Client, f bindFlags, ar
 		if err != nil {
 			return err
 		}
-		if ch.State == "listed" || ch.State == "" {
+		if ch.State == "listed" || ch.State == model.Listed {
 			list = append(list, ch)
 		}
 	}

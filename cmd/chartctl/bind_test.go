@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -15,7 +16,7 @@ func bound(t *testing.T, tag, bytes string) api.Binding {
 		t.Fatal(err)
 	}
 	d := ref.DigestOf([]byte(bytes))
-	return api.Binding{ID: ref.BindingIDOf(d, nil), State: "verified", Images: []api.BoundImage{
+	return api.Binding{ID: ref.BindingIDOf(d, nil), State: model.Verified, Images: []api.BoundImage{
 		{Role: "hub", Tag: tag, Image: ref.Image{Repository: repository, Digest: d}},
 	}}
 }

@@ -8,6 +8,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -107,9 +108,9 @@ func (a *app) doBump(ctx context.Context, f bumpFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	j := job{kind: "bump", reason: f.reason, downgrade: f.downgrade, breakGlass: f.breakGlass}
+	j := job{kind: model.Bump, reason: f.reason, downgrade: f.downgrade, breakGlass: f.breakGlass}
 	if f.fix {
-		j.kind = "fix"
+		j.kind = model.Fix
 	}
 	chosen := map[ref.Env]api.Binding{}
 	for _, e := range read {
@@ -202,7 +203,7 @@ func named(ctx context.Context, c *client.Client, f bumpFlags) (api.Binding, err
 // notBound refuses a version without a binding that could be pinned.
 func notBound(ch api.Chart) error {
 	version := ch.Name + "@" + ch.Version
-	e := &api.Error{Code: api.CodeGate, Rule: "binding", Want: "bind it with chartctl bind " + version}
+	e := &api.Error{Code: api.CodeGate, Rule: model.RuleBinding, Want: "bind it with chartctl bind " + version}
 	switch {
 	case len(ch.Bindings) > 0:
 		e.Message = fmt.Sprintf("no binding of %s is verified, so it can't be pinned", version)

@@ -11,6 +11,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 )
 
 func (a *app) charts() *cobra.Command {
@@ -136,10 +137,10 @@ func chartTable(w *writer, list []api.Chart, counts map[string]int, each bool) {
 // or else how it is bound.
 func bindingState(c api.Chart) (state, evidence string) {
 	switch {
-	case c.State != "" && c.State != "listed":
-		return c.State, "-"
+	case c.State != model.Listed:
+		return c.State.String(), "-"
 	case c.Binding == nil:
 		return "unbound", "-"
 	}
-	return c.Binding.State, c.Binding.Evidence
+	return string(c.Binding.State), string(c.Binding.Evidence)
 }

@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 )
 
 // checklist is what is to be true before the next pin of an environment.
@@ -88,18 +89,19 @@ func (a *app) guess(ctx context.Context, c *client.Client, e api.EnvironmentStat
 }
 
 // ruleTexts are the lines of the list that the gate's rules tick.
-var ruleTexts = map[string]string{
-	"pair":      "chart and images are bound, and proven to belong together",
-	"halt":      "nothing is halted here",
-	"upstream":  "the stages before passed this very pair and held it",
-	"approvals": "others approved this pair",
-	"freeze":    "no freeze window is open",
-	"direction": "neither half goes back",
+var ruleTexts = map[model.Rule]string{
+	model.RulePair:      "chart and images are bound, and proven to belong together",
+	model.RuleHalt:      "nothing is halted here",
+	model.RuleUpstream:  "the stages before passed this very pair and held it",
+	model.RuleApprovals: "others approved this pair",
+	model.RuleFreeze:    "no freeze window is open",
+	model.RuleDirection: "neither half goes back",
 }
 
 // otherRules are names that a rule has where it refuses.
-var otherRules = map[string]string{
-	"chart": "pair", "revoked": "pair", "unverified": "pair", "evidence": "pair", "purged": "pair", "yanked": "pair", "fix": "halt",
+var otherRules = map[model.Rule]model.Rule{
+	model.RuleChart: model.RulePair, model.RuleRevoked: model.RulePair, model.RuleUnverified: model.RulePair,
+	model.RuleEvidence: model.RulePair, model.RulePurged: model.RulePair, model.RuleYanked: model.RulePair, model.RuleFix: model.RuleHalt,
 }
 
 func checklistOf(e api.EnvironmentStatus, v api.GateVerdict) checklist {
@@ -112,11 +114,11 @@ func checklistOf(e api.EnvironmentStatus, v api.GateVerdict) checklist {
 	}
 	for _, r := range v.Rules {
 		text, ok := ruleTexts[first(otherRules[r.Rule], r.Rule)]
-		if !ok && r.State == "passed" {
+		if !ok && r.State == model.RulePassed {
 			continue // about the request itself: there is nothing to tick
 		}
-		l := checklistLine{Text: first(text, r.Rule), State: "done", Facts: strings.Join(r.Facts, "; ")}
-		if r.State == "refused" || r.State == "unknown" {
+		l := checklistLine{Text: first(text, string(r.Rule)), State: "done", Facts: strings.Join(r.Facts, "; ")}
+		if r.State == model.RuleRefused || r.State == model.RuleUnsure {
 			l.State, l.Want, l.Command = "open", r.Want, r.Command
 		}
 		add(l)
@@ -143,7 +145,7 @@ func liveLines(e api.EnvironmentStatus, v api.GateVerdict) []checklistLine {
 			last.State, last.Want = "open", "say how it went"
 			last.Command = fmt.Sprintf("chartctl report %s --revision %d --passed", e.Env, p.Revision)
 		}
-		if e.Verdict != "passed" {
+		if e.Verdict != model.Passed {
 			back.State, back.Facts, back.Command = "person", "what runs now has not passed: choose the revision to go back to", "chartctl history "+now
 		}
 	}

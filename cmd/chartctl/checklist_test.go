@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/testtools"
 )
 
@@ -51,17 +52,17 @@ func TestChecklistIsThatOfTheHowTo(t *testing.T) {
 func TestChecklistHasALineForEachRule(t *testing.T) {
 	var v api.GateVerdict
 	for name := range ruleTexts {
-		v.Rules = append(v.Rules, api.GateRule{Rule: name, State: "passed"})
+		v.Rules = append(v.Rules, api.GateRule{Rule: name, State: model.RulePassed})
 	}
 	for name := range otherRules {
-		v.Rules = append(v.Rules, api.GateRule{Rule: name, State: "refused", Want: "w", Command: "c"})
+		v.Rules = append(v.Rules, api.GateRule{Rule: name, State: model.RuleRefused, Want: "w", Command: "c"})
 	}
-	v.Rules = append(v.Rules, api.GateRule{Rule: "base", State: "passed"}, api.GateRule{Rule: "approvals", State: "unknown"}, api.GateRule{Rule: "halt", State: "waived"})
+	v.Rules = append(v.Rules, api.GateRule{Rule: model.RuleBase, State: model.RulePassed}, api.GateRule{Rule: model.RuleApprovals, State: model.RuleUnsure}, api.GateRule{Rule: model.RuleHalt, State: model.RuleWaived})
 	list := checklistOf(api.EnvironmentStatus{}, v)
 	count := map[string]int{}
 	for _, l := range list.Lines {
 		count[l.State]++
-		if _, known := ruleTexts[l.Text]; known {
+		if _, known := ruleTexts[model.Rule(l.Text)]; known {
 			t.Errorf("the line %+v has the rule's name for its text", l)
 		}
 	}

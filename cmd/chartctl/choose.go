@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -38,14 +39,14 @@ func candidates(ctx context.Context, c *client.Client, e api.Environment, ch api
 }
 
 func onWord(b api.Binding) int {
-	if b.Evidence == "declared" || b.Evidence == "base-label" {
+	if b.Evidence == model.Declared || b.Evidence == model.BaseLabel {
 		return 1
 	}
 	return 0
 }
 
 func accepted(e api.Environment, b api.Binding) bool {
-	return b.State == "verified" &&
+	return b.State == model.Verified &&
 		!slices.ContainsFunc(b.Images, func(i api.BoundImage) bool { return i.Required && !slices.Contains(e.Accept, i.Evidence) })
 }
 
@@ -80,7 +81,7 @@ func extends(now map[ref.Role]ref.Repository, images []api.BoundImage) bool {
 		switch {
 		case ok && r == i.Image.Repository:
 			kept++
-		case ok || i.Evidence != "chart-values":
+		case ok || i.Evidence != model.ChartValues:
 			return false
 		}
 	}
@@ -124,7 +125,7 @@ func moved(e api.Environment, ch api.Chart, list []api.Binding) error {
 		flags += fmt.Sprintf(" --image %s=REF", role)
 	}
 	version := ch.Name + "@" + ch.Version
-	return &api.Error{Code: api.CodeGate, Rule: "repository",
+	return &api.Error{Code: api.CodeGate, Rule: model.RuleRepository,
 		Message: fmt.Sprintf("%s runs %s, and %s is bound to %s", e.Env, sources(e.Pin.Images), version, strings.Join(has, " and to ")),
 		Want: fmt.Sprintf("name the image with chartctl bump %s --version %s%s, or take binding %s with --binding",
 			e.Env, ch.Version, first(flags, " --image ROLE=REF"), list[len(list)-1].ID)}
@@ -150,7 +151,7 @@ func ambiguous(e api.Environment, ch api.Chart, fit []api.Binding) error {
 	if e.Pin != nil {
 		why = "is pinned to neither of them"
 	}
-	return &api.Error{Code: api.CodeGate, Rule: "repository",
+	return &api.Error{Code: api.CodeGate, Rule: model.RuleRepository,
 		Message: fmt.Sprintf("%s@%s is bound to images from different repositories, and %s %s", ch.Name, ch.Version, e.Env, why),
 		Want:    fmt.Sprintf("choose with chartctl bump %s --version %s and %s", e.Env, ch.Version, strings.Join(choices, ", or "))}
 }

@@ -6,20 +6,21 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // pairOf is a verified binding of ROLE=REPOSITORY=EVIDENCE images.
 func pairOf(t *testing.T, images ...string) api.Binding {
 	t.Helper()
-	b := api.Binding{State: "verified", Evidence: "base-layers"}
+	b := api.Binding{State: model.Verified, Evidence: model.BaseLayers}
 	for _, s := range images {
 		f := strings.Split(s, "=")
 		repository, err := ref.ParseRepository(f[1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.Images = append(b.Images, api.BoundImage{Role: ref.Role(f[0]), Evidence: f[2], Required: true, Tag: "1",
+		b.Images = append(b.Images, api.BoundImage{Role: ref.Role(f[0]), Evidence: model.Evidence(f[2]), Required: true, Tag: "1",
 			Image: ref.Image{Repository: repository, Digest: ref.DigestOf([]byte(s))}})
 	}
 	b.ID = ref.BindingIDOf(ref.DigestOf([]byte(strings.Join(images, " "))), nil)
@@ -99,7 +100,7 @@ func TestNotePinned(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, _, stderr := newApp(nil)
-			p := api.Pin{Name: "hub", Version: "1.0.0", Revision: 7, Kind: tt.kind}
+			p := api.Pin{Name: "hub", Version: "1.0.0", Revision: 7, Kind: model.Kind(tt.kind)}
 			if err := p.Env.UnmarshalText([]byte("data8/prod")); err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +117,7 @@ func TestPinState(t *testing.T) {
 		{"verified", "", "verified"}, {"verified", "yanked", "yanked"}, {"verified", "purged", "purged"},
 		{"revoked", "", "revoked"}, {"revoked", "yanked", "revoked, yanked"},
 	} {
-		e := api.Environment{ChartState: tt[1], Binding: &api.Binding{State: tt[0]}}
+		e := api.Environment{ChartState: model.ChartState(tt[1]), Binding: &api.Binding{State: model.BindingState(tt[0])}}
 		if got := pinState(e); got != tt[2] {
 			t.Errorf("%s binding of a version that is %q: %q, want %q", tt[0], tt[1], got, tt[2])
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -154,11 +155,4 @@ func readFile(name string, max int64) ([]byte, error) {
 	return b, err
 }
 
-func first(s ...string) string {
-	for _, v := range s {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
+func first[T ~string](s ...T) T { return cmp.Or(s...) }

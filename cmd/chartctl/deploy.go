@@ -15,6 +15,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -178,10 +179,10 @@ func wrapped(env ref.Env, wrapper string) error {
 }
 
 func (a *app) noteWithdrawn(e api.Environment) {
-	if e.ChartState != "" {
+	if e.ChartState != model.Listed {
 		a.note("note: %s@%s was %s after it was pinned", e.Pin.Name, e.Pin.Version, e.ChartState)
 	}
-	if e.Binding.State == "revoked" {
+	if e.Binding.State == model.Revoked {
 		a.note("note: the pair of %s revision %d was revoked after it was pinned: %s", e.Env, e.Revision, e.Binding.Reason)
 	}
 }

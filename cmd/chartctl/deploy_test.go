@@ -61,7 +61,7 @@ func reported(b *rig.Bench, revision uint64) []string {
 	}
 	states := []string{}
 	for _, r := range all.Reports {
-		states = append(states, r.State)
+		states = append(states, string(r.State))
 	}
 	return states
 }

@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -54,7 +55,7 @@ func (a *app) runDeploy(ctx context.Context, c *client.Client, f deployFlags, h 
 	env, revision := h.pin.Env, h.pin.Revision
 	program := filepath.Base(f.command[0])
 	url := first(f.url, ciRun(a.getenv))
-	began, err := c.Report(ctx, env, revision, api.ReportRequest{State: "started", URL: url, Note: "deploy runs " + program})
+	began, err := c.Report(ctx, env, revision, api.ReportRequest{State: model.Started, URL: url, Note: "deploy runs " + program})
 	if err != nil {
 		return notStarted(err, program)
 	}
@@ -104,7 +105,7 @@ func deliver(ctx context.Context, c *client.Client, limit time.Duration, stop <-
 		note += ", " + how.Stopped
 	}
 	const always = 1 << 20 // the context ends it
-	return c.Patient(always).Report(ctx, d.Env, d.Revision, api.ReportRequest{State: d.State, URL: d.URL, Note: note, Exit: &d.Exit})
+	return c.Patient(always).Report(ctx, d.Env, d.Revision, api.ReportRequest{State: model.Verdict(d.State), URL: d.URL, Note: note, Exit: &d.Exit})
 }
 
 // conclude tells the outcome and makes the exit code.

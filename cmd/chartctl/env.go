@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -49,7 +50,7 @@ names no image rests on its digest alone.`,
 		if chart == "" {
 			return usage("env create %s: --chart is missing", env)
 		}
-		e, err := c.CreateEnvironment(ctx, api.CreateEnvironment{Env: env, Chart: chart, Accept: accept, Upstream: upstream})
+		e, err := c.CreateEnvironment(ctx, api.CreateEnvironment{Env: env, Chart: chart, Accept: evidences(accept), Upstream: upstream})
 		if err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ names no image rests on its digest alone.`,
 			a.note("note: no version of chart %q is published here yet", e.Chart)
 		}
 		return a.print(e, func(w *writer) {
-			w.line("created %s for chart %s, accepting %s", e.Env, e.Chart, strings.Join(e.Accept, ", "))
+			w.line("created %s for chart %s, accepting %s", e.Env, e.Chart, model.Join(e.Accept, ", "))
 		})
 	})
 	return c
@@ -88,7 +89,7 @@ func (a *app) envList() *cobra.Command {
 				rows := [][]string{}
 				for _, e := range list.Environments {
 					rows = append(rows, []string{e.Env.String(), e.Chart, fmt.Sprint(e.Revision),
-						strings.Join(e.Accept, ","), first(strings.Join(e.Upstream, ","), "-"), when(e.Created), e.By})
+						model.Join(e.Accept, ","), first(strings.Join(e.Upstream, ","), "-"), when(e.Created), e.By})
 				}
 				w.table([]string{"ENVIRONMENT", "CHART", "REVISION", "ACCEPT", "UPSTREAM", "CREATED", "BY"}, rows)
 			})
@@ -129,8 +130,8 @@ func envSheet(w *writer, c *client.Client, e api.Environment) {
 	}
 	w.field("revision", fmt.Sprintf("%d (%s)", e.Pin.Revision, pinKind(*e.Pin)))
 	version := e.Pin.Name + "@" + e.Pin.Version
-	if e.ChartState != "" {
-		version += " (" + e.ChartState + ")"
+	if e.ChartState != model.Listed {
+		version += " (" + e.ChartState.String() + ")"
 	}
 	w.field("version", version)
 	w.field("pinned", when(e.Pin.At)+" by "+e.Pin.By)
@@ -146,10 +147,10 @@ func envSheet(w *writer, c *client.Client, e api.Environment) {
 // pinKind is how a pin came about. What passed the gate by is marked in every
 // view.
 func pinKind(p api.Pin) string {
-	s := p.Kind
+	s := string(p.Kind)
 	switch {
 	case p.From == "":
-	case p.Kind == "rollback":
+	case p.Kind == model.Rollback:
 		s += " to " + p.From
 	default:
 		s += " from " + p.From
@@ -165,7 +166,7 @@ func pinKind(p api.Pin) string {
 func pinLines(w *writer, pins ...api.Pin) {
 	for n, p := range pins {
 		w.line("%s is at revision %d: %s@%s (%s)", p.Env, p.Revision, p.Name, p.Version, pinKind(p))
-		if d := p.Direction; d != nil && p.Kind != "rollback" && (d.Chart != "forward" && d.Chart != "same" || d.Image != "forward" && d.Image != "same") {
+		if d := p.Direction; d != nil && p.Kind != model.Rollback && (d.Chart != model.Forward && d.Chart != model.Same || d.Image != model.Forward && d.Image != model.Same) {
 			w.line("  direction    chart %s, image %s", d.Chart, d.Image)
 		}
 		if n+1 < len(pins) && pins[n+1].Binding == p.Binding {
@@ -187,12 +188,12 @@ func pinLines(w *writer, pins ...api.Pin) {
 // its chart version; both where both went wrong.
 func pinState(e api.Environment) string {
 	switch {
-	case e.ChartState == "":
-		return e.Binding.State
-	case e.Binding.State == "verified":
-		return e.ChartState
+	case e.ChartState == model.Listed:
+		return string(e.Binding.State)
+	case e.Binding.State == model.Verified:
+		return e.ChartState.String()
 	}
-	return e.Binding.State + ", " + e.ChartState
+	return string(e.Binding.State) + ", " + e.ChartState.String()
 }
 
 // mainImage is the tag and the first digits of the digest of the image that
@@ -206,4 +207,12 @@ func mainImage(images []api.BoundImage) string {
 		}
 	}
 	return first(i.Tag, i.Image.Repository.Path()) + "@" + i.Image.Digest.Hex()[:8]
+}
+
+func evidences(words []string) []model.Evidence {
+	var out []model.Evidence
+	for _, w := range words {
+		out = append(out, model.Evidence(w))
+	}
+	return out
 }

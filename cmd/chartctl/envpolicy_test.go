@@ -6,6 +6,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -54,7 +55,7 @@ func TestPolicyChanges(t *testing.T) {
 		return []api.Freeze{{Cron: "0 17 * * 5", Zone: "UTC", For: length}}
 	}
 	for _, same := range [][2]api.Policy{
-		{{}, {Accept: []string{"base-layers", "chart-values"}, Halt: "hub", Overdue: "unknown", Soak: "0s"}},
+		{{}, {Accept: []model.Evidence{model.BaseLayers, model.ChartValues}, Halt: model.ScopeHub, Overdue: model.OverdueUnknown, Soak: "0s"}},
 		{{Upstream: []string{"staging", "r/dev"}, Soak: "24h"}, {Upstream: []string{"r/dev", "data8/staging"}, Soak: "1440m"}},
 		{{Freeze: freeze("90m"), Deadline: "30m"}, {Freeze: freeze("1h30m0s"), Deadline: "1800s"}},
 	} {
@@ -63,14 +64,14 @@ func TestPolicyChanges(t *testing.T) {
 		}
 	}
 	for field, now := range map[string]api.Policy{
-		"accepts": {Accept: []string{"chart-values"}}, "upstream": {Upstream: []string{"staging"}}, "soak": {Soak: "1h"},
-		"approvals": {Approvals: 1}, "freeze": {Freeze: freeze("1h")}, "failure halts": {Halt: "environment"}, "deadline": {Deadline: "1h"},
+		"accepts": {Accept: []model.Evidence{model.ChartValues}}, "upstream": {Upstream: []string{"staging"}}, "soak": {Soak: "1h"},
+		"approvals": {Approvals: 1}, "freeze": {Freeze: freeze("1h")}, "failure halts": {Halt: model.ScopeEnvironment}, "deadline": {Deadline: "1h"},
 	} {
 		if got := changes(api.Policy{}, now); len(got) != 1 || got[0].Field != field || got[0].New == "" {
 			t.Errorf("%s: %v", field, got)
 		}
 	}
-	if got := changes(api.Policy{Deadline: "1h"}, api.Policy{Deadline: "1h", Overdue: "halt"}); len(got) != 1 {
+	if got := changes(api.Policy{Deadline: "1h"}, api.Policy{Deadline: "1h", Overdue: model.OverdueHalt}); len(got) != 1 {
 		t.Errorf("overdue: %v", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/model"
 )
 
 func (a *app) envSet() *cobra.Command {
@@ -114,7 +115,7 @@ type policyField struct{ name, value string }
 
 func policyFields(p api.Policy) []policyField {
 	out := []policyField{
-		{"accepts", strings.Join(p.Accept, ", ")}, {"upstream", strings.Join(p.Upstream, ", ")}, {"soak", p.Soak}, {"approvals", ""},
+		{"accepts", model.Join(p.Accept, ", ")}, {"upstream", strings.Join(p.Upstream, ", ")}, {"soak", p.Soak}, {"approvals", ""},
 	}
 	if p.Approvals > 0 {
 		out[3].value = fmt.Sprint(p.Approvals)
@@ -126,9 +127,9 @@ func policyFields(p api.Policy) []policyField {
 		}
 		out = append(out, policyField{"freeze", s})
 	}
-	out = append(out, policyField{"failure halts", p.Halt})
+	out = append(out, policyField{"failure halts", string(p.Halt)})
 	if p.Deadline != "" {
-		out = append(out, policyField{"deadline", fmt.Sprintf("%s, then %s", p.Deadline, first(p.Overdue, "unknown"))})
+		out = append(out, policyField{"deadline", fmt.Sprintf("%s, then %s", p.Deadline, first(p.Overdue, model.OverdueUnknown))})
 	}
 	return out
 }

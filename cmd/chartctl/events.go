@@ -165,7 +165,7 @@ func eventLine(e api.Event) string {
 	case api.EventHalted, api.EventResolved:
 		s += "  " + e.Halt
 		if e.Scope != "" {
-			s += " (" + e.Scope + ")"
+			s += " (" + string(e.Scope) + ")"
 		}
 	}
 	if len(e.Marks) > 0 {

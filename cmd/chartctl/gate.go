@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -86,9 +87,9 @@ func (t target) ask(ctx context.Context, c *client.Client, e api.Environment) (a
 	req := api.PinRequest{Binding: b.ID, From: t.from, Downgrade: t.rules.downgrade, BreakGlass: t.rules.breakGlass}
 	switch {
 	case t.from != "":
-		req.Kind = "promote"
+		req.Kind = model.Promote
 	case t.fix:
-		req.Kind = "fix"
+		req.Kind = model.Fix
 	}
 	return c.CheckPin(ctx, client.PinCall{Env: e.Env, Base: e.Revision, Pin: req})
 }
@@ -164,7 +165,7 @@ func (t target) withImages(ctx context.Context, c *client.Client, ch api.Chart) 
 			return b, err
 		}
 	}
-	return api.Binding{}, &api.Error{Code: api.CodeGate, Rule: "binding",
+	return api.Binding{}, &api.Error{Code: api.CodeGate, Rule: model.RuleBinding,
 		Message: fmt.Sprintf("no binding of %s has %s", v, strings.Join(t.images, ", ")),
 		Want:    "bind it first", Command: fmt.Sprintf("chartctl bind %s --image %s", v, strings.Join(t.images, " --image "))}
 }
@@ -186,7 +187,7 @@ func hasImages(b api.Binding, want map[ref.Role]string) (bool, error) {
 }
 
 // marks of a rule's state.
-var marks = map[string]string{"passed": "ok", "refused": "NO", "unknown": "NO?", "waived": "-"}
+var marks = map[model.RuleState]string{model.RulePassed: "ok", model.RuleRefused: "NO", model.RuleUnsure: "NO?", model.RuleWaived: "-"}
 
 func verdictLines(w *writer, v api.GateVerdict) {
 	word := "would be made"
@@ -202,13 +203,13 @@ func verdictLines(w *writer, v api.GateVerdict) {
 
 func ruleLines(w *writer, mark string, r api.GateRule) {
 	w.line("  %-3s %-10s %s", mark, r.Rule, strings.Join(r.Facts, "; "))
-	if r.State == "waived" {
+	if r.State == model.RuleWaived {
 		w.line("      passed by: %s", r.Waived)
 	}
-	if r.Want != "" && r.State != "passed" {
+	if r.Want != "" && r.State != model.RulePassed {
 		w.line("      want: %s", r.Want)
 	}
-	if r.Command != "" && r.State != "passed" && !strings.Contains(r.Want, r.Command) {
+	if r.Command != "" && r.State != model.RulePassed && !strings.Contains(r.Want, r.Command) {
 		w.line("      %s", r.Command)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 )
 
 func (a *app) halt() *cobra.Command {
@@ -25,7 +26,7 @@ that the environment's policy names: by default the hub, every stage of it.
 		Args: args(1, 1),
 	}
 	c.Flags().StringVar(&in.Reason, "reason", "", "why; it is what everybody else is told (required)")
-	c.Flags().StringVar(&in.Scope, "scope", "", "environment, hub or everything")
+	c.Flags().StringVar((*string)(&in.Scope), "scope", "", "environment, hub or everything")
 	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
 		env, err := parseEnv(args[0])
 		if err != nil {
@@ -48,9 +49,9 @@ that the environment's policy names: by default the hub, every stage of it.
 func halted(h api.Halt) string {
 	s := fmt.Sprintf("%s (%s)", h.ID, haltScope(h))
 	switch h.Cause {
-	case "report":
+	case model.CauseReport:
 		s += fmt.Sprintf(": %s revision %d was reported failed", h.Env, h.Revision)
-	case "deadline":
+	case model.CauseDeadline:
 		s += fmt.Sprintf(": %s revision %d got no verdict in time", h.Env, h.Revision)
 	default:
 		s += fmt.Sprintf(": %s by hand", h.Env)
@@ -64,12 +65,12 @@ func halted(h api.Halt) string {
 // haltScope is what is stopped.
 func haltScope(h api.Halt) string {
 	switch h.Scope {
-	case "environment":
+	case model.ScopeEnvironment:
 		return h.Env.String()
-	case "hub":
+	case model.ScopeHub:
 		return "all of " + h.Env.Hub()
 	}
-	return h.Scope
+	return string(h.Scope)
 }
 
 func haltLines(w *writer, h api.Halt) {
@@ -88,7 +89,7 @@ func haltLines(w *writer, h api.Halt) {
 // waysOut are the commands that end a halt.
 func waysOut(h api.Halt) []string {
 	resolve := fmt.Sprintf("chartctl resolve %s --reason R", h.ID)
-	if h.Cause == "hand" {
+	if h.Cause == model.CauseHand {
 		return []string{resolve}
 	}
 	return []string{
@@ -143,7 +144,7 @@ func haltsTable(w *writer, list api.Halts, all bool) {
 		if h.Revision > 0 {
 			revision = fmt.Sprint(h.Revision)
 		}
-		rows = append(rows, []string{h.ID, state, haltScope(h), h.Env.String(), revision, h.Cause, when(h.At), h.By, first(h.Reason, "-")})
+		rows = append(rows, []string{h.ID, state, haltScope(h), h.Env.String(), revision, string(h.Cause), when(h.At), h.By, first(h.Reason, "-")})
 	}
 	w.table([]string{"HALT", "STATE", "STOPS", "FAILED", "REV", "CAUSE", "SINCE", "BY", "REASON"}, rows)
 	if all && list.Next > 0 {

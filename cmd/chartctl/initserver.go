@@ -58,7 +58,7 @@ func (e *initEnv) pinned(now api.Environment) {
 	}
 	e.Version, e.Revision, e.binding = now.Pin.Version, now.Pin.Revision, now.Binding
 	if now.Binding != nil {
-		e.State, e.Reason = now.Binding.State, now.Binding.Reason
+		e.State, e.Reason = string(now.Binding.State), now.Binding.Reason
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -46,13 +47,13 @@ func TestTableKeepsNames(t *testing.T) {
 func TestPinLines(t *testing.T) {
 	a, out, _ := newApp(nil)
 	a.output = "table"
-	back := &api.Direction{Chart: "same", Image: "back"}
+	back := &api.Direction{Chart: model.Same, Image: model.Back}
 	pin := func(env string, rev uint64) api.Pin {
 		e, err := ref.ParseEnv(env)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return api.Pin{Env: e, Revision: rev, Name: "jupyterhub", Version: "1.0.0", Kind: "bump", Direction: back}
+		return api.Pin{Env: e, Revision: rev, Name: "jupyterhub", Version: "1.0.0", Kind: model.Bump, Direction: back}
 	}
 	old, made := pin("data8/prod", 4), pin("r/prod", 5)
 	j := job{moves: []move{{env: old.Env, already: &old}, {env: made.Env}}}
@@ -170,12 +171,12 @@ func TestListsFit(t *testing.T) {
 	}
 	image := api.BoundImage{Role: "hub", Image: ref.Image{Repository: repo, Digest: ref.DigestOf(nil)}, Tag: strings.Repeat("t", 128), Required: true}
 	pin := api.Pin{Env: env, Revision: 1 << 40, Name: strings.Repeat("n", 63), Version: strings.Repeat("1", 128),
-		Images: []api.BoundImage{image}, Kind: "promote", From: env.String(), By: strings.Repeat("b", 200), Reason: strings.Repeat("r", 500)}
-	binding := api.Binding{State: "verified", Evidence: "chart-values"}
+		Images: []api.BoundImage{image}, Kind: model.Promote, From: env.String(), By: strings.Repeat("b", 200), Reason: strings.Repeat("r", 500)}
+	binding := api.Binding{State: model.Verified, Evidence: model.ChartValues}
 	w := &writer{}
 	up := api.Stage{Env: env, Held: "2160h", Need: "2160h"}
 	statusTable(w, []api.EnvironmentStatus{
-		{Environment: api.Environment{Env: env, Pin: &pin, Binding: &binding}, Verdict: "passed", Held: "2160h", Stages: []api.Stage{up}},
+		{Environment: api.Environment{Env: env, Pin: &pin, Binding: &binding}, Verdict: model.Passed, Held: "2160h", Stages: []api.Stage{up}},
 		{Environment: api.Environment{Env: env, Chart: "jupyterhub"}},
 	}, map[string]api.EnvironmentStatus{env.String(): {Environment: api.Environment{Pin: &pin}}})
 	pinTable(w, []api.Pin{pin})
@@ -258,7 +259,7 @@ func TestNewestOfEach(t *testing.T) {
 		return api.Chart{Name: "hub", Version: version, Seq: seq, State: "listed"}
 	}
 	yanked := chart("9.0.0", 9)
-	yanked.State = "yanked"
+	yanked.State = model.Yanked
 	imported := chart("0.1.0", 8)
 	imported.OrderUnknown = true
 	list := []api.Chart{chart("1.0.0", 1), chart("2.0.0", 2), chart("1.0.1", 3), chart("3.0.0-rc.1", 4), imported, yanked}

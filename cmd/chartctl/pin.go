@@ -12,6 +12,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -85,7 +86,7 @@ func (a *app) printJob(j job, res api.PinSetResult) error {
 
 // notePinned says what may surprise about a bump or a promote that was made.
 func (a *app) notePinned(m move, p api.Pin) {
-	if m.before != nil && p.Kind != "rollback" && lower(p.Version, m.before.Version) {
+	if m.before != nil && p.Kind != model.Rollback && lower(p.Version, m.before.Version) {
 		a.note("note: %s goes from %s to %s, which is lower", p.Env, m.before.Version, p.Version)
 	}
 	if len(m.to.Images) > 0 && m.to.Sealed.IsZero() {

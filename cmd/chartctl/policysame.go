@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -17,7 +18,7 @@ type policyChange struct {
 }
 
 // evidenceKinds are in the order in which they are listed, strongest first.
-var evidenceKinds = []string{"chart-values", "base-layers", "base-label", "declared"}
+var evidenceKinds = model.ImageEvidence()
 
 // wholePolicy fills in what a policy leaves out, so that two that mean the
 // same are equal.
@@ -26,7 +27,7 @@ func wholePolicy(env ref.Env, p api.Policy) api.Policy {
 	if len(accept) == 0 {
 		accept = evidenceKinds[:2]
 	}
-	p.Accept = slices.SortedFunc(slices.Values(accept), func(x, y string) int {
+	p.Accept = slices.SortedFunc(slices.Values(accept), func(x, y model.Evidence) int {
 		return slices.Index(evidenceKinds, x) - slices.Index(evidenceKinds, y)
 	})
 	var upstream []string
@@ -43,7 +44,7 @@ func wholePolicy(env ref.Env, p api.Policy) api.Policy {
 	for i := range p.Freeze {
 		p.Freeze[i].For = plainDuration(p.Freeze[i].For)
 	}
-	p.Halt, p.Overdue = first(p.Halt, "hub"), first(p.Overdue, "unknown")
+	p.Halt, p.Overdue = first(p.Halt, model.ScopeHub), first(p.Overdue, model.OverdueUnknown)
 	return p
 }
 

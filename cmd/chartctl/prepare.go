@@ -9,6 +9,7 @@ import (
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -28,7 +29,7 @@ func (a *app) prepareBump(ctx context.Context, s scope, version string) error {
 			return err
 		}
 		if ch.State != "listed" {
-			return &api.Error{Code: api.CodeGate, Rule: ch.State, Message: fmt.Sprintf("%s@%s was %s: %s", ch.Name, ch.Version, ch.State, ch.Reason), Want: "prepare another version"}
+			return &api.Error{Code: api.CodeGate, Rule: model.Rule(ch.State), Message: fmt.Sprintf("%s@%s was %s: %s", ch.Name, ch.Version, ch.State, ch.Reason), Want: "prepare another version"}
 		}
 		bases, err := ownImages(ch)
 		if err != nil {

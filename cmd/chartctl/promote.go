@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -46,7 +47,7 @@ that stay are named with the reason.`,
 	f.add(c)
 	g.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		j := job{kind: "promote", reason: reason, downgrade: g.downgrade, breakGlass: g.breakGlass}
+		j := job{kind: model.Promote, reason: reason, downgrade: g.downgrade, breakGlass: g.breakGlass}
 		switch {
 		case all != "":
 			return a.promoteAll(cmd.Context(), f, j, all, hubs)
@@ -136,7 +137,7 @@ of theirs that has the same pair; one that never had it is an error (exit 3).`,
 	f.add(c)
 	g.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		j := job{kind: "rollback", reason: reason, downgrade: g.downgrade, breakGlass: g.breakGlass}
+		j := job{kind: model.Rollback, reason: reason, downgrade: g.downgrade, breakGlass: g.breakGlass}
 		return a.doRollback(cmd.Context(), f, j, to, args)
 	}
 	c.ValidArgsFunction = a.completeEnvs

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 )
 
 // maxSet is the most environments that the server moves in one transaction.
@@ -67,7 +68,7 @@ func (a *app) toPromote(st api.Status, stage string, hubs []string) (to, from []
 			a.note("%s stays: %s has no pin", e.Env, up.Env)
 		case e.Pin != nil && e.Pin.Binding == up.Pin.Binding:
 			a.note("%s stays: it is at the pair of %s already", e.Env, up.Env)
-		case up.Verdict != "passed":
+		case up.Verdict != model.Passed:
 			failed++
 			a.note("%s stays: %s revision %d has no pass (%s)", e.Env, up.Env, up.Pin.Revision, verdictOf(up))
 		default:
@@ -78,7 +79,7 @@ func (a *app) toPromote(st api.Status, stage string, hubs []string) (to, from []
 	case before == 0:
 		return nil, nil, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("no environment has the stage %q before it: an upstream stage is part of the policy, chartctl env set", stage)}
 	case len(to) == 0 && failed > 0:
-		return nil, nil, &api.Error{Code: api.CodeGate, Rule: "upstream", Message: fmt.Sprintf("no %s that has another pair than the stage after it has passed", stage), Want: "see", Command: "chartctl status"}
+		return nil, nil, &api.Error{Code: api.CodeGate, Rule: model.RuleUpstream, Message: fmt.Sprintf("no %s that has another pair than the stage after it has passed", stage), Want: "see", Command: "chartctl status"}
 	case len(to) > maxSet:
 		return nil, nil, usage("%d environments are ready, and one transaction moves %d: choose with --hub", len(to), maxSet)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -87,7 +88,7 @@ func (a *app) doReport(ctx context.Context, c *client.Client, env ref.Env, f rep
 			return err
 		}
 		if r.Checks = append(r.Checks, check); !check.OK {
-			r.State = "failed"
+			r.State = model.Failed
 		}
 	}
 	rep, err := c.Report(ctx, env, revision, r)
@@ -97,7 +98,7 @@ func (a *app) doReport(ctx context.Context, c *client.Client, env ref.Env, f rep
 	if err := a.print(rep, func(w *writer) { reportLines(w, rep) }); err != nil {
 		return err
 	}
-	if f.probe != "" && rep.State == "failed" {
+	if f.probe != "" && rep.State == model.Failed {
 		return &api.Error{Code: api.CodeHalted, Message: fmt.Sprintf("%s revision %d was reported failed: %s", env, revision, failedChecks(rep.Checks))}
 	}
 	return nil
@@ -110,8 +111,8 @@ func (f reportFlags) request(env ref.Env) (api.ReportRequest, error) {
 	given := 0
 	for _, s := range []struct {
 		is    bool
-		state string
-	}{{f.started, "started"}, {f.passed, "passed"}, {f.failed, "failed"}, {f.probe != "", "passed"}} {
+		state model.Verdict
+	}{{f.started, model.Started}, {f.passed, model.Passed}, {f.failed, model.Failed}, {f.probe != "", model.Passed}} {
 		if s.is {
 			r.State = s.state
 			given++
@@ -127,11 +128,11 @@ func (f reportFlags) request(env ref.Env) (api.ReportRequest, error) {
 		}
 		r.Checks = append(r.Checks, api.Check{Name: name, OK: result == "ok"})
 	}
-	if bad := failedChecks(r.Checks); bad != "" && r.State == "passed" {
+	if bad := failedChecks(r.Checks); bad != "" && r.State == model.Passed {
 		if f.passed {
 			return r, usage("report %s: it can't have passed with %s: give --failed", env, bad)
 		}
-		r.State = "failed"
+		r.State = model.Failed
 	}
 	return r, nil
 }

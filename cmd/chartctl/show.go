@@ -69,7 +69,7 @@ func chartSheet(w *writer, c api.Chart, bindings []api.Binding) {
 	w.field("chart", c.Name+"@"+c.Version)
 	w.field("app version", c.AppVersion)
 	w.field("description", cut(clean(c.Description), 200))
-	w.field("state", c.State)
+	w.field("state", c.State.String())
 	w.field("reason", c.Reason)
 	published := when(c.Created) + " by " + first(c.By, "unknown") + fmt.Sprintf(", sequence %d", c.Seq)
 	if c.Imported {
@@ -117,7 +117,7 @@ func chartSheet(w *writer, c api.Chart, bindings []api.Binding) {
 
 // bindingBody is indented under the binding's identity.
 func bindingBody(w *writer, b api.Binding) {
-	w.line("  %s by evidence %s, %s by %s", b.State, first(b.Evidence, "none"), when(b.At), b.By)
+	w.line("  %s by evidence %s, %s by %s", b.State, first(string(b.Evidence), "none"), when(b.At), b.By)
 	if b.Reason != "" {
 		w.line("  reason: %s", b.Reason)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -40,7 +41,7 @@ is marked BREAK-GLASS. chartctl why HUB/STAGE explains one of them.`,
 		}
 		if len(hubs) > 0 {
 			st.Environments = slices.DeleteFunc(slices.Clone(all), func(e api.EnvironmentStatus) bool { return !slices.Contains(hubs, e.Env.Hub()) })
-			st.Halts = slices.DeleteFunc(st.Halts, func(h api.Halt) bool { return h.Scope != "everything" && !slices.Contains(hubs, h.Env.Hub()) })
+			st.Halts = slices.DeleteFunc(st.Halts, func(h api.Halt) bool { return h.Scope != model.ScopeEverything && !slices.Contains(hubs, h.Env.Hub()) })
 		}
 		return a.print(st, func(w *writer) { statusPage(w, st, all) })
 	})
@@ -102,18 +103,18 @@ func stateOf(e api.EnvironmentStatus) string {
 func verdictOf(e api.EnvironmentStatus) string {
 	switch {
 	case e.Verdict != "":
-		return e.Verdict
+		return string(e.Verdict)
 	case e.Overdue:
 		return "unknown"
 	case e.Report != nil:
-		return e.Report.State
+		return string(e.Report.State)
 	}
 	return "none"
 }
 
 // heldFor is how long it has soaked, of how long those after it ask for.
 func heldFor(e api.EnvironmentStatus, all map[string]api.EnvironmentStatus) string {
-	if e.Verdict != "passed" {
+	if e.Verdict != model.Passed {
 		return "-"
 	}
 	var most time.Duration

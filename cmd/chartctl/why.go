@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 )
 
 func (a *app) why() *cobra.Command {
@@ -44,7 +45,7 @@ func whySheet(w *writer, e api.EnvironmentStatus) {
 		return
 	}
 	w.line("%s runs %s@%s, revision %d", e.Env, p.Name, p.Version, p.Revision)
-	if e.ChartState != "" {
+	if e.ChartState != model.Listed {
 		w.line("  this chart version was %s since", e.ChartState)
 	}
 	for _, i := range p.Images {
@@ -114,12 +115,12 @@ func reportText(e api.EnvironmentStatus) string {
 		return "none by the deadline: unknown"
 	case r == nil:
 		return "none yet; chartctl deploy reports by itself, or chartctl report " + e.Env.String() + fmt.Sprintf(" --revision %d --passed", e.Pin.Revision)
-	case e.Verdict == "passed":
+	case e.Verdict == model.Passed:
 		s = fmt.Sprintf("passed, and held for %s since", e.Held)
 	case e.Verdict == "" && e.Overdue:
-		s = r.State + ", and no verdict by the deadline: unknown"
+		s = string(r.State) + ", and no verdict by the deadline: unknown"
 	default:
-		s = r.State
+		s = string(r.State)
 	}
 	s += fmt.Sprintf("; %s by %s", when(r.At), r.By)
 	if bad := failedChecks(r.Checks); bad != "" {
@@ -146,8 +147,8 @@ func haltSheet(w *writer, e api.EnvironmentStatus) {
 // standing says what the binding rests on; of one that does not stand any
 // more, that is not what its state comes from.
 func standing(b api.Binding) string {
-	on := first(b.Evidence, "none")
-	if b.State == "verified" {
+	on := first(string(b.Evidence), "none")
+	if b.State == model.Verified {
 		return "verified by " + on
 	}
 	return fmt.Sprintf("%s (evidence: %s)", b.State, on)

@@ -16,6 +16,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/events"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/lock"
@@ -132,7 +133,7 @@ func newWorld(t *testing.T, image *lock.Image, name ref.Reference) world {
 
 func TestBeatsCountASoakWhileTheServerRuns(t *testing.T) {
 	w := newWorld(t, nil, ref.Reference{})
-	must(w.AddReport(t.Context(), op, lock.NewReport{Env: w.env, Revision: 1, State: lock.ReportPassed}))
+	must(w.AddReport(t.Context(), op, lock.NewReport{Env: w.env, Revision: 1, State: model.Passed}))
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { defer close(done); beats{w.Lockfile, quiet}.run(ctx, time.Millisecond) }()

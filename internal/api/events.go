@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -37,10 +38,10 @@ type Event struct {
 	Version  string        `json:"version,omitempty"`
 	Binding  ref.BindingID `json:"binding,omitzero"`
 	Set      string        `json:"set,omitempty"`      // pin set
-	PinKind  string        `json:"pin_kind,omitempty"` // of pinned and refused
+	PinKind  model.Kind    `json:"pin_kind,omitempty"` // of pinned and refused
 	State    string        `json:"state,omitempty"`    // of reported; of a binding
 	Halt     string        `json:"halt,omitempty"`
-	Scope    string        `json:"scope,omitempty"` // of halted
+	Scope    model.Scope   `json:"scope,omitempty"` // of halted
 	Reason   string        `json:"reason,omitempty"`
 	URL      string        `json:"url,omitempty"`    // evidence of reported
 	Before   ref.Digest    `json:"before,omitzero"`  // of tag_moved

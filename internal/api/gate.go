@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -15,11 +16,11 @@ type Check struct {
 
 // ReportRequest says how the deployment of a revision went.
 type ReportRequest struct {
-	State  string  `json:"state"` // "started", "passed", "failed"
-	Checks []Check `json:"checks,omitempty"`
-	URL    string  `json:"url,omitempty"`  // of the evidence, such as a CI run
-	Note   string  `json:"note,omitempty"` // one sentence
-	Exit   *int    `json:"exit,omitempty"` // exit code of the command that deployed
+	State  model.Verdict `json:"state"`
+	Checks []Check       `json:"checks,omitempty"`
+	URL    string        `json:"url,omitempty"`  // of the evidence, such as a CI run
+	Note   string        `json:"note,omitempty"` // one sentence
+	Exit   *int          `json:"exit,omitempty"` // exit code of the command that deployed
 }
 
 // Report is one of a revision's reports, which are numbered from 1.
@@ -28,7 +29,7 @@ type Report struct {
 	Revision uint64        `json:"revision"`
 	N        uint64        `json:"n"`
 	Binding  ref.BindingID `json:"binding"`
-	State    string        `json:"state"`
+	State    model.Verdict `json:"state"`
 	Checks   []Check       `json:"checks,omitempty"`
 	URL      string        `json:"url,omitempty"`
 	Note     string        `json:"note,omitempty"`
@@ -61,7 +62,7 @@ type GateVerdict struct {
 	Binding   ref.BindingID `json:"binding"`
 	Name      string        `json:"name"`
 	Version   string        `json:"version"`
-	Kind      string        `json:"kind"`
+	Kind      model.Kind    `json:"kind"`
 	Pass      bool          `json:"pass"`
 	Refusal   *Error        `json:"refusal,omitempty"` // as the pin would be refused
 	Direction *Direction    `json:"direction,omitempty"`
@@ -71,19 +72,19 @@ type GateVerdict struct {
 // GateRule is one rule's answer: the facts that it saw and, where it refuses,
 // what would satisfy it, with the command.
 type GateRule struct {
-	Number  int      `json:"number"` // 1 to 5
-	Rule    string   `json:"rule"`
-	State   string   `json:"state"`            // "passed", "refused", "unknown", "waived"
-	Waived  string   `json:"waived,omitempty"` // why this pin passes it by
-	Facts   []string `json:"facts"`
-	Want    string   `json:"want,omitempty"`
-	Command string   `json:"command,omitempty"`
+	Number  int             `json:"number"` // 1 to 5
+	Rule    model.Rule      `json:"rule"`
+	State   model.RuleState `json:"state"`
+	Waived  string          `json:"waived,omitempty"` // why this pin passes it by
+	Facts   []string        `json:"facts"`
+	Want    string          `json:"want,omitempty"`
+	Command string          `json:"command,omitempty"`
 }
 
 // Direction is where a pin takes each half: same, forward, back or unknown.
 type Direction struct {
-	Chart string `json:"chart"`
-	Image string `json:"image"`
+	Chart model.Heading `json:"chart"`
+	Image model.Heading `json:"image"`
 }
 
 // ApprovalRequest approves a binding for an environment.
@@ -105,14 +106,14 @@ type Approval struct {
 // Policy of an environment: what the gate asks for. Durations are written as
 // "24h" or "90m".
 type Policy struct {
-	Accept    []string `json:"accept,omitempty"`    // evidence; none: chart-values and base-layers
-	Upstream  []string `json:"upstream,omitempty"`  // stages of the same hub, or HUB/STAGE
-	Soak      string   `json:"soak,omitempty"`      // that each upstream stage must have held the pair after it passed
-	Approvals int      `json:"approvals,omitempty"` // by others than the one who pins
-	Freeze    []Freeze `json:"freeze,omitempty"`
-	Halt      string   `json:"halt,omitempty"`     // scope of a failure: environment, hub (default) or everything
-	Deadline  string   `json:"deadline,omitempty"` // for a verdict on a new revision
-	Overdue   string   `json:"overdue,omitempty"`  // what a missed deadline is: unknown (default) or halt
+	Accept    []model.Evidence `json:"accept,omitempty"`    // evidence; none: chart-values and base-layers
+	Upstream  []string         `json:"upstream,omitempty"`  // stages of the same hub, or HUB/STAGE
+	Soak      string           `json:"soak,omitempty"`      // that each upstream stage must have held the pair after it passed
+	Approvals int              `json:"approvals,omitempty"` // by others than the one who pins
+	Freeze    []Freeze         `json:"freeze,omitempty"`
+	Halt      model.Scope      `json:"halt,omitempty"`     // scope of a failure; none: the hub
+	Deadline  string           `json:"deadline,omitempty"` // for a verdict on a new revision
+	Overdue   model.Overdue    `json:"overdue,omitempty"`  // what a missed deadline is: unknown (default) or halt
 }
 
 // Freeze is a window in which nothing is pinned.
@@ -127,12 +128,12 @@ type Freeze struct {
 type Halt struct {
 	ID       string        `json:"id"`
 	Open     bool          `json:"open"`
-	Scope    string        `json:"scope"`       // environment, hub, everything
+	Scope    model.Scope   `json:"scope"`
 	Env      ref.Env       `json:"environment"` // where the failure was
 	Revision uint64        `json:"revision,omitempty"`
 	Binding  ref.BindingID `json:"binding,omitzero"`
 	Report   uint64        `json:"report,omitempty"`
-	Cause    string        `json:"cause"` // report, hand, deadline
+	Cause    model.Cause   `json:"cause"`
 	Reason   string        `json:"reason,omitempty"`
 	By       string        `json:"by"`
 	At       time.Time     `json:"at"`
@@ -156,20 +157,20 @@ type Halts struct {
 
 // HaltRequest halts by hand. No scope is the one of the policy.
 type HaltRequest struct {
-	Scope  string `json:"scope,omitempty"`
-	Reason string `json:"reason"`
+	Scope  model.Scope `json:"scope,omitempty"`
+	Reason string      `json:"reason"`
 }
 
 // EnvironmentStatus is an environment with all that is asked in the night.
 type EnvironmentStatus struct {
 	Environment
-	Report   *Report  `json:"report,omitempty"`   // the last one about the current revision
-	Verdict  string   `json:"verdict,omitempty"`  // on the current revision: passed or failed; "" is none
-	Overdue  bool     `json:"overdue,omitempty"`  // no verdict came by the deadline
-	Waited   string   `json:"waited,omitempty"`   // for a verdict, where there is a deadline
-	Held     string   `json:"held"`               // by the current revision since it passed, un-halted
-	Stages   []Stage  `json:"upstream_stages"`    // what each upstream stage says of the current pair
-	Approved []string `json:"approved,omitempty"` // who approved the current pair before it was pinned
+	Report   *Report       `json:"report,omitempty"`   // the last one about the current revision
+	Verdict  model.Verdict `json:"verdict,omitempty"`  // on the current revision: passed or failed; "" is none
+	Overdue  bool          `json:"overdue,omitempty"`  // no verdict came by the deadline
+	Waited   string        `json:"waited,omitempty"`   // for a verdict, where there is a deadline
+	Held     string        `json:"held"`               // by the current revision since it passed, un-halted
+	Stages   []Stage       `json:"upstream_stages"`    // what each upstream stage says of the current pair
+	Approved []string      `json:"approved,omitempty"` // who approved the current pair before it was pinned
 	// Approvals are those that no pin has used yet, of other pairs.
 	Approvals []Approval `json:"approvals"`
 	Halts     []Halt     `json:"halts"` // that stop it
@@ -177,17 +178,17 @@ type EnvironmentStatus struct {
 
 // Stage is what an upstream stage says of a pair.
 type Stage struct {
-	Env      ref.Env   `json:"environment"`
-	Current  bool      `json:"current"`          // it is pinned to the pair now
-	Pinned   uint64    `json:"pinned,omitempty"` // its revision now
-	Verdict  string    `json:"verdict,omitempty"`
-	Passed   bool      `json:"passed"`
-	Revision uint64    `json:"revision,omitempty"` // that the verdict is about
-	At       time.Time `json:"at,omitzero"`
-	Held     string    `json:"held"`
-	Need     string    `json:"need"`
-	Overdue  bool      `json:"overdue,omitempty"`
-	OK       bool      `json:"ok"`
+	Env      ref.Env       `json:"environment"`
+	Current  bool          `json:"current"`          // it is pinned to the pair now
+	Pinned   uint64        `json:"pinned,omitempty"` // its revision now
+	Verdict  model.Verdict `json:"verdict,omitempty"`
+	Passed   bool          `json:"passed"`
+	Revision uint64        `json:"revision,omitempty"` // that the verdict is about
+	At       time.Time     `json:"at,omitzero"`
+	Held     string        `json:"held"`
+	Need     string        `json:"need"`
+	Overdue  bool          `json:"overdue,omitempty"`
+	OK       bool          `json:"ok"`
 }
 
 // Status is that of all environments, and every halt that is open.

@@ -4,31 +4,32 @@ import (
 	"encoding/json"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // Chart is a published chart version.
 type Chart struct {
-	Name         string          `json:"name"`
-	Version      string          `json:"version"`
-	AppVersion   string          `json:"app_version,omitempty"`
-	Description  string          `json:"description,omitempty"`
-	Package      ref.Digest      `json:"package"`
-	Content      ref.Digest      `json:"content"`
-	Size         int64           `json:"size"` // bytes
-	Seq          uint64          `json:"seq"`  // order of publication, not of versions
-	Created      time.Time       `json:"created"`
-	OrderUnknown bool            `json:"order_unknown,omitempty"`
-	Imported     bool            `json:"imported,omitempty"`
-	State        string          `json:"state"` // "listed", "yanked", "purged"
-	Reason       string          `json:"reason,omitempty"`
-	By           string          `json:"by,omitempty"`
-	Provenance   bool            `json:"provenance"`
-	Images       []ChartImage    `json:"images"`
-	Warnings     []string        `json:"warnings,omitempty"`
-	Binding      *Binding        `json:"binding,omitempty"` // the default one
-	Bindings     []ref.BindingID `json:"bindings"`          // oldest first
-	Unbound      string          `json:"unbound,omitempty"` // why it is not bound
+	Name         string           `json:"name"`
+	Version      string           `json:"version"`
+	AppVersion   string           `json:"app_version,omitempty"`
+	Description  string           `json:"description,omitempty"`
+	Package      ref.Digest       `json:"package"`
+	Content      ref.Digest       `json:"content"`
+	Size         int64            `json:"size"` // bytes
+	Seq          uint64           `json:"seq"`  // order of publication, not of versions
+	Created      time.Time        `json:"created"`
+	OrderUnknown bool             `json:"order_unknown,omitempty"`
+	Imported     bool             `json:"imported,omitempty"`
+	State        model.ChartState `json:"state"`
+	Reason       string           `json:"reason,omitempty"`
+	By           string           `json:"by,omitempty"`
+	Provenance   bool             `json:"provenance"`
+	Images       []ChartImage     `json:"images"`
+	Warnings     []string         `json:"warnings,omitempty"`
+	Binding      *Binding         `json:"binding,omitempty"` // the default one
+	Bindings     []ref.BindingID  `json:"bindings"`          // oldest first
+	Unbound      string           `json:"unbound,omitempty"` // why it is not bound
 }
 
 // ChartImage is an image that the chart's values name.
@@ -46,47 +47,47 @@ type ChartImage struct {
 
 // BoundImage is one image of a binding.
 type BoundImage struct {
-	Role     ref.Role  `json:"role"`
-	Image    ref.Image `json:"image"`
-	Tag      string    `json:"tag,omitempty"`
-	Base     ref.Image `json:"base,omitzero"`
-	BaseTag  string    `json:"base_tag,omitempty"`
-	Evidence string    `json:"evidence"`
-	Required bool      `json:"required"`
+	Role     ref.Role       `json:"role"`
+	Image    ref.Image      `json:"image"`
+	Tag      string         `json:"tag,omitempty"`
+	Base     ref.Image      `json:"base,omitzero"`
+	BaseTag  string         `json:"base_tag,omitempty"`
+	Evidence model.Evidence `json:"evidence"`
+	Required bool           `json:"required"`
 }
 
 // Binding is a chart version and its images, proven (or declared) to belong together.
 type Binding struct {
-	ID       ref.BindingID `json:"id"`
-	Name     string        `json:"name"`
-	Version  string        `json:"version"`
-	Package  ref.Digest    `json:"package"`
-	Images   []BoundImage  `json:"images"`
-	Evidence string        `json:"evidence"`
-	State    string        `json:"state"` // "verified", "unverified", "revoked"
-	Reason   string        `json:"reason,omitempty"`
-	Sealed   ref.Digest    `json:"sealed,omitzero"`
-	Unsealed string        `json:"unsealed,omitempty"`
-	At       time.Time     `json:"at"`
-	By       string        `json:"by"`
-	Moved    []string      `json:"moved,omitempty"`
+	ID       ref.BindingID      `json:"id"`
+	Name     string             `json:"name"`
+	Version  string             `json:"version"`
+	Package  ref.Digest         `json:"package"`
+	Images   []BoundImage       `json:"images"`
+	Evidence model.Evidence     `json:"evidence"`
+	State    model.BindingState `json:"state"`
+	Reason   string             `json:"reason,omitempty"`
+	Sealed   ref.Digest         `json:"sealed,omitzero"`
+	Unsealed string             `json:"unsealed,omitempty"`
+	At       time.Time          `json:"at"`
+	By       string             `json:"by"`
+	Moved    []string           `json:"moved,omitempty"`
 }
 
 // Environment is a hub's stage with its current pin.
 type Environment struct {
-	Env      ref.Env   `json:"environment"`
-	Chart    string    `json:"chart"`
-	Accept   []string  `json:"accept"`
-	Upstream []string  `json:"upstream,omitempty"` // stage names of the same hub, or hub/stage
-	Policy   Policy    `json:"policy"`
-	Revision uint64    `json:"revision"`
-	Created  time.Time `json:"created"`
-	By       string    `json:"by"`
+	Env      ref.Env          `json:"environment"`
+	Chart    string           `json:"chart"`
+	Accept   []model.Evidence `json:"accept"`
+	Upstream []string         `json:"upstream,omitempty"` // stage names of the same hub, or hub/stage
+	Policy   Policy           `json:"policy"`
+	Revision uint64           `json:"revision"`
+	Created  time.Time        `json:"created"`
+	By       string           `json:"by"`
 	// ChartState is "yanked" or "purged" where the pinned chart version was
 	// withdrawn after it was pinned.
-	ChartState string   `json:"chart_state,omitempty"`
-	Pin        *Pin     `json:"pin,omitempty"`
-	Binding    *Binding `json:"binding,omitempty"`
+	ChartState model.ChartState `json:"chart_state,omitempty"`
+	Pin        *Pin             `json:"pin,omitempty"`
+	Binding    *Binding         `json:"binding,omitempty"`
 }
 
 // Pin is one revision of an environment.
@@ -97,7 +98,7 @@ type Pin struct {
 	Name     string        `json:"name"`
 	Version  string        `json:"version"`
 	Images   []BoundImage  `json:"images,omitempty"`
-	Kind     string        `json:"kind"` // bump, promote, rollback, fix, adopt
+	Kind     model.Kind    `json:"kind"`
 	From     string        `json:"from,omitempty"`
 	Reason   string        `json:"reason,omitempty"`
 	Commit   string        `json:"commit,omitempty"`
@@ -159,10 +160,10 @@ type ReasonRequest struct {
 
 // CreateEnvironment is the body of POST /environments.
 type CreateEnvironment struct {
-	Env      ref.Env  `json:"environment"`
-	Chart    string   `json:"chart"`
-	Accept   []string `json:"accept,omitempty"`
-	Upstream []string `json:"upstream,omitempty"`
+	Env      ref.Env          `json:"environment"`
+	Chart    string           `json:"chart"`
+	Accept   []model.Evidence `json:"accept,omitempty"`
+	Upstream []string         `json:"upstream,omitempty"`
 }
 
 // PinRequest is the body of POST …/pins. If-Match carries the base revision,
@@ -170,7 +171,7 @@ type CreateEnvironment struct {
 type PinRequest struct {
 	Binding ref.BindingID `json:"binding"`
 	Reason  string        `json:"reason,omitempty"`
-	Kind    string        `json:"kind,omitempty"` // "bump" (default), "promote", "rollback", "fix"
+	Kind    model.Kind    `json:"kind,omitempty"` // none: bump
 	From    string        `json:"from,omitempty"` // promote: HUB/STAGE; rollback: the revision
 	Commit  string        `json:"commit,omitempty"`
 	// Downgrade is the reason for a half that goes back; BreakGlass that for
@@ -181,12 +182,12 @@ type PinRequest struct {
 
 // PinSetRequest pins several environments in one transaction.
 type PinSetRequest struct {
-	Pins       []SetPin `json:"pins"`
-	Kind       string   `json:"kind,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
-	Commit     string   `json:"commit,omitempty"`
-	Downgrade  string   `json:"downgrade,omitempty"`
-	BreakGlass string   `json:"break_glass,omitempty"`
+	Pins       []SetPin   `json:"pins"`
+	Kind       model.Kind `json:"kind,omitempty"`
+	Reason     string     `json:"reason,omitempty"`
+	Commit     string     `json:"commit,omitempty"`
+	Downgrade  string     `json:"downgrade,omitempty"`
+	BreakGlass string     `json:"break_glass,omitempty"`
 }
 
 // SetPin is one pin of a set; Revision is the base revision.

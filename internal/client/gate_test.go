@@ -8,6 +8,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 )
 
 // Each method asks its route with its body, and a write carries a key.
@@ -21,7 +22,7 @@ func TestRoutesOfTheGate(t *testing.T) {
 		call       func(c *client.Client) error
 	}{
 		{"POST " + at + "/pins/3/reports", `{"state":"passed","checks":[{"name":"login","ok":true}]}`, func(c *client.Client) error {
-			return ignore(c.Report(ctx, env, 3, api.ReportRequest{State: "passed", Checks: []api.Check{{Name: "login", OK: true}}}))
+			return ignore(c.Report(ctx, env, 3, api.ReportRequest{State: model.Passed, Checks: []api.Check{{Name: "login", OK: true}}}))
 		}},
 		{"GET " + at + "/pins/3/reports", "", func(c *client.Client) error { return ignore(c.Reports(ctx, env, 3)) }},
 		{"POST " + at + "/pins/by-key/k%2F1/fence", "", func(c *client.Client) error { return ignore(c.FencePin(ctx, env, "k/1")) }},
@@ -35,7 +36,7 @@ func TestRoutesOfTheGate(t *testing.T) {
 			return ignore(c.Approve(ctx, env, api.ApprovalRequest{Binding: binding}))
 		}},
 		{"POST " + at + "/halts", `{"scope":"hub","reason":"r"}`, func(c *client.Client) error {
-			return ignore(c.Halt(ctx, env, api.HaltRequest{Scope: "hub", Reason: "r"}))
+			return ignore(c.Halt(ctx, env, api.HaltRequest{Scope: model.ScopeHub, Reason: "r"}))
 		}},
 		{"GET /api/v1/halts", "", func(c *client.Client) error { return ignore(c.Halts(ctx)) }},
 		{"GET /api/v1/halts?all=true&before=9&limit=3", "", func(c *client.Client) error { return ignore(c.AllHalts(ctx, 9, 3)) }},
@@ -77,7 +78,7 @@ func TestRefusalOverTheWire(t *testing.T) {
 	w := newWire(t, answer{status: 423, body: `{"error":"halt-3 halts data8","code":"halted","rule":"halt","facts":["halt-3 halts data8"],"want":"roll back","command":"chartctl rollback data8/dev"}`})
 	_, err := w.client(t).Pin(t.Context(), client.PinCall{Env: env})
 	e, ok := err.(*api.Error)
-	if !ok || e.Code.Exit() != api.ExitHalted || e.Rule != "halt" || len(e.Facts) != 1 || e.Command == "" {
+	if !ok || e.Code.Exit() != api.ExitHalted || e.Rule != model.RuleHalt || len(e.Facts) != 1 || e.Command == "" {
 		t.Fatalf("%#v", err)
 	}
 	want := `refused by the rule "halt": halt-3 halts data8; roll back (chartctl rollback data8/dev)`

@@ -12,6 +12,7 @@ import (
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -52,10 +53,10 @@ func image(t *testing.T, repository, tag string) ref.Image {
 // binding is version and the campus's image of that name, built on the chart's.
 func binding(t *testing.T, version string) api.Binding {
 	t.Helper()
-	b := api.Binding{Name: "jupyterhub", Version: version, Package: digest(version), State: "verified"}
+	b := api.Binding{Name: "jupyterhub", Version: version, Package: digest(version), State: model.Verified}
 	b.Images = []api.BoundImage{
 		{Role: "hub", Image: image(t, "quay.io/campus/hub", "c"+version), Tag: "c" + version, Required: true,
-			Base: image(t, "quay.io/jupyterhub/k8s-hub", version), BaseTag: version, Evidence: "base-layers"},
+			Base: image(t, "quay.io/jupyterhub/k8s-hub", version), BaseTag: version, Evidence: model.BaseLayers},
 		{Role: "singleuser", Image: image(t, "quay.io/jupyterhub/k8s-singleuser-sample", version), Tag: version},
 	}
 	b.ID = ref.BindingIDOf(b.Package, map[ref.Role]ref.Image{"hub": b.Images[0].Image})

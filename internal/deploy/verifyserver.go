@@ -7,6 +7,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -81,14 +82,14 @@ func describePin(p api.Pin) string {
 // record compares what the binding's identity does not cover: the names of
 // the images and their bases.
 func (v *verification) record(s subject, e api.Environment) {
-	if e.ChartState == "yanked" || e.ChartState == "purged" {
+	if e.ChartState == model.Yanked || e.ChartState == model.Purged {
 		v.note(s, "%s %s is %s", s.entry.Chart.Name, s.entry.Chart.Version, e.ChartState)
 	}
 	b := e.Binding
 	if b == nil {
 		return
 	}
-	if b.State == "revoked" {
+	if b.State == model.Revoked {
 		v.note(s, "the locked binding was revoked: %s", b.Reason)
 	}
 	is := EntryOf(s.entry.Key, *b, s.entry.Source)

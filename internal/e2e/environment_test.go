@@ -15,6 +15,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/registrytest"
 )
@@ -156,7 +157,7 @@ func rebuilt(t *testing.T, b *rig.Bench, base registrytest.Image) (ref.BindingID
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bound.Evidence != "base-layers" {
+	if bound.Evidence != model.BaseLayers {
 		t.Errorf("an image built on the chart's own is bound by %q, want base-layers", bound.Evidence)
 	}
 	return bound.ID, pair{"1.0.0", digest}

@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -79,7 +80,7 @@ func failWhilePinning(t *testing.T, b *rig.Bench, dev ref.Env, all []*pinner) st
 		})
 	}
 	made.Wait()
-	r := must(b.Client.Report(t.Context(), dev, 1, api.ReportRequest{State: "failed"}))
+	r := must(b.Client.Report(t.Context(), dev, 1, api.ReportRequest{State: model.Failed}))
 	stopped.Wait()
 	return r.Halt
 }

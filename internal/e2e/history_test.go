@@ -15,6 +15,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/internal/testtools"
@@ -165,13 +166,13 @@ func (r *replay) verdict(d deployed) (string, api.Binding, error) {
 	b, _, err := r.Client.Bind(r.T.Context(), v, api.BindRequest{Images: map[ref.Role]string{"hub": name}})
 	var e *api.Error
 	switch {
-	case err == nil && b.State == "verified" && b.Evidence == "base-layers":
+	case err == nil && b.State == model.Verified && b.Evidence == model.BaseLayers:
 		return "match", b, nil
 	case err == nil:
 		return fmt.Sprintf("%s by %s", b.State, b.Evidence), b, nil
 	case !errors.As(err, &e):
 		return "no answer", b, err
-	case e.Code == api.CodeGate && e.Rule == "base":
+	case e.Code == api.CodeGate && e.Rule == model.RuleBase:
 		return "mismatch", b, err
 	case e.Code == api.CodeNotFound && (strings.Contains(e.Message, "the base of "+name+" is unknown") || strings.Contains(e.Message, "image not found: "+name)):
 		return "unknown", b, err
@@ -184,7 +185,7 @@ func (r *replay) verdict(d deployed) (string, api.Binding, error) {
 func (r *replay) pin(d deployed, b api.Binding) {
 	call := client.PinCall{Env: r.env, Base: r.base, Pin: api.PinRequest{Binding: b.ID, Reason: d.commit}}
 	p, err := r.Client.Pin(r.T.Context(), call)
-	if e := (*api.Error)(nil); errors.As(err, &e) && e.Rule == "direction" {
+	if e := (*api.Error)(nil); errors.As(err, &e) && e.Rule == model.RuleDirection {
 		call.Pin.Downgrade = "replay"
 		p, err = r.Client.Pin(r.T.Context(), call)
 		if err == nil {

@@ -19,6 +19,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/internal/testtools"
@@ -104,7 +105,7 @@ func sealReal(ctx context.Context, b *rig.Bench, c api.Chart) (digest string, or
 			digest = i.Image.Digest.String()
 		}
 	}
-	if digest == "" || bound.Sealed.IsZero() || bound.Evidence != "chart-values" {
+	if digest == "" || bound.Sealed.IsZero() || bound.Evidence != model.ChartValues {
 		return "", nil, nil, fmt.Errorf("no sealed hub image: %+v", bound)
 	}
 	if original, err = b.Client.Package(ctx, c); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -146,7 +147,7 @@ func pinned(detail json.RawMessage) ([]api.Event, error) {
 	for _, p := range pins {
 		out = append(out, api.Event{
 			Kind: api.EventPinned, Object: fmt.Sprintf("%s#%d", p.Env, p.Revision), Env: p.Env, Revision: p.Revision,
-			Name: p.Chart.Name(), Version: p.Chart.Version(), Binding: p.Binding, Set: p.Set, PinKind: string(p.Kind), Reason: p.Reason,
+			Name: p.Chart.Name(), Version: p.Chart.Version(), Binding: p.Binding, Set: p.Set, PinKind: p.Kind, Reason: p.Reason,
 			Marks: marksOf(p),
 		})
 	}
@@ -202,7 +203,7 @@ func reportEvent(r lock.Report) api.Event {
 func halted(h lock.Halt) api.Event {
 	e := api.Event{
 		Kind: api.EventHalted, Object: h.Env.String(), Env: h.Env, Revision: h.Revision, Binding: h.Binding,
-		Halt: h.ID, Scope: string(h.Scope), Reason: h.Reason,
+		Halt: h.ID, Scope: h.Scope, Reason: h.Reason,
 	}
 	if !h.Open() {
 		e.Kind, e.Revision, e.Reason = api.EventResolved, h.Ended.Revision, h.Ended.Reason
@@ -216,7 +217,7 @@ func refused(line lock.Line) ([]api.Event, error) {
 		Asked struct {
 			Env     ref.Env
 			Binding ref.BindingID
-			Kind    string
+			Kind    model.Kind
 		} `json:"asked"`
 		Why string `json:"why"`
 	}

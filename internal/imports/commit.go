@@ -8,6 +8,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -136,7 +137,7 @@ func (m *commit) send(ctx context.Context, b batch, have map[ref.Digest]api.Char
 		if it.already {
 			ch := have[it.digest]
 			m.report.Existed++
-			m.note(ch.Name, ch.Version, ch.State == "listed" && ch.Binding == nil)
+			m.note(ch.Name, ch.Version, ch.State == model.Listed && ch.Binding == nil)
 			continue
 		}
 		if it.unproven != nil {
@@ -188,7 +189,7 @@ func (m *commit) one(ctx context.Context, req client.ImportRequest) (api.ImportR
 		errors.As(err, &e)
 		return api.ImportResult{Status: e.Status, Error: e}, nil
 	}
-	out.Existed, out.Name, out.Version, out.State = res.Existed, res.Chart.Name, res.Chart.Version, res.Chart.State
+	out.Existed, out.Name, out.Version, out.State = res.Existed, res.Chart.Name, res.Chart.Version, res.Chart.State.String()
 	if res.Chart.Binding != nil {
 		out.Binding = res.Chart.Binding.ID
 	}
@@ -215,7 +216,7 @@ func (m *commit) outcome(it *item, data []byte, r api.ImportResult) {
 	} else {
 		m.report.Imported++
 	}
-	m.note(r.Name, r.Version, r.State == "listed" && r.Binding.IsZero())
+	m.note(r.Name, r.Version, r.State == model.Listed.String() && r.Binding.IsZero())
 }
 
 // note remembers what is still to be bound.

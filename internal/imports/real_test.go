@@ -14,6 +14,7 @@ import (
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
 	"chartd.dev/chartd/internal/imports"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/testtools"
 )
 
@@ -164,7 +165,7 @@ func TestFetchAndBind(t *testing.T) {
 		t.Fatalf("with fetch: %+v, %v", r, err)
 	}
 	ch, err := b.Client.Chart(t.Context(), "jupyterhub", "1.0.0")
-	if err != nil || ch.Binding == nil || ch.Binding.State != "verified" || ch.Created.Year() != 2020 {
+	if err != nil || ch.Binding == nil || ch.Binding.State != model.Verified || ch.Created.Year() != 2020 {
 		t.Errorf("imported as %+v, %v", ch, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
@@ -73,7 +74,7 @@ func (c *call) filter() (func(lock.ChartVersion) bool, error) {
 		return nil, err
 	}
 	return func(cv lock.ChartVersion) bool {
-		return (all || cv.State != lock.Purged) && (!byBound || bound == !cv.Default.IsZero())
+		return (all || cv.State != model.Purged) && (!byBound || bound == !cv.Default.IsZero())
 	}, nil
 }
 

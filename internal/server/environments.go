@@ -44,9 +44,7 @@ func (s *Server) createEnvironment(c *call) error {
 		return err
 	}
 	n := lock.NewEnvironment{Env: in.Env, Chart: in.Chart}
-	for _, a := range in.Accept {
-		n.Accept = append(n.Accept, lock.Evidence(a))
-	}
+	n.Accept = in.Accept
 	if n.Upstream, err = upstreamFrom(in.Env, in.Upstream); err != nil {
 		return err
 	}
@@ -130,13 +128,6 @@ func (s *Server) pin(c *call) error {
 }
 
 // kindOf takes a missing kind for a bump; the rules judge the others.
-func kindOf(k string) lock.Kind {
-	if k == "" {
-		return lock.Bump
-	}
-	return lock.Kind(k)
-}
-
 func (s *Server) pinSet(c *call) error {
 	if err := c.needKey(); err != nil {
 		return err
@@ -146,7 +137,7 @@ func (s *Server) pinSet(c *call) error {
 	if err != nil {
 		return err
 	}
-	n := lock.NewPinSet{Kind: kindOf(in.Kind), Reason: in.Reason, Commit: in.Commit, Downgrade: in.Downgrade, BreakGlass: in.BreakGlass}
+	n := lock.NewPinSet{Kind: in.Kind.Or(), Reason: in.Reason, Commit: in.Commit, Downgrade: in.Downgrade, BreakGlass: in.BreakGlass}
 	for _, p := range in.Pins {
 		if err := checkRequired(reflect.ValueOf(p), []string{"environment"}); err != nil {
 			return err

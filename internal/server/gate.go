@@ -6,6 +6,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -57,10 +58,7 @@ func upstreamFrom(env ref.Env, list []string) ([]ref.Env, error) {
 }
 
 func policyFrom(env ref.Env, in api.Policy) (lock.Policy, error) {
-	p := lock.Policy{Approvals: in.Approvals, Halt: lock.Scope(in.Halt), Overdue: lock.Overdue(in.Overdue)}
-	for _, a := range in.Accept {
-		p.Accept = append(p.Accept, lock.Evidence(a))
-	}
+	p := lock.Policy{Accept: in.Accept, Approvals: in.Approvals, Halt: in.Halt, Overdue: in.Overdue}
 	var err error
 	if p.Upstream, err = upstreamFrom(env, in.Upstream); err != nil {
 		return p, err
@@ -91,10 +89,7 @@ func durationFrom(text string) (lock.Duration, error) {
 }
 
 func policyOf(p lock.Policy) api.Policy {
-	out := api.Policy{Approvals: p.Approvals, Halt: string(p.HaltScope()), Overdue: string(p.Overdue)}
-	for _, a := range p.Accept {
-		out.Accept = append(out.Accept, string(a))
-	}
+	out := api.Policy{Accept: p.Accept, Approvals: p.Approvals, Halt: p.HaltScope(), Overdue: p.Overdue}
 	for _, u := range p.Upstream {
 		out.Upstream = append(out.Upstream, u.String())
 	}
@@ -144,7 +139,7 @@ func (c *call) newPin(env ref.Env, base uint64, in api.PinRequest) (lock.NewPin,
 		}
 	}
 	return lock.NewPin{
-		Env: env, Base: base, Binding: in.Binding, Kind: kindOf(in.Kind), From: in.From, Reason: in.Reason,
+		Env: env, Base: base, Binding: in.Binding, Kind: in.Kind.Or(), From: in.From, Reason: in.Reason,
 		Commit: in.Commit, Downgrade: in.Downgrade, BreakGlass: in.BreakGlass,
 	}, nil
 }
@@ -187,19 +182,19 @@ func (s *Server) gate(c *call) error {
 
 func verdictOf(v lock.Verdict) api.GateVerdict {
 	out := api.GateVerdict{
-		Env: v.Env, Revision: v.Revision, Binding: v.Binding, Kind: string(v.Kind), Pass: v.OK,
+		Env: v.Env, Revision: v.Revision, Binding: v.Binding, Kind: v.Kind, Pass: v.OK,
 		Direction: directionOf(v.Direction), Rules: []api.GateRule{},
 	}
 	for _, r := range v.Rules {
-		rule := api.GateRule{Number: r.Number, Rule: r.Rule, State: "passed", Waived: r.Skipped, Facts: r.Facts, Want: r.Want, Command: r.Command}
+		rule := api.GateRule{Number: r.Number, Rule: r.Rule, State: model.RulePassed, Waived: r.Skipped, Facts: r.Facts, Want: r.Want, Command: r.Command}
 		switch {
 		case r.OK:
 		case r.Skipped != "":
-			rule.State = "waived"
+			rule.State = model.RuleWaived
 		case r.Unknown:
-			rule.State = "unknown"
+			rule.State = model.RuleUnsure
 		default:
-			rule.State = "refused"
+			rule.State = model.RuleRefused
 		}
 		if rule.Facts == nil {
 			rule.Facts = []string{}
@@ -216,9 +211,9 @@ func verdictOf(v lock.Verdict) api.GateVerdict {
 func refusalOf(r api.GateRule, revision uint64) *api.Error {
 	e := &api.Error{Message: strings.Join(r.Facts, "; "), Code: api.CodeGate, Rule: r.Rule, Facts: r.Facts, Want: r.Want, Command: r.Command}
 	switch r.Rule {
-	case "base":
+	case model.RuleBase:
 		e.Code, e.Revision, e.Rule = api.CodeStale, revision, ""
-	case "halt":
+	case model.RuleHalt:
 		e.Code = api.CodeHalted
 	}
 	return e
@@ -228,5 +223,5 @@ func directionOf(d lock.Direction) *api.Direction {
 	if d == (lock.Direction{}) {
 		return nil
 	}
-	return &api.Direction{Chart: string(d.Chart), Image: string(d.Image)}
+	return &api.Direction{Chart: d.Chart, Image: d.Image}
 }

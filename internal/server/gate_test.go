@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 )
 
 const ownDev, ownProd = "/api/v1/environments/own/dev", "/api/v1/environments/own/prod"
@@ -48,8 +49,8 @@ func TestPolicy(t *testing.T) {
 		"freeze": []map[string]any{{"cron": "0 17 * * 5", "zone": "America/Los_Angeles", "for": "62h", "reason": "weekend"}},
 	})
 	p := e.Policy
-	if strings.Join(p.Upstream, "") != "own/dev" || p.Soak != "1h30m" || p.Approvals != 2 || p.Halt != "everything" || p.Deadline != "10m" ||
-		p.Overdue != "halt" || len(p.Freeze) != 1 || p.Freeze[0].For != "62h" || strings.Join(p.Accept, "") != "base-layers" {
+	if strings.Join(p.Upstream, "") != "own/dev" || p.Soak != "1h30m" || p.Approvals != 2 || p.Halt != model.ScopeEverything || p.Deadline != "10m" ||
+		p.Overdue != model.OverdueHalt || len(p.Freeze) != 1 || p.Freeze[0].For != "62h" || model.Join(p.Accept, "") != "base-layers" {
 		t.Errorf("the policy is %+v", p)
 	}
 	for status, list := range map[int][]map[string]any{
@@ -62,7 +63,7 @@ func TestPolicy(t *testing.T) {
 			g.setPolicy(status, wrong)
 		}
 	}
-	if back := g.setPolicy(200, map[string]any{}).Policy; back.Soak != "" || back.Halt != "hub" || len(back.Accept) != 2 {
+	if back := g.setPolicy(200, map[string]any{}).Policy; back.Soak != "" || back.Halt != model.ScopeHub || len(back.Accept) != 2 {
 		t.Errorf("the default policy is %+v", back)
 	}
 	g.want(404, request{method: "PUT", path: "/api/v1/environments/own/none/policy", token: g.admin, json: map[string]any{}})
@@ -74,7 +75,7 @@ func (g *rig) ask(token string, body map[string]any) api.GateVerdict {
 	return decodeAs[api.GateVerdict](g.t, g.want(200, request{method: "POST", path: ownProd + "/gate", token: token, header: map[string]string{"If-Match": `"0"`}, json: body}))
 }
 
-func ruleState(v api.GateVerdict, rule string) string {
+func ruleState(v api.GateVerdict, rule model.Rule) model.RuleState {
 	for _, r := range v.Rules {
 		if r.Rule == rule {
 			return r.State
@@ -92,17 +93,17 @@ func TestTheGateSaysWhatThePinWouldBeAnswered(t *testing.T) {
 	pin := request{method: "POST", path: ownProd + "/pins", token: g.admin, header: map[string]string{"If-Match": `"0"`, "Idempotency-Key": "p1"}, json: body}
 
 	v := g.ask(g.admin, body)
-	if v.Pass || ruleState(v, "upstream") != "unknown" || ruleState(v, "approvals") != "refused" || ruleState(v, "freeze") != "passed" || v.Version != "1.0.0" {
+	if v.Pass || ruleState(v, model.RuleUpstream) != model.RuleUnsure || ruleState(v, model.RuleApprovals) != model.RuleRefused || ruleState(v, model.RuleFreeze) != model.RulePassed || v.Version != "1.0.0" {
 		t.Fatalf("verdict %+v", v)
 	}
 	e := decodeAs[api.Error](t, g.want(422, pin))
-	if r := v.Refusal; r == nil || e.Code != r.Code || e.Message != r.Message || e.Rule != "upstream" || e.Want != r.Want || e.Command != r.Command || len(e.Facts) != len(r.Facts) {
+	if r := v.Refusal; r == nil || e.Code != r.Code || e.Message != r.Message || e.Rule != model.RuleUpstream || e.Want != r.Want || e.Command != r.Command || len(e.Facts) != len(r.Facts) {
 		t.Errorf("the pin is refused by %+v, and the gate said %+v", e, v.Refusal)
 	}
 
 	g.want(201, request{method: "POST", path: ownReports, token: g.admin, json: map[string]any{"state": "passed"}})
 	g.want(201, request{method: "POST", path: ownProd + "/approvals", token: g.admin, json: body}) // one's own
-	if v := g.ask(g.admin, body); v.Pass || v.Refusal.Rule != "approvals" {
+	if v := g.ask(g.admin, body); v.Pass || v.Refusal.Rule != model.RuleApprovals {
 		t.Errorf("with the own approval: %+v", v)
 	}
 	a := decodeAs[api.Approval](t, g.want(201, request{method: "POST", path: ownProd + "/approvals", token: g.token("head", "approve:own/prod"), json: map[string]any{"binding": binding, "reason": "seen"}}))
@@ -163,11 +164,11 @@ func TestHalts(t *testing.T) {
 		t.Helper()
 		return decodeAs[api.Halts](t, g.want(200, request{path: "/api/v1/halts" + query, token: g.admin})).Halts
 	}
-	if list := halts(""); len(list) != 1 || list[0].ID != failed.Halt || !list[0].Open || list[0].Scope != "hub" || list[0].Cause != "report" || list[0].Reason != "502" {
+	if list := halts(""); len(list) != 1 || list[0].ID != failed.Halt || !list[0].Open || list[0].Scope != model.ScopeHub || list[0].Cause != model.CauseReport || list[0].Reason != "502" {
 		t.Errorf("open: %+v", list)
 	}
 	pin := request{method: "POST", path: ownProd + "/pins", token: g.admin, header: map[string]string{"If-Match": `"0"`, "Idempotency-Key": "p1"}, json: map[string]any{"binding": binding}}
-	if e := decodeAs[api.Error](t, g.want(http.StatusLocked, pin)); e.Code != api.CodeHalted || e.Rule != "halt" || e.Command == "" {
+	if e := decodeAs[api.Error](t, g.want(http.StatusLocked, pin)); e.Code != api.CodeHalted || e.Rule != model.RuleHalt || e.Command == "" {
 		t.Errorf("a halted pin: %+v", e)
 	}
 

@@ -5,6 +5,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -19,14 +20,14 @@ func (s *Server) halt(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.mayHalt(env, lock.Scope(in.Scope)); err != nil {
+	if err := c.mayHalt(env, in.Scope); err != nil {
 		return err
 	}
 	op, err := c.op("halt "+env.String(), body)
 	if err != nil {
 		return err
 	}
-	h, err := s.Lock.Halt(c.ctx(), op, lock.NewHalt{Env: env, Scope: lock.Scope(in.Scope), Reason: in.Reason})
+	h, err := s.Lock.Halt(c.ctx(), op, lock.NewHalt{Env: env, Scope: in.Scope, Reason: in.Reason})
 	if err != nil {
 		return err
 	}
@@ -35,11 +36,11 @@ func (s *Server) halt(c *call) error {
 
 // mayHalt checks the scope on all that a scope asked for would stop. The one
 // of the policy was somebody else's decision.
-func (c *call) mayHalt(env ref.Env, s lock.Scope) error {
+func (c *call) mayHalt(env ref.Env, s model.Scope) error {
 	switch s {
-	case lock.ScopeHub:
+	case model.ScopeHub:
 		return c.who.Require(auth.Override, env.Hub()+"/*")
-	case lock.ScopeEverything:
+	case model.ScopeEverything:
 		return c.who.Require(auth.Override, "*")
 	}
 	return nil
@@ -104,8 +105,8 @@ func (s *Server) resolveHalt(c *call) error {
 
 func haltOf(h lock.Halt) api.Halt {
 	out := api.Halt{
-		ID: h.ID, Open: h.Open(), Scope: string(h.Scope), Env: h.Env, Revision: h.Revision, Binding: h.Binding,
-		Report: h.Report, Cause: string(h.Cause), Reason: h.Reason, By: h.By, At: h.At,
+		ID: h.ID, Open: h.Open(), Scope: h.Scope, Env: h.Env, Revision: h.Revision, Binding: h.Binding,
+		Report: h.Report, Cause: h.Cause, Reason: h.Reason, By: h.By, At: h.At,
 	}
 	if !h.Open() {
 		out.Ended = &api.HaltEnd{Revision: h.Ended.Revision, Reason: h.Ended.Reason, By: h.Ended.By, At: h.Ended.At}

@@ -16,7 +16,6 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/ref"
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 )
 
@@ -224,10 +223,7 @@ func importResult(r repo.Imported) api.ImportResult {
 	v := r.Chart
 	out := api.ImportResult{
 		Status: http.StatusCreated, Existed: r.Existed, Name: v.Chart.Name(), Version: v.Chart.Version(), Package: v.Package,
-		Seq: v.Seq, State: string(v.State), Binding: v.Default,
-	}
-	if v.State == lock.Listed {
-		out.State = "listed"
+		Seq: v.Seq, State: v.State.String(), Binding: v.Default,
 	}
 	if r.Existed {
 		out.Status = http.StatusOK

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -92,7 +93,7 @@ func TestMuseumReads(t *testing.T) {
 	g.want(200, request{path: "/charts/demo-1.1.0.tgz"})
 	g.want(409, request{method: "POST", path: "/api/charts", token: g.admin, body: pack(t, "demo", "1.1.0", "new")})
 	c := decodeAs[api.Chart](t, g.want(200, request{path: "/api/v1/charts/demo/1.1.0"}))
-	if c.State != "yanked" || c.Reason == "" {
+	if c.State != model.Yanked || c.Reason == "" {
 		t.Errorf("after DELETE: %q, %q", c.State, c.Reason)
 	}
 }

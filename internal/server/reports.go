@@ -18,7 +18,7 @@ func (s *Server) report(c *call) error {
 	if err != nil {
 		return err
 	}
-	n := lock.NewReport{Env: env, Revision: revision, State: lock.ReportState(in.State), URL: in.URL, Note: in.Note, Exit: in.Exit}
+	n := lock.NewReport{Env: env, Revision: revision, State: in.State, URL: in.URL, Note: in.Note, Exit: in.Exit}
 	for _, k := range in.Checks {
 		n.Checks = append(n.Checks, lock.ReportCheck(k))
 	}
@@ -51,7 +51,7 @@ func (s *Server) reports(c *call) error {
 
 func reportOf(r lock.Report) api.Report {
 	out := api.Report{
-		Env: r.Env, Revision: r.Revision, N: r.N, Binding: r.Binding, State: string(r.State),
+		Env: r.Env, Revision: r.Revision, N: r.N, Binding: r.Binding, State: r.State,
 		URL: r.URL, Note: r.Note, Exit: r.Exit, Superseded: r.Superseded, Halt: r.Halt, Ended: r.Ended, By: r.By, At: r.At,
 	}
 	for _, k := range r.Checks {

@@ -50,7 +50,7 @@ func (s *Server) environmentStatus(c *call) error {
 
 func statusOf(st lock.EnvironmentStatus) api.EnvironmentStatus {
 	out := api.EnvironmentStatus{
-		Environment: environmentOf(st.EnvironmentState), Verdict: string(st.Verdict), Overdue: st.Overdue, Held: st.Held.String(),
+		Environment: environmentOf(st.EnvironmentState), Verdict: st.Verdict, Overdue: st.Overdue, Held: st.Held.String(),
 		Stages: []api.Stage{}, Approvals: []api.Approval{}, Halts: []api.Halt{},
 	}
 	if st.Report != nil {
@@ -62,7 +62,7 @@ func statusOf(st lock.EnvironmentStatus) api.EnvironmentStatus {
 	}
 	for _, u := range st.Upstream {
 		out.Stages = append(out.Stages, api.Stage{
-			Env: u.Env, Current: u.Current, Pinned: u.Pinned, Verdict: string(u.Verdict), Passed: u.Passed, Revision: u.About,
+			Env: u.Env, Current: u.Current, Pinned: u.Pinned, Verdict: u.Verdict, Passed: u.Passed, Revision: u.About,
 			At: u.At, Held: u.Held.String(), Need: u.Need.String(), Overdue: u.Overdue, OK: u.OK,
 		})
 	}

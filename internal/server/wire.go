@@ -8,6 +8,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -57,14 +58,10 @@ func (s *Server) chartOf(ctx context.Context, cv lock.ChartVersion) (api.Chart, 
 			return api.Chart{}, err
 		}
 	}
-	state := string(cv.State)
-	if cv.State == lock.Listed {
-		state = "listed"
-	}
 	out := api.Chart{
 		Name: cv.Chart.Name(), Version: cv.Chart.Version(), AppVersion: meta.AppVersion, Description: meta.Description,
 		Package: cv.Package, Content: cv.Content, Size: cv.Size, Seq: cv.Seq, Created: cv.Created,
-		OrderUnknown: cv.OrderUnknown, Imported: cv.Imported, State: state, Reason: cv.Why, By: cv.By,
+		OrderUnknown: cv.OrderUnknown, Imported: cv.Imported, State: cv.State, Reason: cv.Why, By: cv.By,
 		Provenance: !cv.Provenance.IsZero(), Images: []api.ChartImage{}, Warnings: cv.Warnings,
 		Bindings: cv.Bindings, Unbound: cv.Unbound,
 	}
@@ -108,7 +105,7 @@ func imagesOf(list []lock.BoundImage) []api.BoundImage {
 	for _, i := range list {
 		out = append(out, api.BoundImage{
 			Role: i.Role, Image: i.Image, Tag: i.Tag, Base: i.Base, BaseTag: i.BaseTag,
-			Evidence: string(i.Evidence), Required: i.Required,
+			Evidence: i.Evidence, Required: i.Required,
 		})
 	}
 	return out
@@ -117,7 +114,7 @@ func imagesOf(list []lock.BoundImage) []api.BoundImage {
 func bindingOf(b lock.Binding) api.Binding {
 	return api.Binding{
 		ID: b.ID, Name: b.Chart.Name(), Version: b.Chart.Version(), Package: b.Package, Images: imagesOf(b.Images),
-		Evidence: string(b.Evidence), State: string(b.State), Reason: b.Why, Sealed: b.Sealed, Unsealed: b.Unsealed,
+		Evidence: b.Evidence, State: b.State, Reason: b.Why, Sealed: b.Sealed, Unsealed: b.Unsealed,
 		At: b.At, By: b.By, Moved: b.Moved,
 	}
 }
@@ -125,7 +122,7 @@ func bindingOf(b lock.Binding) api.Binding {
 func pinOf(p lock.Pin) api.Pin {
 	return api.Pin{
 		Env: p.Env, Revision: p.Revision, Binding: p.Binding, Name: p.Chart.Name(), Version: p.Chart.Version(),
-		Kind: string(p.Kind), From: p.From, Reason: p.Reason, Commit: p.Commit, Set: p.Set,
+		Kind: p.Kind, From: p.From, Reason: p.Reason, Commit: p.Commit, Set: p.Set,
 		Downgrade: p.Downgrade, BreakGlass: p.BreakGlass, Direction: directionOf(p.Direction), By: p.By, At: p.At,
 	}
 }
@@ -143,11 +140,8 @@ func (s *Server) fullPin(ctx context.Context, p lock.Pin) (api.Pin, error) {
 
 func environmentOf(st lock.EnvironmentState) api.Environment {
 	out := api.Environment{
-		Env: st.Env, Chart: st.Chart, Accept: []string{}, Revision: st.Revision, Created: st.Created, By: st.By,
-		ChartState: string(st.ChartState), Policy: policyOf(st.Policy),
-	}
-	for _, e := range st.Policy.Accept {
-		out.Accept = append(out.Accept, string(e))
+		Env: st.Env, Chart: st.Chart, Accept: append([]model.Evidence{}, st.Policy.Accept...), Revision: st.Revision, Created: st.Created, By: st.By,
+		ChartState: st.ChartState, Policy: policyOf(st.Policy),
 	}
 	for _, u := range st.Policy.Upstream {
 		out.Upstream = append(out.Upstream, u.String())

@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/internal/model"
 )
 
 // Lookup is what a client looks up before it asks, so that much of what it
@@ -57,7 +57,7 @@ func (c *Client) Ask() (Ask, error) {
 			in.Revision--
 		}
 		in.Binding, err = c.PinnedTo(in.Env, in.Revision)
-		in.State = []lock.ReportState{lock.ReportPassed, lock.ReportPassed, lock.ReportPassed, lock.ReportPassed, lock.ReportStarted, lock.ReportFailed}[c.Random.IntN(6)]
+		in.State = []model.Verdict{model.Passed, model.Passed, model.Passed, model.Passed, model.Started, model.Failed}[c.Random.IntN(6)]
 	case n < 66 && c.Hands.Add(1) <= maxHands:
 		in.Verb = "halt"
 	case n < 73:
@@ -94,7 +94,7 @@ func (c *Client) set(e int, s Now, binding int) (one, two Pin, err error) {
 	if one, err = c.pin(e, s, binding); err != nil {
 		return one, two, err
 	}
-	one.Kind, one.From = lock.Bump, 0
+	one.Kind, one.From = model.Bump, 0
 	two = one
 	two.Env = (e + 1 + c.Random.IntN(Envs-1)) % Envs
 	other, err := c.Now(two.Env)
@@ -103,10 +103,10 @@ func (c *Client) set(e int, s Now, binding int) (one, two Pin, err error) {
 }
 
 func (c *Client) pin(e int, s Now, binding int) (p Pin, err error) {
-	p = Pin{Env: e, Base: s.Revision, Binding: binding, Kind: lock.Bump, Client: c.ID, Downgrade: c.one(2), Glass: c.one(15)}
+	p = Pin{Env: e, Base: s.Revision, Binding: binding, Kind: model.Bump, Client: c.ID, Downgrade: c.one(2), Glass: c.one(15)}
 	switch n := c.Random.IntN(10); {
 	case n < 3 && UpOf[e] >= 0:
-		p.Kind, p.From = lock.Promote, UpOf[e]
+		p.Kind, p.From = model.Promote, UpOf[e]
 		from, err := c.Now(p.From)
 		if err != nil {
 			return p, err
@@ -115,10 +115,10 @@ func (c *Client) pin(e int, s Now, binding int) (p Pin, err error) {
 			p.Binding = from.Binding
 		}
 	case n < 6 && s.Revision > 0:
-		p.Kind, p.From = lock.Rollback, 1+c.Random.IntN(s.Revision)
+		p.Kind, p.From = model.Rollback, 1+c.Random.IntN(s.Revision)
 		p.Binding, err = c.PinnedTo(e, p.From)
 	case n < 8 && (s.Halted || c.one(10)):
-		p.Kind = lock.Fix
+		p.Kind = model.Fix
 	}
 	return p, err
 }

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"math"
 
-	"chartd.dev/chartd/lock"
 	"github.com/anishathalye/porcupine"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // Ask is what a client asks of the lock file.
@@ -15,7 +16,7 @@ type Ask struct {
 	More Pin // the other one of a set
 
 	Env, Revision, Binding int
-	State                  lock.ReportState
+	State                  model.Verdict
 	Halt                   int
 	Soak, Approvals        int // seconds, and how many
 	Client                 int
@@ -40,7 +41,7 @@ type Told struct {
 	Lost bool
 	// Of a read.
 	Binding, Halts, Held, Approvals int
-	Verdict                         lock.ReportState
+	Verdict                         model.Verdict
 }
 
 // Model is the lock file as its clients see it: the world.

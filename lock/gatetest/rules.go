@@ -1,15 +1,17 @@
 package gatetest
 
-import "chartd.dev/chartd/lock"
+import (
+	"chartd.dev/chartd/internal/model"
+)
 
 // covers reports whether a halt of environment e stops environment x.
 func (h halt) covers(e, x int) bool {
 	switch {
 	case h.id == 0:
 		return false
-	case h.scope == lock.ScopeEverything:
+	case h.scope == model.ScopeEverything:
 		return true
-	case h.scope == lock.ScopeHub:
+	case h.scope == model.ScopeHub:
 		return hubOf[e] == hubOf[x]
 	}
 	return e == x
@@ -50,16 +52,16 @@ func (w *World) rule(p Pin, beats bool) string {
 	if p.Base != e.revision {
 		return "stale"
 	}
-	if p.Kind == lock.Promote {
+	if p.Kind == model.Promote {
 		if s := w.Envs[p.From]; s.revision == 0 || s.binding != p.Binding {
 			return "promote"
 		}
 	}
-	if p.Glass || p.Kind == lock.Rollback && w.sums[p.Env][p.Binding].verdict == lock.ReportPassed {
+	if p.Glass || p.Kind == model.Rollback && w.sums[p.Env][p.Binding].verdict == model.Passed {
 		return ""
 	}
 	stop, here := w.halts(p.Env)
-	if p.Kind == lock.Fix {
+	if p.Kind == model.Fix {
 		switch {
 		case stop == 0:
 			return "fix"
@@ -73,7 +75,7 @@ func (w *World) rule(p Pin, beats bool) string {
 	}
 	if up := UpOf[p.Env]; up >= 0 {
 		s := w.sums[up][p.Binding]
-		if s.verdict != lock.ReportPassed || beats && max(s.held, s.best) < e.Soak {
+		if s.verdict != model.Passed || beats && max(s.held, s.best) < e.Soak {
 			return "upstream"
 		}
 	}

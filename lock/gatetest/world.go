@@ -5,7 +5,7 @@
 package gatetest
 
 import (
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/internal/model"
 )
 
 // Sizes of the world.
@@ -39,10 +39,10 @@ type World struct {
 
 // Env is an environment and its policy, the soak in seconds.
 type Env struct {
-	Scope             lock.Scope
+	Scope             model.Scope
 	Soak, Approvals   int
 	revision, binding int
-	kind              lock.Kind
+	kind              model.Kind
 	fixed             int
 	halts             [1 + maxHands]halt // the first is for failures
 	approved          [Bindings][Clients]bool
@@ -54,12 +54,12 @@ const newHalt = -1
 // halt is an open halt, by the number in its name; 0 is none.
 type halt struct {
 	id                int
-	scope             lock.Scope
+	scope             model.Scope
 	revision, binding int
 }
 
 type sum struct {
-	verdict    lock.ReportState
+	verdict    model.Verdict
 	revision   int
 	held, best int // seconds
 	counting   bool
@@ -68,7 +68,7 @@ type sum struct {
 // Pin is a move that somebody asks for.
 type Pin struct {
 	Env, Base, Binding int
-	Kind               lock.Kind
+	Kind               model.Kind
 	From               int // environment of a promote, revision of a rollback
 	Downgrade, Glass   bool
 	Client             int
@@ -76,7 +76,7 @@ type Pin struct {
 
 func (w *World) pin(p Pin) {
 	e := &w.Envs[p.Env]
-	if _, here := w.halts(p.Env); p.Kind == lock.Fix && here > 0 {
+	if _, here := w.halts(p.Env); p.Kind == model.Fix && here > 0 {
 		e.fixed = p.Base + 1
 	}
 	e.revision, e.binding, e.kind = p.Base+1, p.Binding, p.Kind
@@ -86,18 +86,18 @@ func (w *World) pin(p Pin) {
 // report changes the world by a report about a revision that had the binding,
 // and says how many halts it ends. A failure answers with the halt that it is
 // part of, and with new where none was open: the caller gives that its name.
-func (w *World) report(env, revision, binding int, state lock.ReportState) (h *halt, ended int) {
+func (w *World) report(env, revision, binding int, state model.Verdict) (h *halt, ended int) {
 	e, s := &w.Envs[env], &w.sums[env][binding]
 	late := revision != e.revision
 	switch {
-	case state == lock.ReportPassed && !late:
-		if s.verdict != lock.ReportPassed {
+	case state == model.Passed && !late:
+		if s.verdict != model.Passed {
 			*s = sum{verdict: state, revision: revision}
 		} else if s.revision != revision {
 			*s = sum{verdict: state, revision: revision, best: max(s.best, s.held)}
 		}
 		return nil, w.endHalts(env)
-	case state == lock.ReportFailed:
+	case state == model.Failed:
 		*s = sum{verdict: state, revision: revision}
 		if late && !w.pinnedInScope(env, binding) {
 			return nil, 0
@@ -130,7 +130,7 @@ func (w *World) pinnedInScope(env, binding int) bool {
 
 func (w *World) endHalts(env int) (ended int) {
 	e := &w.Envs[env]
-	if e.kind != lock.Rollback && e.kind != lock.Fix {
+	if e.kind != model.Rollback && e.kind != model.Fix {
 		return 0
 	}
 	if h := e.halts[0]; h.id != 0 && h.revision < e.revision {
@@ -176,7 +176,7 @@ func (w *World) hand(env, id int) {
 func (w *World) beat() {
 	for env, e := range w.Envs {
 		s := &w.sums[env][e.binding]
-		if e.revision == 0 || s.verdict != lock.ReportPassed || s.revision != e.revision {
+		if e.revision == 0 || s.verdict != model.Passed || s.revision != e.revision {
 			continue
 		}
 		if stop, _ := w.halts(env); stop > 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/yamledit"
 	"go.yaml.in/yaml/v4"
@@ -100,11 +101,11 @@ func (p *parser) policy(n *yaml.Node, what string) api.Policy {
 		case "freeze":
 			out.Freeze = p.freezes(f)
 		case "halt":
-			out.Halt = p.oneOf(f, "environment", "hub", "everything")
+			out.Halt = oneOf(p, f, model.Scopes())
 		case "deadline":
 			out.Deadline = p.duration(f)
 		case "overdue":
-			out.Overdue = p.oneOf(f, "unknown", "halt")
+			out.Overdue = oneOf(p, f, model.Overdues())
 		default:
 			p.fail(f.key, "%s: unknown field %q; want accept, upstream, soak, approvals, freeze, halt, deadline, overdue", what, f.key.Value)
 		}
@@ -112,10 +113,10 @@ func (p *parser) policy(n *yaml.Node, what string) api.Policy {
 	return out
 }
 
-func (p *parser) accept(f pair) []string {
-	out := p.texts(f)
-	for i := range out {
-		p.oneOf(pair{f.key, f.value.Content[i]}, "chart-values", "base-layers", "base-label", "declared")
+func (p *parser) accept(f pair) []model.Evidence {
+	var out []model.Evidence
+	for i := range p.texts(f) {
+		out = append(out, oneOf(p, pair{f.key, f.value.Content[i]}, model.ImageEvidence()))
 	}
 	return out
 }
@@ -178,10 +179,10 @@ func (p *parser) duration(f pair) string {
 	return s
 }
 
-func (p *parser) oneOf(f pair, known ...string) string {
-	s := p.text(f)
+func oneOf[T ~string](p *parser, f pair, known []T) T {
+	s := T(p.text(f))
 	if !slices.Contains(known, s) {
-		p.fail(f.value, "%s %q is not known; want %s", f.key.Value, s, strings.Join(known, ", "))
+		p.fail(f.value, "%s %q is not known; want %s", f.key.Value, s, model.Join(known, ", "))
 	}
 	return s
 }
@@ -223,7 +224,7 @@ func policyLines(p api.Policy) []string {
 			out = append(out, key+": "+quote(value, false))
 		}
 	}
-	list("accept", p.Accept)
+	list("accept", model.Texts(p.Accept))
 	list("upstream", p.Upstream)
 	one("soak", p.Soak)
 	if p.Approvals > 0 {
@@ -239,8 +240,8 @@ func policyLines(p api.Policy) []string {
 		}
 		out = append(out, fmt.Sprintf("  - {cron: %s, zone: %s, for: %s%s}", quote(f.Cron, true), quote(f.Zone, true), quote(f.For, true), reason))
 	}
-	one("halt", p.Halt)
+	one("halt", string(p.Halt))
 	one("deadline", p.Deadline)
-	one("overdue", p.Overdue)
+	one("overdue", string(p.Overdue))
 	return out
 }

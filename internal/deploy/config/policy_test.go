@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/model"
 )
 
 const withPolicies = sample + `policies:
@@ -32,9 +33,9 @@ func TestPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prod := api.Policy{Accept: []string{"chart-values", "base-layers"}, Upstream: []string{"staging"}, Soak: "24h", Approvals: 1,
+	prod := api.Policy{Accept: []model.Evidence{model.ChartValues, model.BaseLayers}, Upstream: []string{"staging"}, Soak: "24h", Approvals: 1,
 		Freeze: []api.Freeze{{Cron: "0 17 * * 5", Zone: "America/Los_Angeles", For: "62h", Reason: "week: end"}, {Cron: "0 0 25 12 *", Zone: "UTC", For: "24h"}},
-		Halt:   "hub", Deadline: "30m", Overdue: "unknown"}
+		Halt:   model.ScopeHub, Deadline: "30m", Overdue: model.OverdueUnknown}
 	for name, want := range map[string]api.Policy{
 		"data8/prod": prod, "r/prod": prod, "data8/staging": {}, "dev/prod": {Upstream: []string{"data8/prod"}},
 	} {

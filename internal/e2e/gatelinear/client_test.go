@@ -8,8 +8,9 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/gatetest"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // player is one client of the server. It sends what is not answered again, with
@@ -58,11 +59,11 @@ func markOf(n int) string { return fmt.Sprintf("op-%d", n) }
 
 // request is the pin as the server takes it.
 func (p *player) request(in gatetest.Pin, n int) api.PinRequest {
-	out := api.PinRequest{Binding: p.bindings[in.Binding], Kind: string(in.Kind), Reason: markOf(n)}
+	out := api.PinRequest{Binding: p.bindings[in.Binding], Kind: in.Kind, Reason: markOf(n)}
 	switch in.Kind {
-	case lock.Promote:
+	case model.Promote:
 		out.From = gatetest.EnvNames[in.From]
-	case lock.Rollback:
+	case model.Rollback:
 		out.From = fmt.Sprint(in.From)
 	}
 	if in.Downgrade {
@@ -87,7 +88,7 @@ func (p *player) do(in gatetest.Ask, n int) (out gatetest.Told, err error) {
 		err = p.set(in, n)
 	case "report":
 		var r api.Report
-		r, err = p.api.Report(p.ctx, env, uint64(in.Revision), api.ReportRequest{State: string(in.State), Note: mark})
+		r, err = p.api.Report(p.ctx, env, uint64(in.Revision), api.ReportRequest{State: in.State, Note: mark})
 		out.Halt, out.Ended = gatetest.HaltNumber(r.Halt), len(r.Ended)
 	case "halt":
 		var h api.Halt
@@ -127,7 +128,7 @@ func told(in gatetest.Ask, out gatetest.Told, err error) (gatetest.Told, error) 
 	case api.CodeStale:
 		out = gatetest.Told{Rule: "stale", Revision: int(no.Revision)}
 	case api.CodeGate, api.CodeHalted:
-		out = gatetest.Told{Rule: no.Rule, Revision: in.Pin.Base}
+		out = gatetest.Told{Rule: string(no.Rule), Revision: in.Pin.Base}
 	default:
 		return out, err
 	}
@@ -139,7 +140,7 @@ func told(in gatetest.Ask, out gatetest.Told, err error) (gatetest.Told, error) 
 
 func (p *player) read(env int) (out gatetest.Told, err error) {
 	s, err := p.api.Why(p.ctx, p.envs[env])
-	out = gatetest.Told{Revision: int(s.Revision), Halts: len(s.Halts), Approvals: len(s.Approvals), Verdict: lock.ReportState(s.Verdict)}
+	out = gatetest.Told{Revision: int(s.Revision), Halts: len(s.Halts), Approvals: len(s.Approvals), Verdict: model.Verdict(s.Verdict)}
 	if s.Pin != nil {
 		out.Binding = p.numbers[s.Pin.Binding]
 	}

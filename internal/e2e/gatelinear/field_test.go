@@ -12,6 +12,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/internal/testtools"
@@ -137,7 +138,7 @@ func (f *field) people(ctx context.Context, c *client.Client) (err error) {
 // will reach, tells the policies of one history apart.
 func (f *field) policy(e gatetest.Env, env, mark int) api.Policy {
 	p := api.Policy{
-		Accept: []string{"chart-values", "base-layers", "declared"}, Halt: string(e.Scope), Approvals: e.Approvals,
+		Accept: []model.Evidence{model.ChartValues, model.BaseLayers, model.Declared}, Halt: e.Scope, Approvals: e.Approvals,
 		Soak: (time.Duration(e.Soak) * time.Second).String(), Deadline: (markedDeadline + time.Duration(mark)*time.Second).String(),
 	}
 	if up := gatetest.UpOf[env]; up >= 0 {
@@ -173,7 +174,7 @@ func (f *field) begin(t *testing.T, seed uint64) *game {
 	g.run()
 	random := rand.New(rand.NewPCG(seed, gatetest.Clients))
 	for i := range g.start.Envs {
-		e := gatetest.Env{Scope: []lock.Scope{lock.ScopeEnvironment, lock.ScopeHub, lock.ScopeEverything}[random.IntN(3)], Approvals: random.IntN(2)}
+		e := gatetest.Env{Scope: []model.Scope{model.ScopeEnvironment, model.ScopeHub, model.ScopeEverything}[random.IntN(3)], Approvals: random.IntN(2)}
 		g.start.Envs[i] = e
 		if _, err := g.admin.SetPolicy(t.Context(), f.envs[i], f.policy(e, i, 0)); err != nil {
 			t.Fatal(err)
