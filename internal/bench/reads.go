@@ -67,17 +67,10 @@ func measureReads(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer bare.stop()
-	etags := map[string]string{}
-	for _, url := range []string{s.URL, files.url, bare.url} {
-		resp, err := http.Head(url + "/index.yaml")
-		if err != nil {
-			return err
-		}
-		resp.Body.Close()
-		etags[url] = resp.Header.Get("ETag")
-		if err := isKnown(url+"/index.yaml", etags[url]); err != nil {
-			return err
-		}
+	servers := []string{s.URL, files.url, bare.url}
+	etags, err := indexETags(servers)
+	if err != nil {
+		return err
 	}
 	for _, c := range []struct {
 		what, path string
@@ -92,7 +85,7 @@ func measureReads(ctx context.Context, b *bench) error {
 		var ofNginx, ofBare []float64
 		// In turn, so that all see the same machine.
 		for range 3 {
-			for _, url := range []string{s.URL, files.url, bare.url} {
+			for _, url := range servers {
 				n, err := wrk(ctx, url+c.path, "1", c.header(url)...)
 				if err != nil {
 					return err
@@ -109,6 +102,23 @@ func measureReads(ctx context.Context, b *bench) error {
 			bounds: []bound{atLeast(median(ofNginx), c.atLeast, "of nginx")}})
 	}
 	return nil
+}
+
+// indexETags asks each server for its index's, which the index is then known by.
+func indexETags(servers []string) (map[string]string, error) {
+	etags := map[string]string{}
+	for _, url := range servers {
+		resp, err := http.Head(url + "/index.yaml")
+		if err != nil {
+			return nil, err
+		}
+		resp.Body.Close()
+		etags[url] = resp.Header.Get("ETag")
+		if err := isKnown(url+"/index.yaml", etags[url]); err != nil {
+			return nil, err
+		}
+	}
+	return etags, nil
 }
 
 // fetchFiles writes what chartd serves to files, the compressed index beside
