@@ -8,6 +8,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 const (
@@ -43,24 +44,24 @@ func (a Actor) same(b Actor) bool {
 
 // revokedToken reports whether the token of a was revoked since: who found it
 // may have spoken, or somebody who has no say any more.
-func revokedToken(t Tx, a Actor) (bool, error) {
+func revokedToken(t store.Tx, a Actor) (bool, error) {
 	if a.TokenID == "" {
 		return false, nil
 	}
 	tok, err := get[Token](t, bucketTokens, a.TokenID)
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		err = nil
 	}
 	return tok.Revoked, err
 }
 
 // getApprovals returns the approvals of the binding in e that still hold.
-func getApprovals(t Tx, e Environment, id ref.BindingID) ([]Approval, error) {
+func getApprovals(t store.Tx, e Environment, id ref.BindingID) ([]Approval, error) {
 	if !slices.Contains(e.Approved, id) {
 		return nil, nil
 	}
 	a, err := get[approvals](t, bucketApprovals, summaryKey(e.Env, id))
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		err = nil
 	}
 	return a.Approvals, err
@@ -143,7 +144,7 @@ func (e *Environment) pinned(p Pin) {
 
 // Approvals returns the approvals of a binding in an environment that hold.
 func (l *Lockfile) Approvals(ctx context.Context, env ref.Env, id ref.BindingID) ([]Approval, error) {
-	return view(ctx, l, func(t Tx) ([]Approval, error) {
+	return view(ctx, l, func(t store.Tx) ([]Approval, error) {
 		e, err := getEnvironment(t, env)
 		if err != nil {
 			return nil, err

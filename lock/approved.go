@@ -3,15 +3,17 @@ package lock
 import (
 	"context"
 	"errors"
+
+	"chartd.dev/chartd/lock/store"
 )
 
 // ApprovedBefore returns the approvals that the pair had in the environment
 // when the pin was made, which the pin has used up. Of a pin that needed none
 // it returns what was said of the pair before.
 func (l *Lockfile) ApprovedBefore(ctx context.Context, p Pin) ([]Approval, error) {
-	return view(ctx, l, func(t Tx) ([]Approval, error) {
+	return view(ctx, l, func(t store.Tx) ([]Approval, error) {
 		a, err := get[approvals](t, bucketApprovals, summaryKey(p.Env, p.Binding))
-		if err != nil && !errors.Is(err, ErrNoKey) {
+		if err != nil && !errors.Is(err, store.ErrNoKey) {
 			return nil, err
 		}
 		var out []Approval

@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // BeatInterval is how often Beat is called, and the most that one call counts.
@@ -36,8 +37,8 @@ func (l *Lockfile) Beat(ctx context.Context, elapsed time.Duration) error {
 	if b.elapsed <= 0 {
 		return nil
 	}
-	all, err := view(ctx, l, func(t Tx) ([]Environment, error) {
-		return list[Environment](t, bucketEnvironments, ScanOptions{})
+	all, err := view(ctx, l, func(t store.Tx) ([]Environment, error) {
+		return list[Environment](t, bucketEnvironments, store.ScanOptions{})
 	})
 	if err != nil {
 		return fmt.Errorf("find what a beat counts: %w", err)
@@ -72,7 +73,7 @@ type beat struct {
 // of all beats. It reports whether there was anything to count, and whose
 // deadline is missed and must be halted.
 func (l *Lockfile) count(ctx context.Context, b beat, group []Environment, sum bool) (wrote bool, missed []ref.Env, err error) {
-	err = l.store.Update(ctx, func(t Txn) error {
+	err = l.store.Update(ctx, func(t store.Txn) error {
 		wrote, missed = false, nil
 		for _, g := range group {
 			e, err := getEnvironment(t, g.Env)
@@ -108,7 +109,7 @@ func (l *Lockfile) count(ctx context.Context, b beat, group []Environment, sum b
 
 // step is the summary of what e is pinned to after the beat, whether that
 // differs, and whether its deadline is missed and has raised no halt yet.
-func (b beat) step(t Tx, e Environment) (s Summary, changed, late bool, err error) {
+func (b beat) step(t store.Tx, e Environment) (s Summary, changed, late bool, err error) {
 	if e.Revision == 0 {
 		return s, false, false, nil
 	}
@@ -133,7 +134,7 @@ func (b beat) step(t Tx, e Environment) (s Summary, changed, late bool, err erro
 
 // hold counts the soak. The beat that first sees a pass, or the end of a halt,
 // counts nothing: it began before.
-func (b beat) hold(t Tx, s *Summary) (bool, error) {
+func (b beat) hold(t store.Tx, s *Summary) (bool, error) {
 	if !s.Passed() || s.Counting && s.Held >= max(minCounted, b.needed[s.Env]) {
 		return false, nil
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 // table is a store without order: what is left of an update in it is the
@@ -16,10 +18,10 @@ type table struct {
 	revision uint64
 }
 
-func (s *table) View(_ context.Context, fn func(lock.Tx) error) error { return fn(s) }
+func (s *table) View(_ context.Context, fn func(store.Tx) error) error { return fn(s) }
 
-func (s *table) Update(_ context.Context, fn func(lock.Txn) error) error {
-	o := lock.NewOverlay(s)
+func (s *table) Update(_ context.Context, fn func(store.Txn) error) error {
+	o := overlay.New(s)
 	if err := o.Run(fn); err != nil {
 		return err
 	}
@@ -44,12 +46,12 @@ func (s *table) Get(bucket, key string) ([]byte, error) {
 	if v, ok := s.keys[bucket][key]; ok {
 		return v, nil
 	}
-	return nil, lock.NoKey(bucket, key)
+	return nil, store.NoKey(bucket, key)
 }
 
 func (s *table) Count(bucket string) (uint64, error) { return uint64(len(s.keys[bucket])), nil }
 
-func (s *table) Scan(bucket string, _ lock.ScanOptions, _ func(string, []byte) error) error {
+func (s *table) Scan(bucket string, _ store.ScanOptions, _ func(string, []byte) error) error {
 	if len(s.keys[bucket]) > 0 {
 		return errors.New("a scan of " + bucket + " where none is expected")
 	}

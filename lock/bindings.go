@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // maxRoles bounds the images of one binding, so that a binding stays within
@@ -83,7 +84,7 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 	}
 	old, err := get[Binding](c, bucketBindings, b.ID.String())
 	known := err == nil
-	if !known && !errors.Is(err, ErrNoKey) {
+	if !known && !errors.Is(err, store.ErrNoKey) {
 		return Binding{}, false, err
 	}
 	if old.State == model.Revoked {
@@ -256,16 +257,16 @@ func (l *Lockfile) Revoke(ctx context.Context, op Op, id ref.BindingID, reason s
 	})
 }
 
-func getBinding(t Tx, id ref.BindingID) (Binding, error) {
-	b, err := decodedBindings.get(t, bucketBindings, id.String())
-	if errors.Is(err, ErrNoKey) {
+func getBinding(t store.Tx, id ref.BindingID) (Binding, error) {
+	b, err := decodedBindings.Get(t, bucketBindings, id.String())
+	if errors.Is(err, store.ErrNoKey) {
 		err = fail(ErrNotFound, "there is no binding %s", id)
 	}
 	return b, err
 }
 
 // readBinding also tells which of its tags point elsewhere today.
-func readBinding(t Tx, id ref.BindingID) (Binding, error) {
+func readBinding(t store.Tx, id ref.BindingID) (Binding, error) {
 	b, err := getBinding(t, id)
 	if err != nil {
 		return b, err
@@ -292,14 +293,14 @@ func readBinding(t Tx, id ref.BindingID) (Binding, error) {
 
 // Binding returns a binding and the tags of its images that have moved.
 func (l *Lockfile) Binding(ctx context.Context, id ref.BindingID) (Binding, error) {
-	return view(ctx, l, func(t Tx) (Binding, error) { return readBinding(t, id) })
+	return view(ctx, l, func(t store.Tx) (Binding, error) { return readBinding(t, id) })
 }
 
 // BoundImages returns the images of a binding, which the caller does not
 // change.
 func (l *Lockfile) BoundImages(ctx context.Context, id ref.BindingID) ([]BoundImage, error) {
 	return l.images.Get(ctx, l, id.String(), func(l *Lockfile) ([]BoundImage, error) {
-		return view(ctx, l, func(t Tx) ([]BoundImage, error) {
+		return view(ctx, l, func(t store.Tx) ([]BoundImage, error) {
 			b, err := getBinding(t, id)
 			return b.Images, err
 		})
@@ -308,7 +309,7 @@ func (l *Lockfile) BoundImages(ctx context.Context, id ref.BindingID) ([]BoundIm
 
 // BindingsOf returns the bindings of a chart version, oldest first.
 func (l *Lockfile) BindingsOf(ctx context.Context, chart ref.ChartVersion) ([]Binding, error) {
-	return view(ctx, l, func(t Tx) ([]Binding, error) {
+	return view(ctx, l, func(t store.Tx) ([]Binding, error) {
 		v, err := getChart(t, chart)
 		if err != nil {
 			return nil, err

@@ -10,6 +10,8 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // NewVersion is a chart version to publish. Of Version, the caller fills what
@@ -169,14 +171,14 @@ func checkTwins(c *change, chart ref.ChartVersion, imported bool) error {
 	if err == nil {
 		return fail(ErrExists, "the file name %s is taken by %s", chart.FileName(), other)
 	}
-	if !errors.Is(err, ErrNoKey) {
+	if !errors.Is(err, store.ErrNoKey) {
 		return err
 	}
 	folded := strings.ToLower(chart.String())
 	precedence, _, _ := strings.Cut(folded, "+")
 	for _, key := range []string{"case " + folded, "build " + precedence} {
 		other, err := get[ref.ChartVersion](c, bucketFolds, key)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			if err := put(c, bucketFolds, key, chart); err != nil {
 				return err
 			}
@@ -196,7 +198,7 @@ func checkTwins(c *change, chart ref.ChartVersion, imported bool) error {
 // chart; an import that lies behind has an unknown order.
 func date(c *change, v *ChartVersion, nv NewVersion) error {
 	newest, err := get[time.Time](c, bucketNewest, v.Chart.Name())
-	if err != nil && !errors.Is(err, ErrNoKey) {
+	if err != nil && !errors.Is(err, store.ErrNoKey) {
 		return err
 	}
 	if year := nv.Created.UTC().Year(); year > 9999 {
@@ -293,7 +295,7 @@ func (c *change) dropBlobs(v ChartVersion) error {
 
 // SetUnbound notes why the last attempt to bind failed: bookkeeping.
 func (l *Lockfile) SetUnbound(ctx context.Context, chart ref.ChartVersion, why string) error {
-	return l.store.Update(ctx, func(t Txn) error {
+	return l.store.Update(ctx, func(t store.Txn) error {
 		v, err := getChart(t, chart)
 		if err != nil || v.Unbound == why || !v.Default.IsZero() {
 			return err
@@ -303,9 +305,9 @@ func (l *Lockfile) SetUnbound(ctx context.Context, chart ref.ChartVersion, why s
 	})
 }
 
-func getChart(t Tx, chart ref.ChartVersion) (ChartVersion, error) {
-	v, err := decodedCharts.get(t, bucketCharts, chartKey(chart))
-	if errors.Is(err, ErrNoKey) {
+func getChart(t store.Tx, chart ref.ChartVersion) (ChartVersion, error) {
+	v, err := decodedCharts.Get(t, bucketCharts, chartKey(chart))
+	if errors.Is(err, store.ErrNoKey) {
 		err = fail(ErrNotFound, "chart version %s is not published here", chart)
 	}
 	return v, err
@@ -313,7 +315,7 @@ func getChart(t Tx, chart ref.ChartVersion) (ChartVersion, error) {
 
 // ChartVersion returns a version, yanked and purged ones too.
 func (l *Lockfile) ChartVersion(ctx context.Context, chart ref.ChartVersion) (ChartVersion, error) {
-	return view(ctx, l, func(t Tx) (ChartVersion, error) { return getChart(t, chart) })
+	return view(ctx, l, func(t store.Tx) (ChartVersion, error) { return getChart(t, chart) })
 }
 
 // FindVersion returns the version with exactly this name and version.
@@ -327,9 +329,9 @@ func (l *Lockfile) FindVersion(ctx context.Context, name, version string) (Chart
 
 // ByFile returns the version whose package has the given file name.
 func (l *Lockfile) ByFile(ctx context.Context, file string) (ChartVersion, error) {
-	return view(ctx, l, func(t Tx) (ChartVersion, error) {
+	return view(ctx, l, func(t store.Tx) (ChartVersion, error) {
 		chart, err := get[ref.ChartVersion](t, bucketFiles, file)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return ChartVersion{}, fail(ErrNotFound, "there is no package %q", file)
 		}
 		if err != nil {
@@ -341,8 +343,8 @@ func (l *Lockfile) ByFile(ctx context.Context, file string) (ChartVersion, error
 
 // Versions returns all versions of a chart, last published first.
 func (l *Lockfile) Versions(ctx context.Context, name string) ([]ChartVersion, error) {
-	all, err := view(ctx, l, func(t Tx) ([]ChartVersion, error) {
-		return list[ChartVersion](t, bucketCharts, ScanOptions{Prefix: name + "\x00"})
+	all, err := view(ctx, l, func(t store.Tx) ([]ChartVersion, error) {
+		return list[ChartVersion](t, bucketCharts, store.ScanOptions{Prefix: name + "\x00"})
 	})
 	if err == nil && len(all) == 0 {
 		err = fail(ErrNotFound, "there is no chart named %q", name)
@@ -363,15 +365,15 @@ func (l *Lockfile) AllVersions(ctx context.Context, after string, limit int) (al
 	if err := checkLimit(limit); err != nil {
 		return nil, "", err
 	}
-	err = l.store.View(ctx, func(t Tx) error {
+	err = l.store.View(ctx, func(t store.Tx) error {
 		all, next = nil, ""
-		return t.Scan(bucketCharts, ScanOptions{From: from}, func(k string, raw []byte) error {
+		return t.Scan(bucketCharts, store.ScanOptions{From: from}, func(k string, raw []byte) error {
 			if len(all) == limit {
 				next = all[limit-1].Chart.String()
-				return ErrStop
+				return store.ErrStop
 			}
 			var v ChartVersion
-			if err := decode(bucketCharts, k, raw, &v); err != nil {
+			if err := kept.Decode(bucketCharts, k, raw, &v); err != nil {
 				return err
 			}
 			all = append(all, v)
@@ -383,9 +385,9 @@ func (l *Lockfile) AllVersions(ctx context.Context, after string, limit int) (al
 
 // BlobUsed reports whether any chart version needs the blob.
 func (l *Lockfile) BlobUsed(ctx context.Context, d ref.Digest) (bool, error) {
-	return view(ctx, l, func(t Tx) (bool, error) {
+	return view(ctx, l, func(t store.Tx) (bool, error) {
 		_, err := t.Get(bucketBlobs, d.Hex())
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return false, nil
 		}
 		return err == nil, err

@@ -8,6 +8,8 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // BlobUse says what a blob is for.
@@ -27,7 +29,7 @@ type CheckResult struct {
 
 // checker verifies one snapshot.
 type checker struct {
-	Tx
+	store.Tx
 	out      CheckResult
 	charts   map[ref.ChartVersion]ChartVersion
 	bindings map[ref.BindingID]Binding
@@ -43,7 +45,7 @@ type checker struct {
 // Check verifies the rules of the lock file on one snapshot, and that the
 // journal reproduces what is there.
 func (l *Lockfile) Check(ctx context.Context) (CheckResult, error) {
-	return view(ctx, l, func(t Tx) (CheckResult, error) {
+	return view(ctx, l, func(t store.Tx) (CheckResult, error) {
 		c := &checker{
 			Tx: t, charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
 			envs: map[ref.Env]Environment{}, reports: map[string]Report{},
@@ -67,9 +69,9 @@ func (c *checker) problem(format string, args ...any) {
 
 // each decodes a bucket.
 func each[T any](c *checker, bucket string, fn func(key string, v T) error) error {
-	return c.Scan(bucket, ScanOptions{}, func(k string, raw []byte) error {
+	return c.Scan(bucket, store.ScanOptions{}, func(k string, raw []byte) error {
 		var v T
-		if err := decode(bucket, k, raw, &v); err != nil {
+		if err := kept.Decode(bucket, k, raw, &v); err != nil {
 			return err
 		}
 		return fn(k, v)
@@ -109,7 +111,7 @@ func (c *checker) readAll() error {
 func (c *checker) checkCharts() error {
 	seqs := map[uint64]ref.ChartVersion{}
 	newest, err := get[uint64](c, bucketMeta, metaSequence)
-	if err != nil && !errors.Is(err, ErrNoKey) {
+	if err != nil && !errors.Is(err, store.ErrNoKey) {
 		return err
 	}
 	if files, err := c.Count(bucketFiles); err != nil {
@@ -126,7 +128,7 @@ func (c *checker) checkCharts() error {
 		}
 		seqs[v.Seq] = chart
 		named, err := get[ref.ChartVersion](c, bucketFiles, chart.FileName())
-		if err != nil && !errors.Is(err, ErrNoKey) {
+		if err != nil && !errors.Is(err, store.ErrNoKey) {
 			return err
 		}
 		if named != chart {
@@ -165,7 +167,7 @@ func (c *checker) checkUse(d ref.Digest, chart ref.ChartVersion) error {
 		return nil
 	}
 	u, err := get[blobUse](c, bucketBlobs, d.Hex())
-	if err != nil && !errors.Is(err, ErrNoKey) {
+	if err != nil && !errors.Is(err, store.ErrNoKey) {
 		return err
 	}
 	if u.Chart != chart {
@@ -181,7 +183,7 @@ func (c *checker) checkBindings() error {
 			if i.Required {
 				required[i.Role] = i.Image
 			}
-			if _, err := get[Image](c, bucketImages, i.Image.String()); errors.Is(err, ErrNoKey) {
+			if _, err := get[Image](c, bucketImages, i.Image.String()); errors.Is(err, store.ErrNoKey) {
 				c.problem("binding %s names the image %s, which was never read", id, i.Image)
 			} else if err != nil {
 				return err

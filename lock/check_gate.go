@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/lock/store"
 )
 
 // checkReports holds the reports to the revisions that they are about, and to
@@ -83,7 +84,7 @@ func (c *checker) checkHalts() error {
 		if !slices.Contains(c.envs[h.Env].Halts, h.Seq) {
 			c.problem("%s is open, and %s does not list it", h.ID, h.Env)
 		}
-		if _, err := c.Get(bucketOpenHalts, openKey(h)); errors.Is(err, ErrNoKey) {
+		if _, err := c.Get(bucketOpenHalts, openKey(h)); errors.Is(err, store.ErrNoKey) {
 			c.problem("%s is open, and no pin would see it", h.ID)
 		} else if err != nil {
 			return err
@@ -93,7 +94,7 @@ func (c *checker) checkHalts() error {
 	if err != nil {
 		return err
 	}
-	return c.Scan(bucketOpenHalts, ScanOptions{}, func(k string, _ []byte) error {
+	return c.Scan(bucketOpenHalts, store.ScanOptions{}, func(k string, _ []byte) error {
 		if !open[k] {
 			c.problem("%q stops pins, and no such halt is open", k)
 		}

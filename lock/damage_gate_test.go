@@ -8,12 +8,14 @@ import (
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // damagedGate is a lock file with reports, halts, approvals and soak in it.
-func damagedGate(t *testing.T, do func(lock.Txn) error) *rig {
+func damagedGate(t *testing.T, do func(store.Txn) error) *rig {
 	t.Helper()
-	r := open(t, lock.NewMemory())
+	r := open(t, memstore.New())
 	one, two := r.publish("1.0.0"), r.publish("2.0.0")
 	r.create("data8/staging")
 	r.create("data8/prod")
@@ -39,29 +41,29 @@ func damagedGate(t *testing.T, do func(lock.Txn) error) *rig {
 }
 
 // editHalt replaces old in the first halt that has it.
-func editHalt(old, with string) func(lock.Txn) error {
-	return func(tx lock.Txn) error {
-		return tx.Scan("halts", lock.ScanOptions{}, func(k string, v []byte) error {
+func editHalt(old, with string) func(store.Txn) error {
+	return func(tx store.Txn) error {
+		return tx.Scan("halts", store.ScanOptions{}, func(k string, v []byte) error {
 			if !strings.Contains(string(v), old) {
 				return nil
 			}
 			if err := tx.Put("halts", k, []byte(strings.Replace(string(v), old, with, 1))); err != nil {
 				return err
 			}
-			return lock.ErrStop
+			return store.ErrStop
 		})
 	}
 }
 
 func TestCheckFindsDamageOfTheGate(t *testing.T) {
-	if p := damagedGate(t, func(lock.Txn) error { return nil }).problems(); len(p) > 0 {
+	if p := damagedGate(t, func(store.Txn) error { return nil }).problems(); len(p) > 0 {
 		t.Fatalf("the lock file is sound and has problems: %q", p)
 	}
 	one := binding("1.0.0", candidate("1.0.0", own("1.0.0"))).ID().String()
 	two := binding("2.0.0", candidate("2.0.0", own("2.0.0"))).ID().String()
 	soaked := "data8/staging\x00" + one
 	for name, c := range map[string]struct {
-		do   func(lock.Txn) error
+		do   func(store.Txn) error
 		says string
 	}{
 		"a soak was stretched":          {edit("summaries", soaked, `"held":"50s"`, `"held":"240h"`), "holds 240h"},
@@ -73,11 +75,11 @@ func TestCheckFindsDamageOfTheGate(t *testing.T) {
 		"a summary under another key":   {move("summaries", soaked, "data8/dev\x00"+one), "has the key"},
 		"nobody waits that long":        {edit("summaries", "data8/prod\x00"+one, `"waited":"20s"`, `"waited":"20h"`), "waited 20h"},
 		"waited for another binding":    {edit("summaries", "data8/prod\x00"+one, `"waiting":1`, `"waiting":7`), "revision 7, which is not of it"},
-		"the sum of beats went back":    {func(tx lock.Txn) error { return tx.Put("meta", "counted", []byte(`"0s"`)) }, "all beats since have counted"},
-		"the sum of beats is negative":  {func(tx lock.Txn) error { return tx.Put("meta", "counted", []byte(`"-9s"`)) }, "all beats have counted -9s"},
+		"the sum of beats went back":    {func(tx store.Txn) error { return tx.Put("meta", "counted", []byte(`"0s"`)) }, "all beats since have counted"},
+		"the sum of beats is negative":  {func(tx store.Txn) error { return tx.Put("meta", "counted", []byte(`"-9s"`)) }, "all beats have counted -9s"},
 		"a halt was closed":             {editHalt(`"cause":"report"`, `"ended":{"by":"x","at":"2024-04-09T12:00:00Z","seq":9},"cause":"report"`), "no such halt is open"},
 		"an open halt is not seen":      {drop("openhalts", "hub data8"), "no pin would see it"},
-		"a halt that is not there":      {func(tx lock.Txn) error { return tx.Put("openhalts", "everything\x000000000000000001", nil) }, "stops pins, and no such halt is open"},
+		"a halt that is not there":      {func(tx store.Txn) error { return tx.Put("openhalts", "everything\x000000000000000001", nil) }, "stops pins, and no such halt is open"},
 		"a halt is gone":                {drop("halts", ""), "made the halt"},
 		"a halt under another number":   {edit("halts", "", `"id":"halt-`, `"id":"halt-9`), "has the key"},
 		"the environment forgot it":     {edit("environments", "staging", `"halts":[`, `"old":[`), "does not list it"},

@@ -7,12 +7,14 @@ import (
 	"chartd.dev/chartd/lock"
 
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // damaged is a lock file with something of everything in it.
-func damaged(t *testing.T, do func(lock.Txn) error) *rig {
+func damaged(t *testing.T, do func(store.Txn) error) *rig {
 	t.Helper()
-	r := open(t, lock.NewMemory())
+	r := open(t, memstore.New())
 	b := r.publish("1.0.0")
 	gone := r.bind(binding("1.0.0", candidate("1.0.0", built("1.0.0", "x"))))
 	must(r.Revoke(r.ctx, alice, gone.ID, "CVE"))
@@ -35,21 +37,21 @@ func damaged(t *testing.T, do func(lock.Txn) error) *rig {
 }
 
 // first is the first key of a bucket that contains the word, with its value.
-func first(tx lock.Tx, bucket, word string) (key, value string, err error) {
-	err = tx.Scan(bucket, lock.ScanOptions{}, func(k string, v []byte) error {
+func first(tx store.Tx, bucket, word string) (key, value string, err error) {
+	err = tx.Scan(bucket, store.ScanOptions{}, func(k string, v []byte) error {
 		if key == "" && strings.Contains(k, word) {
 			key, value = k, string(v)
 		}
 		return nil
 	})
 	if err == nil && key == "" {
-		err = lock.NoKey(bucket, word)
+		err = store.NoKey(bucket, word)
 	}
 	return key, value, err
 }
 
-func drop(bucket, word string) func(lock.Txn) error {
-	return func(tx lock.Txn) error {
+func drop(bucket, word string) func(store.Txn) error {
+	return func(tx store.Txn) error {
 		key, _, err := first(tx, bucket, word)
 		if err != nil {
 			return err
@@ -59,21 +61,21 @@ func drop(bucket, word string) func(lock.Txn) error {
 }
 
 // edit replaces the first old in the value.
-func edit(bucket, word, old, with string) func(lock.Txn) error {
-	return func(tx lock.Txn) error {
+func edit(bucket, word, old, with string) func(store.Txn) error {
+	return func(tx store.Txn) error {
 		key, value, err := first(tx, bucket, word)
 		if err != nil {
 			return err
 		}
 		if !strings.Contains(value, old) {
-			return lock.NoKey(bucket, old)
+			return store.NoKey(bucket, old)
 		}
 		return tx.Put(bucket, key, []byte(strings.Replace(value, old, with, 1)))
 	}
 }
 
-func move(bucket, word, to string) func(lock.Txn) error {
-	return func(tx lock.Txn) error {
+func move(bucket, word, to string) func(store.Txn) error {
+	return func(tx store.Txn) error {
 		key, value, err := first(tx, bucket, word)
 		if err != nil {
 			return err
@@ -86,7 +88,7 @@ func move(bucket, word, to string) func(lock.Txn) error {
 }
 
 func TestCheckFindsDamage(t *testing.T) {
-	sound := damaged(t, func(lock.Txn) error { return nil })
+	sound := damaged(t, func(store.Txn) error { return nil })
 	if p := sound.problems(); len(p) > 0 {
 		t.Fatalf("the lock file is sound and has problems: %q", p)
 	}
@@ -100,7 +102,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	lost := binding("1.0.0", candidate("1.0.0", built("1.0.0", "x"))).ID()
 	line := "\"result\":\"ok\""
 	for name, c := range map[string]struct {
-		do   func(lock.Txn) error
+		do   func(store.Txn) error
 		says string
 	}{
 		"a pin is gone":                 {drop("pins", "prod\x000000000000000002"), "data8/prod has revision 3 after 1"},
@@ -122,9 +124,9 @@ func TestCheckFindsDamage(t *testing.T) {
 		"a chart under another key":     {move("charts", "1.0.0", "other\x001.0.0"), `stored under the key "other`},
 		"the default is another":        {edit("charts", "1.0.0", `"default":"`, `"was":"`), "the default binding of jupyterhub@1.0.0"},
 		"two of one sequence":           {edit("charts", "2.0.0", `"seq":3`, `"seq":1`), "sequence 1"},
-		"the sequence went back":        {func(tx lock.Txn) error { return tx.Put("meta", "sequence", []byte("1")) }, "the last one given is 1"},
+		"the sequence went back":        {func(tx store.Txn) error { return tx.Put("meta", "sequence", []byte("1")) }, "the last one given is 1"},
 		"a file name is gone":           {drop("files", "1.0.0"), "jupyterhub-1.0.0.tgz"},
-		"a file name too many":          {func(tx lock.Txn) error { return tx.Put("files", "x", []byte(`"a@1.0.0"`)) }, "3 file names"},
+		"a file name too many":          {func(tx store.Txn) error { return tx.Put("files", "x", []byte(`"a@1.0.0"`)) }, "3 file names"},
 		"a blob is forgotten":           {drop("blobs", digest("package jupyterhub@1.0.0").Hex()), "not marked as used"},
 		"a generation is gone":          {drop("generations", "0000000000000002"), "generation"},
 		"a journal line is skipped":     {drop("journal", "0000000000000002"), "journal line 2"},

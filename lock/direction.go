@@ -6,6 +6,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Direction is where a pin takes an environment from the pin before it; zero
@@ -31,7 +32,7 @@ func (d Direction) String() string {
 }
 
 // directionOf compares a pair with the one that is pinned now.
-func directionOf(t Tx, from, to Binding) (Direction, error) {
+func directionOf(t store.Tx, from, to Binding) (Direction, error) {
 	chart, err := chartHeading(t, from, to)
 	if err != nil {
 		return Direction{}, err
@@ -40,7 +41,7 @@ func directionOf(t Tx, from, to Binding) (Direction, error) {
 	return Direction{chart, image}, err
 }
 
-func chartHeading(t Tx, from, to Binding) (model.Heading, error) {
+func chartHeading(t store.Tx, from, to Binding) (model.Heading, error) {
 	if from.Chart == to.Chart {
 		return model.Same, nil
 	}
@@ -68,7 +69,7 @@ func (b Binding) mainImage() (BoundImage, bool) {
 	return BoundImage{}, false
 }
 
-func imageHeading(t Tx, from, to Binding) (model.Heading, error) {
+func imageHeading(t store.Tx, from, to Binding) (model.Heading, error) {
 	a, ok := from.mainImage()
 	b, too := to.mainImage()
 	if !ok && !too || ok && too && a.Image.Digest == b.Image.Digest {
@@ -78,14 +79,14 @@ func imageHeading(t Tx, from, to Binding) (model.Heading, error) {
 		return model.Unknown, nil
 	}
 	i, err := get[Image](t, bucketImages, a.Image.String())
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		return model.Unknown, nil
 	}
 	if err != nil {
 		return "", err
 	}
 	j, err := get[Image](t, bucketImages, b.Image.String())
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		return model.Unknown, nil
 	}
 	return heading(i.Seq, j.Seq, i.OrderUnknown || j.OrderUnknown), err

@@ -8,6 +8,8 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // NewEnvironment is an environment to create. No evidence named means the
@@ -49,7 +51,7 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 	}
 	if _, err := c.Get(bucketEnvironments, ne.Env.String()); err == nil {
 		return none, fail(ErrExists, "environment %s exists already", ne.Env)
-	} else if !errors.Is(err, ErrNoKey) {
+	} else if !errors.Is(err, store.ErrNoKey) {
 		return none, err
 	}
 	e := Environment{Format: FormatVersion, Env: ne.Env, Chart: ne.Chart, Created: c.now, By: c.op.Actor.Name}
@@ -58,9 +60,9 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 	return e, err
 }
 
-func getEnvironment(t Tx, env ref.Env) (Environment, error) {
-	e, err := decodedEnvironments.get(t, bucketEnvironments, env.String())
-	if errors.Is(err, ErrNoKey) {
+func getEnvironment(t store.Tx, env ref.Env) (Environment, error) {
+	e, err := decodedEnvironments.Get(t, bucketEnvironments, env.String())
+	if errors.Is(err, store.ErrNoKey) {
 		err = fail(ErrNotFound, "there is no environment %s: chartctl env list names those that are, chartctl env create %s --chart NAME makes it", env, env)
 	}
 	return e, err
@@ -68,30 +70,30 @@ func getEnvironment(t Tx, env ref.Env) (Environment, error) {
 
 func pinKey(env ref.Env, revision uint64) string { return env.String() + "\x00" + number(revision) }
 
-func getPin(t Tx, env ref.Env, revision uint64) (Pin, error) {
-	p, err := decodedPins.get(t, bucketPins, pinKey(env, revision))
-	if errors.Is(err, ErrNoKey) {
+func getPin(t store.Tx, env ref.Env, revision uint64) (Pin, error) {
+	p, err := decodedPins.Get(t, bucketPins, pinKey(env, revision))
+	if errors.Is(err, store.ErrNoKey) {
 		err = fail(ErrNotFound, "environment %s has no revision %d", env, revision)
 	}
 	return p, err
 }
 
-func environmentState(t Tx, e Environment) (EnvironmentState, error) {
+func environmentState(t store.Tx, e Environment) (EnvironmentState, error) {
 	out := EnvironmentState{Environment: e}
 	if e.Revision == 0 {
 		return out, nil
 	}
 	p, err := getPin(t, e.Env, e.Revision)
 	if err != nil {
-		return out, fmt.Errorf("%w: %v", ErrDamaged, err)
+		return out, fmt.Errorf("%w: %v", store.ErrDamaged, err)
 	}
 	b, err := readBinding(t, p.Binding)
 	if err != nil {
-		return out, fmt.Errorf("%w: %s revision %d: %v", ErrDamaged, e.Env, p.Revision, err)
+		return out, fmt.Errorf("%w: %s revision %d: %v", store.ErrDamaged, e.Env, p.Revision, err)
 	}
 	v, err := getChart(t, p.Chart)
 	if err != nil {
-		return out, fmt.Errorf("%w: %s revision %d: %v", ErrDamaged, e.Env, p.Revision, err)
+		return out, fmt.Errorf("%w: %s revision %d: %v", store.ErrDamaged, e.Env, p.Revision, err)
 	}
 	out.Pin, out.Binding, out.ChartState = &p, &b, v.State
 	return out, nil
@@ -99,7 +101,7 @@ func environmentState(t Tx, e Environment) (EnvironmentState, error) {
 
 // Environment returns an environment with its current pin.
 func (l *Lockfile) Environment(ctx context.Context, env ref.Env) (EnvironmentState, error) {
-	return view(ctx, l, func(t Tx) (EnvironmentState, error) {
+	return view(ctx, l, func(t store.Tx) (EnvironmentState, error) {
 		e, err := getEnvironment(t, env)
 		if err != nil {
 			return EnvironmentState{}, err
@@ -110,8 +112,8 @@ func (l *Lockfile) Environment(ctx context.Context, env ref.Env) (EnvironmentSta
 
 // Environments returns all environments in order of name, from one snapshot.
 func (l *Lockfile) Environments(ctx context.Context) ([]EnvironmentState, error) {
-	return view(ctx, l, func(t Tx) ([]EnvironmentState, error) {
-		all, err := list[Environment](t, bucketEnvironments, ScanOptions{})
+	return view(ctx, l, func(t store.Tx) ([]EnvironmentState, error) {
+		all, err := list[Environment](t, bucketEnvironments, store.ScanOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +132,7 @@ func (l *Lockfile) Environments(ctx context.Context) ([]EnvironmentState, error)
 // PinnedState returns one revision of an environment with its binding.
 func (l *Lockfile) PinnedState(ctx context.Context, env ref.Env, revision uint64) (Pin, Binding, error) {
 	var b Binding
-	p, err := view(ctx, l, func(t Tx) (Pin, error) {
+	p, err := view(ctx, l, func(t store.Tx) (Pin, error) {
 		p, err := getPin(t, env, revision)
 		if err != nil {
 			return p, err
@@ -143,7 +145,7 @@ func (l *Lockfile) PinnedState(ctx context.Context, env ref.Env, revision uint64
 
 // Pin returns one revision of an environment.
 func (l *Lockfile) Pin(ctx context.Context, env ref.Env, revision uint64) (Pin, error) {
-	return view(ctx, l, func(t Tx) (Pin, error) {
+	return view(ctx, l, func(t store.Tx) (Pin, error) {
 		if _, err := getEnvironment(t, env); err != nil {
 			return Pin{}, err
 		}
@@ -157,22 +159,22 @@ func (l *Lockfile) Pins(ctx context.Context, env ref.Env, before uint64, limit i
 	if err := checkLimit(limit); err != nil {
 		return nil, 0, err
 	}
-	err = l.store.View(ctx, func(t Tx) error {
+	err = l.store.View(ctx, func(t store.Tx) error {
 		pins, next = nil, 0
 		if _, err := getEnvironment(t, env); err != nil {
 			return err
 		}
-		o := ScanOptions{Prefix: env.String() + "\x00", Reverse: true}
+		o := store.ScanOptions{Prefix: env.String() + "\x00", Reverse: true}
 		if before > 0 {
 			o.From = pinKey(env, before)
 		}
 		return t.Scan(bucketPins, o, func(k string, raw []byte) error {
 			if len(pins) == limit {
 				next = pins[limit-1].Revision
-				return ErrStop
+				return store.ErrStop
 			}
 			var p Pin
-			if err := decode(bucketPins, k, raw, &p); err != nil {
+			if err := kept.Decode(bucketPins, k, raw, &p); err != nil {
 				return err
 			}
 			pins = append(pins, p)
@@ -185,10 +187,10 @@ func (l *Lockfile) Pins(ctx context.Context, env ref.Env, before uint64, limit i
 // PinByKey returns the pin that was made under an idempotency key: the answer
 // to an unknown outcome. ErrNotFound says that nothing was pinned under it.
 func (l *Lockfile) PinByKey(ctx context.Context, env ref.Env, key string) (Pin, error) {
-	return view(ctx, l, func(t Tx) (Pin, error) {
+	return view(ctx, l, func(t store.Tx) (Pin, error) {
 		nothing := fail(ErrNotFound, "nothing was pinned in %s under the key %q", env, key)
 		o, err := get[outcome](t, bucketKeys, key)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return Pin{}, nothing
 		}
 		if err != nil {

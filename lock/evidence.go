@@ -10,6 +10,8 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Candidate is an image proposed for a role of a chart version, with what the
@@ -34,7 +36,7 @@ func (c Candidate) mainRole() bool { return c.Role == "hub" || c.Role == "main" 
 
 // judge finds the strongest evidence that the image belongs to the chart, or
 // says why there is none.
-func judge(t Tx, c Candidate, nb NewBinding) (model.Evidence, error) {
+func judge(t store.Tx, c Candidate, nb NewBinding) (model.Evidence, error) {
 	if c.Own != nil {
 		if c.Own.Image.Digest == c.Image.Image.Digest {
 			return model.ChartValues, nil
@@ -99,7 +101,7 @@ func platform(image Image, name string) *Platform {
 
 // labelled reports whether the image's own label claims the chart's image as
 // its base. Anybody can write a label.
-func labelled(t Tx, c Candidate) (bool, error) {
+func labelled(t store.Tx, c Candidate) (bool, error) {
 	if c.OwnRef.Repository.IsZero() {
 		return false, nil
 	}
@@ -119,7 +121,7 @@ func labelled(t Tx, c Candidate) (bool, error) {
 	return false, err
 }
 
-func otherBase(t Tx, c Candidate, nb NewBinding) error {
+func otherBase(t store.Tx, c Candidate, nb NewBinding) error {
 	own := c.OwnRef.String()
 	if c.Own != nil {
 		own += " (" + short(c.Own.Image.Digest) + ")"
@@ -210,20 +212,20 @@ func chains(p Platform) []string {
 
 // basesOf returns the chart images that image was built on: those with the
 // most layers in common. The first platform decides.
-func basesOf(t Tx, image Image) ([]base, error) {
+func basesOf(t store.Tx, image Image) ([]base, error) {
 	if len(image.Platforms) == 0 {
 		return nil, nil
 	}
 	all := chains(image.Platforms[0])
 	for i := len(all) - 1; i >= 0; i-- {
 		var found []base
-		err := t.Scan(bucketBases, ScanOptions{Prefix: all[i] + "\x00"}, func(k string, raw []byte) error {
+		err := t.Scan(bucketBases, store.ScanOptions{Prefix: all[i] + "\x00"}, func(k string, raw []byte) error {
 			var b base
-			if err := decode(bucketBases, k, raw, &b); err != nil {
+			if err := kept.Decode(bucketBases, k, raw, &b); err != nil {
 				return err
 			}
 			if err := b.chart.UnmarshalText([]byte(strings.SplitN(k, "\x00", 3)[1])); err != nil {
-				return fmt.Errorf("%w: %v", ErrDamaged, err)
+				return fmt.Errorf("%w: %v", store.ErrDamaged, err)
 			}
 			found = append(found, b)
 			return nil

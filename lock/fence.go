@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Fence is the answer to who asks what became of a pin whose outcome is not
@@ -28,7 +30,7 @@ func (l *Lockfile) FencePin(ctx context.Context, op Op, env ref.Env, key string)
 			return Fence{}, err
 		}
 		o, err := get[outcome](c, bucketKeys, key)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return Fence{}, errors.Join(
 				put(c, bucketKeys, key, outcome{Format: FormatVersion, Route: "fence " + env.String(), Verb: verbFence, At: c.now}),
 				c.journal(verbFence, env.String(), map[string]string{"key": key}),
@@ -60,7 +62,7 @@ func (o outcome) pinOf(env ref.Env, key string) (*Pin, error) {
 		Pin
 		Pins []Pin `json:"pins"`
 	}
-	if err := decode(bucketKeys, key, o.Result, &found); err != nil {
+	if err := kept.Decode(bucketKeys, key, o.Result, &found); err != nil {
 		return nil, err
 	}
 	for _, p := range append(found.Pins, found.Pin) {

@@ -13,6 +13,8 @@ import (
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 var start = time.Date(2024, 4, 9, 12, 0, 0, 0, time.UTC)
@@ -24,13 +26,13 @@ type rig struct {
 	*lock.Lockfile
 	t     tb
 	ctx   context.Context
-	store lock.Store
+	store store.Store
 	ahead atomic.Int64 // of start, in nanoseconds
 }
 
 func (r *rig) pass(d time.Duration) { r.ahead.Add(int64(d)) }
 
-func open(t tb, s lock.Store) *rig {
+func open(t tb, s store.Store) *rig {
 	t.Helper()
 	r := &rig{t: t, ctx: context.Background(), store: s}
 	var err error
@@ -42,9 +44,9 @@ func open(t tb, s lock.Store) *rig {
 }
 
 // checked opens a lock file in memory and checks it when the test ends.
-func checked(t testing.TB) *rig { return checkedOn(t, lock.NewMemory()) }
+func checked(t testing.TB) *rig { return checkedOn(t, memstore.New()) }
 
-func checkedOn(t testing.TB, s lock.Store) *rig {
+func checkedOn(t testing.TB, s store.Store) *rig {
 	t.Helper()
 	r := open(t, s)
 	t.Cleanup(func() {
@@ -75,7 +77,7 @@ func eachStore(t *testing.T, fn func(t *testing.T, r *rig)) {
 	t.Run("bolt", func(t *testing.T) { fn(t, checkedOn(t, bolt(t))) })
 }
 
-func bolt(t testing.TB) lock.Store {
+func bolt(t testing.TB) store.Store {
 	t.Helper()
 	s, err := boltstore.Open(filepath.Join(t.TempDir(), "lock.db"), boltstore.Options{})
 	if err != nil {
@@ -211,12 +213,12 @@ var buckets = []string{
 func (r *rig) dump(without ...string) string {
 	r.t.Helper()
 	var out strings.Builder
-	err := r.store.View(r.ctx, func(t lock.Tx) error {
+	err := r.store.View(r.ctx, func(t store.Tx) error {
 		for _, b := range buckets {
 			if strings.Contains(strings.Join(without, " "), b) {
 				continue
 			}
-			if err := t.Scan(b, lock.ScanOptions{}, func(k string, v []byte) error {
+			if err := t.Scan(b, store.ScanOptions{}, func(k string, v []byte) error {
 				fmt.Fprintf(&out, "%s %q %s\n", b, k, v)
 				return nil
 			}); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Verdict is what the gate says of a move: of every rule, not only of the
@@ -57,7 +58,7 @@ func (r RuleVerdict) refusal() error {
 // move is the question to the gate. Everything that the rules ask is in it or
 // in the transaction: no registry, no clock.
 type move struct {
-	Tx
+	store.Tx
 	now     time.Time
 	actor   Actor
 	e       Environment
@@ -90,7 +91,7 @@ const (
 // writes nothing.
 func (l *Lockfile) Gate(ctx context.Context, op Op, np NewPin) (Verdict, error) {
 	now := l.time()
-	return view(ctx, l, func(t Tx) (Verdict, error) {
+	return view(ctx, l, func(t store.Tx) (Verdict, error) {
 		m, err := newMove(t, np)
 		if err != nil {
 			return Verdict{}, err
@@ -101,7 +102,7 @@ func (l *Lockfile) Gate(ctx context.Context, op Op, np NewPin) (Verdict, error) 
 }
 
 // newMove reads what the rules are about.
-func newMove(t Tx, np NewPin) (*move, error) {
+func newMove(t store.Tx, np NewPin) (*move, error) {
 	if np.Binding.IsZero() {
 		return nil, fail(ErrInvalid, "the pin of %s names no binding", np.Env)
 	}

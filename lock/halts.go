@@ -11,6 +11,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // maxOpen is how many halts can be open from one environment, and how many of
@@ -74,9 +75,9 @@ func haltSeq(id string) (uint64, error) {
 	return n, nil
 }
 
-func getHalt(t Tx, seq uint64) (Halt, error) {
+func getHalt(t store.Tx, seq uint64) (Halt, error) {
 	h, err := get[Halt](t, bucketHalts, number(seq))
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		err = fail(ErrNotFound, "there is no halt halt-%d: see chartctl halts --all", seq)
 	}
 	return h, err
@@ -84,20 +85,20 @@ func getHalt(t Tx, seq uint64) (Halt, error) {
 
 // haltsOn are the open halts that stop env, at most maxOpen of each scope: what
 // it reads does not grow with the history.
-func haltsOn(t Tx, env ref.Env) ([]Halt, error) {
+func haltsOn(t store.Tx, env ref.Env) ([]Halt, error) {
 	var out []Halt
 	if n, err := t.Count(bucketOpenHalts); err != nil || n == 0 {
 		return nil, err
 	}
 	for _, scope := range scopes(env) {
 		var seqs []uint64
-		err := t.Scan(bucketOpenHalts, ScanOptions{Prefix: scope}, func(k string, _ []byte) error {
+		err := t.Scan(bucketOpenHalts, store.ScanOptions{Prefix: scope}, func(k string, _ []byte) error {
 			n, err := strconv.ParseUint(k[len(scope):], 16, 64)
 			if err != nil {
-				return fmt.Errorf("%w: open halt %q", ErrDamaged, k)
+				return fmt.Errorf("%w: open halt %q", store.ErrDamaged, k)
 			}
 			if seqs = append(seqs, n); len(seqs) == maxOpen {
-				return ErrStop
+				return store.ErrStop
 			}
 			return nil
 		})
@@ -107,7 +108,7 @@ func haltsOn(t Tx, env ref.Env) ([]Halt, error) {
 		for _, n := range seqs {
 			h, err := getHalt(t, n)
 			if err != nil {
-				return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+				return nil, fmt.Errorf("%w: %v", store.ErrDamaged, err)
 			}
 			out = append(out, h)
 		}
@@ -116,12 +117,12 @@ func haltsOn(t Tx, env ref.Env) ([]Halt, error) {
 }
 
 // halted reports whether any halt stops env.
-func halted(t Tx, env ref.Env) (bool, error) {
+func halted(t store.Tx, env ref.Env) (bool, error) {
 	found := false
 	for _, scope := range scopes(env) {
-		if err := t.Scan(bucketOpenHalts, ScanOptions{Prefix: scope}, func(string, []byte) error {
+		if err := t.Scan(bucketOpenHalts, store.ScanOptions{Prefix: scope}, func(string, []byte) error {
 			found = true
-			return ErrStop
+			return store.ErrStop
 		}); err != nil || found {
 			return found, err
 		}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // HaltByID returns one halt.
@@ -14,17 +17,17 @@ func (l *Lockfile) HaltByID(ctx context.Context, id string) (Halt, error) {
 	if err != nil {
 		return Halt{}, err
 	}
-	return view(ctx, l, func(t Tx) (Halt, error) { return getHalt(t, seq) })
+	return view(ctx, l, func(t store.Tx) (Halt, error) { return getHalt(t, seq) })
 }
 
 // OpenHalts returns all halts that are open, oldest first.
 func (l *Lockfile) OpenHalts(ctx context.Context) ([]Halt, error) {
-	out, err := view(ctx, l, func(t Tx) ([]Halt, error) {
+	out, err := view(ctx, l, func(t store.Tx) ([]Halt, error) {
 		var out []Halt
-		return out, t.Scan(bucketOpenHalts, ScanOptions{}, func(k string, _ []byte) error {
+		return out, t.Scan(bucketOpenHalts, store.ScanOptions{}, func(k string, _ []byte) error {
 			n, err := strconv.ParseUint(k[strings.LastIndex(k, "\x00")+1:], 16, 64)
 			if err != nil {
-				return fmt.Errorf("%w: open halt %q", ErrDamaged, k)
+				return fmt.Errorf("%w: open halt %q", store.ErrDamaged, k)
 			}
 			h, err := getHalt(t, n)
 			out = append(out, h)
@@ -42,19 +45,19 @@ func (l *Lockfile) Halts(ctx context.Context, before uint64, limit int) (halts [
 	if err := checkLimit(limit); err != nil {
 		return nil, 0, err
 	}
-	o := ScanOptions{Reverse: true}
+	o := store.ScanOptions{Reverse: true}
 	if before > 0 {
 		o.From = number(before)
 	}
-	err = l.store.View(ctx, func(t Tx) error {
+	err = l.store.View(ctx, func(t store.Tx) error {
 		halts, next = nil, 0
 		return t.Scan(bucketHalts, o, func(k string, raw []byte) error {
 			if len(halts) == limit {
 				next = halts[limit-1].Seq
-				return ErrStop
+				return store.ErrStop
 			}
 			var h Halt
-			if err := decode(bucketHalts, k, raw, &h); err != nil {
+			if err := kept.Decode(bucketHalts, k, raw, &h); err != nil {
 				return err
 			}
 			halts = append(halts, h)

@@ -12,15 +12,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/gatetest"
-	"github.com/anishathalye/porcupine"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // placing notes for each transaction where in the journal it stands.
-type placing struct{ lock.Store }
+type placing struct{ store.Store }
 
 type placeKey struct{}
 
@@ -29,15 +32,15 @@ func placed(ctx context.Context, at *uint64) context.Context {
 	return context.WithValue(ctx, placeKey{}, at)
 }
 
-func note(ctx context.Context, t lock.Tx) (err error) {
+func note(ctx context.Context, t store.Tx) (err error) {
 	if at, ok := ctx.Value(placeKey{}).(*uint64); ok {
 		*at, err = t.Count("journal")
 	}
 	return err
 }
 
-func (s placing) View(ctx context.Context, fn func(lock.Tx) error) error {
-	return s.Store.View(ctx, func(t lock.Tx) error {
+func (s placing) View(ctx context.Context, fn func(store.Tx) error) error {
+	return s.Store.View(ctx, func(t store.Tx) error {
 		if err := note(ctx, t); err != nil {
 			return err
 		}
@@ -45,8 +48,8 @@ func (s placing) View(ctx context.Context, fn func(lock.Tx) error) error {
 	})
 }
 
-func (s placing) Update(ctx context.Context, fn func(lock.Txn) error) error {
-	return s.Store.Update(ctx, func(t lock.Txn) error {
+func (s placing) Update(ctx context.Context, fn func(store.Txn) error) error {
+	return s.Store.Update(ctx, func(t store.Txn) error {
 		if err := note(ctx, t); err != nil {
 			return err
 		}
@@ -63,7 +66,7 @@ type field struct {
 	hands    atomic.Int64
 }
 
-func newField(t testing.TB, store lock.Store, seed uint64) (*field, gatetest.World) {
+func newField(t testing.TB, store store.Store, seed uint64) (*field, gatetest.World) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, gatetest.Clients))
 	f := &field{rig: open(t, placing{store}), number: map[ref.BindingID]int{}, began: time.Now()}
@@ -298,7 +301,7 @@ func gateHistories(t *testing.T) int {
 func TestGateIsLinearizable(t *testing.T) {
 	told := map[string]int{}
 	for i := range gateHistories(t) {
-		f, start := newField(t, lock.NewMemory(), uint64(i))
+		f, start := newField(t, memstore.New(), uint64(i))
 		h := f.play(start, uint64(i))
 		if t.Failed() {
 			t.Fatalf("history %d failed", i)
@@ -331,7 +334,7 @@ func TestSeededBugsAreFound(t *testing.T) {
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			for i := range 100 {
-				f, start := newField(t, lock.NewMemory(), uint64(i))
+				f, start := newField(t, memstore.New(), uint64(i))
 				bug.seed(f.Lockfile)
 				if wrong := f.judge(start, f.play(start, uint64(i))); wrong != "" {
 					t.Logf("history %d: %.200s", i, wrong)

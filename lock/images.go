@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // keepImage records an image and the digest seen behind its tag. The sequence
@@ -14,7 +15,7 @@ func keepImage(c *change, image Image, tag string, v *ChartVersion) error {
 	key := image.Image.String()
 	old, err := get[Image](c, bucketImages, key)
 	switch {
-	case errors.Is(err, ErrNoKey):
+	case errors.Is(err, store.ErrNoKey):
 		image.Format, image.At = FormatVersion, c.now
 		if v != nil {
 			image.Named, image.Seq, image.OrderUnknown = true, v.Seq, v.OrderUnknown
@@ -89,8 +90,8 @@ func observe(c *change, image ref.Image, tag string) error {
 
 // Image returns what is known of an image.
 func (l *Lockfile) Image(ctx context.Context, image ref.Image) (Image, error) {
-	out, err := view(ctx, l, func(t Tx) (Image, error) { return get[Image](t, bucketImages, image.String()) })
-	if errors.Is(err, ErrNoKey) {
+	out, err := view(ctx, l, func(t store.Tx) (Image, error) { return get[Image](t, bucketImages, image.String()) })
+	if errors.Is(err, store.ErrNoKey) {
 		err = fail(ErrNotFound, "image %s was never read", image)
 	}
 	return out, err
@@ -98,9 +99,9 @@ func (l *Lockfile) Image(ctx context.Context, image ref.Image) (Image, error) {
 
 // Observations returns the digests seen behind a tag, oldest first.
 func (l *Lockfile) Observations(ctx context.Context, repo ref.Repository, tag string) ([]Observation, error) {
-	return view(ctx, l, func(t Tx) ([]Observation, error) { return observations(t, repo, tag) })
+	return view(ctx, l, func(t store.Tx) ([]Observation, error) { return observations(t, repo, tag) })
 }
 
-func observations(t Tx, repo ref.Repository, tag string) ([]Observation, error) {
-	return list[Observation](t, bucketTags, ScanOptions{Prefix: repo.String() + ":" + tag + "\x00"})
+func observations(t store.Tx, repo ref.Repository, tag string) ([]Observation, error) {
+	return list[Observation](t, bucketTags, store.ScanOptions{Prefix: repo.String() + ":" + tag + "\x00"})
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 // importSet is the detail of a journal line that stands for several imported
@@ -38,7 +41,7 @@ func (l *Lockfile) Import(ctx context.Context, op Op, list []NewVersion) ([]Outc
 	op.Key = ""
 	now := l.time()
 	var out []Outcome
-	err := l.store.Update(ctx, func(t Txn) error {
+	err := l.store.Update(ctx, func(t store.Txn) error {
 		s := &setWriter{change: change{Txn: t, op: op, now: now}}
 		out = nil
 		for _, nv := range list {
@@ -75,25 +78,26 @@ func (s *setWriter) add(nv NewVersion) (out Outcome, more bool, err error) {
 	if s.full {
 		return out, false, nil
 	}
-	o := NewOverlay(s.Txn)
+	o := overlay.New(s.Txn)
 	c := &change{Txn: o, op: s.op, now: s.now}
-	err = o.Run(func(Txn) error {
+	err = o.Run(func(store.Txn) error {
 		out.Published, err = publish(c, nv)
 		return err
 	})
 	switch {
-	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrExists), errors.Is(err, ErrRefused), errors.Is(err, ErrInvalid):
+	case errors.Is(err, store.ErrTooLarge), errors.Is(err, ErrExists), errors.Is(err, ErrRefused), errors.Is(err, ErrInvalid):
 		return Outcome{Err: err}, true, nil
 	case err != nil || c.line == nil: // failed, or nothing changed
 		return out, err == nil, err
 	}
 	first := s.line == nil
-	writes, bytes := s.writes+o.writes, s.bytes+o.bytes+len(c.line.Detail)
-	fits := writes+setReserveWrites <= MaxWrites && bytes+setReserveBytes <= MaxBytes
+	writes, bytes := o.Size()
+	writes, bytes = s.writes+writes, s.bytes+bytes+len(c.line.Detail)
+	fits := writes+setReserveWrites <= store.MaxWrites && bytes+setReserveBytes <= store.MaxBytes
 	alone := c.line.Verb != verbImport // a provenance file that an older version lacked
 	switch {
 	case first && !fits:
-		return Outcome{Err: fmt.Errorf("import %s: %w", nv.Version.Chart, ErrTooLarge)}, true, nil
+		return Outcome{Err: fmt.Errorf("import %s: %w", nv.Version.Chart, store.ErrTooLarge)}, true, nil
 	case !first && (!fits || alone):
 		return out, false, nil
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // importAll imports as a caller does: what one transaction did not take goes
@@ -107,7 +109,7 @@ func TestImportKeepsTheLimitsOfATransaction(t *testing.T) {
 	out, transactions := r.importAll([]lock.NewVersion{
 		long("1.0.0", 200<<10), long("2.0.0", 200<<10), long("3.0.0", 600<<10), long("4.0.0", 200<<10),
 	})
-	if transactions != 2 || out[0].Err != nil || out[1].Err != nil || !errors.Is(out[2].Err, lock.ErrTooLarge) || out[3].Err != nil {
+	if transactions != 2 || out[0].Err != nil || out[1].Err != nil || !errors.Is(out[2].Err, store.ErrTooLarge) || out[3].Err != nil {
 		t.Errorf("%d transactions: %v, %v, %v, %v", transactions, out[0].Err, out[1].Err, out[2].Err, out[3].Err)
 	}
 	r.refused(lock.ErrInvalid, func() error { _, err := r.Import(r.ctx, alice, nil); return err })
@@ -115,18 +117,18 @@ func TestImportKeepsTheLimitsOfATransaction(t *testing.T) {
 
 // A commit that fails leaves nothing of any of them.
 func TestImportThatFailsLeavesNothing(t *testing.T) {
-	s := lock.NewMemory()
+	s := memstore.New()
 	r := checkedOn(t, s)
 	before := r.dump()
 	s.SetFault(func(step string) error {
 		if step == "commit" {
-			return lock.ErrNoSpace
+			return store.ErrNoSpace
 		}
 		return nil
 	})
 	_, err := r.Import(context.Background(), alice, []lock.NewVersion{version(hub("1.0.0"), ""), version(hub("2.0.0"), "")})
 	s.SetFault(nil)
-	if !errors.Is(err, lock.ErrNoSpace) || r.dump() != before {
+	if !errors.Is(err, store.ErrNoSpace) || r.dump() != before {
 		t.Errorf("the error is %v", err)
 	}
 }
@@ -134,13 +136,13 @@ func TestImportThatFailsLeavesNothing(t *testing.T) {
 // Check reads every version out of a line that stands for several: one that
 // is changed behind its back is found.
 func TestALineOfSeveralImportsIsReplayed(t *testing.T) {
-	s := lock.NewMemory()
+	s := memstore.New()
 	r := open(t, s)
 	r.importAll([]lock.NewVersion{dated(version(hub("1.0.0"), ""), 1), dated(version(hub("2.0.0"), ""), 2)})
 	if p := r.problems(); len(p) > 0 {
 		t.Fatalf("it has problems: %q", p)
 	}
-	err := s.Update(r.ctx, func(tx lock.Txn) error {
+	err := s.Update(r.ctx, func(tx store.Txn) error {
 		raw, err := tx.Get("charts", "jupyterhub\x002.0.0")
 		if err != nil {
 			return err

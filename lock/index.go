@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // IndexLine is what the index shows of a chart version: the version and its
@@ -27,7 +29,7 @@ type IndexChange struct {
 // charts' names. It calls begin before the first, and again should it start
 // over.
 func (l *Lockfile) IndexSince(ctx context.Context, gen uint64, begin func(), each func(IndexLine) error) (IndexChange, error) {
-	return view(ctx, l, func(t Tx) (IndexChange, error) {
+	return view(ctx, l, func(t store.Tx) (IndexChange, error) {
 		begin()
 		n, err := t.Count(bucketGenerations)
 		if err != nil || n <= gen {
@@ -39,18 +41,18 @@ func (l *Lockfile) IndexSince(ctx context.Context, gen uint64, begin func(), eac
 		}
 		out := IndexChange{n, last.At}
 		if gen == 0 {
-			return out, t.Scan(bucketCharts, ScanOptions{}, func(k string, raw []byte) error {
+			return out, t.Scan(bucketCharts, store.ScanOptions{}, func(k string, raw []byte) error {
 				var v ChartVersion
-				if err := decode(bucketCharts, k, raw, &v); err != nil {
+				if err := kept.Decode(bucketCharts, k, raw, &v); err != nil {
 					return err
 				}
 				return eachLine(t, v, each)
 			})
 		}
 		seen := map[ref.ChartVersion]bool{}
-		return out, t.Scan(bucketGenerations, ScanOptions{From: number(gen + 1)}, func(k string, raw []byte) error {
+		return out, t.Scan(bucketGenerations, store.ScanOptions{From: number(gen + 1)}, func(k string, raw []byte) error {
 			var g Generation
-			if err := decode(bucketGenerations, k, raw, &g); err != nil {
+			if err := kept.Decode(bucketGenerations, k, raw, &g); err != nil {
 				return err
 			}
 			if seen[g.Chart] {
@@ -66,7 +68,7 @@ func (l *Lockfile) IndexSince(ctx context.Context, gen uint64, begin func(), eac
 	})
 }
 
-func eachLine(t Tx, v ChartVersion, each func(IndexLine) error) error {
+func eachLine(t store.Tx, v ChartVersion, each func(IndexLine) error) error {
 	line := IndexLine{Chart: v}
 	if !v.Default.IsZero() {
 		b, err := get[Binding](t, bucketBindings, v.Default.String())
@@ -81,9 +83,9 @@ func eachLine(t Tx, v ChartVersion, each func(IndexLine) error) error {
 // IndexGenerationAt returns the record of a generation: which chart version
 // moved it, and when. It tells the history of one repository from another's.
 func (l *Lockfile) IndexGenerationAt(ctx context.Context, gen uint64) (Generation, error) {
-	return view(ctx, l, func(t Tx) (Generation, error) {
+	return view(ctx, l, func(t store.Tx) (Generation, error) {
 		g, err := get[Generation](t, bucketGenerations, number(gen))
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			err = fail(ErrNotFound, "there is no index generation %d", gen)
 		}
 		return g, err
@@ -92,8 +94,8 @@ func (l *Lockfile) IndexGenerationAt(ctx context.Context, gen uint64) (Generatio
 
 // IndexGeneration returns the newest generation; 0 is the empty repository.
 func (l *Lockfile) IndexGeneration(ctx context.Context) (uint64, error) {
-	n, err := view(ctx, l, func(t Tx) (uint64, error) { return t.Count(bucketGenerations) })
-	if errors.Is(err, ErrNoKey) {
+	n, err := view(ctx, l, func(t store.Tx) (uint64, error) { return t.Count(bucketGenerations) })
+	if errors.Is(err, store.ErrNoKey) {
 		return 0, nil
 	}
 	return n, err

@@ -3,6 +3,9 @@ package lock
 import (
 	"context"
 	"math"
+
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Verbs of the journal.
@@ -42,15 +45,15 @@ func (l *Lockfile) Journal(ctx context.Context, after uint64, limit int) (lines 
 	if err := checkLimit(limit); err != nil || after == math.MaxUint64 {
 		return nil, 0, err
 	}
-	err = l.store.View(ctx, func(t Tx) error {
+	err = l.store.View(ctx, func(t store.Tx) error {
 		lines, next = nil, 0
-		return t.Scan(bucketJournal, ScanOptions{From: number(after + 1)}, func(k string, raw []byte) error {
+		return t.Scan(bucketJournal, store.ScanOptions{From: number(after + 1)}, func(k string, raw []byte) error {
 			if len(lines) == limit {
 				next = lines[limit-1].Seq
-				return ErrStop
+				return store.ErrStop
 			}
 			var line Line
-			if err := decode(bucketJournal, k, raw, &line); err != nil {
+			if err := kept.Decode(bucketJournal, k, raw, &line); err != nil {
 				return err
 			}
 			lines = append(lines, line)

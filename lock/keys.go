@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // keyLife is how long an idempotency key is kept; a pin's is kept for ever.
@@ -40,7 +42,7 @@ func replay[T any](c *change, out *T, verdict *error) (bool, error) {
 		return false, fail(ErrInvalid, "the idempotency key is %d characters long: at most %d", len(c.op.Key), maxKey)
 	}
 	o, err := get[outcome](c, bucketKeys, c.op.Key)
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		return false, nil
 	}
 	if err != nil {
@@ -58,7 +60,7 @@ func replay[T any](c *change, out *T, verdict *error) (bool, error) {
 	case o.Stale != nil:
 		*verdict = o.Stale
 	default:
-		return true, decode(bucketKeys, c.op.Key, o.Result, out)
+		return true, kept.Decode(bucketKeys, c.op.Key, o.Result, out)
 	}
 	return true, nil
 }
@@ -116,16 +118,16 @@ func (l *Lockfile) ExpireKeys(ctx context.Context) error {
 	limit := l.time().Add(-keyLife).Format(time.RFC3339)
 	for {
 		more := false
-		err := l.store.Update(ctx, func(t Txn) error {
+		err := l.store.Update(ctx, func(t store.Txn) error {
 			var old []string
 			more = false
-			err := t.Scan(bucketKeyTimes, ScanOptions{}, func(k string, _ []byte) error {
+			err := t.Scan(bucketKeyTimes, store.ScanOptions{}, func(k string, _ []byte) error {
 				if k >= limit {
-					return ErrStop
+					return store.ErrStop
 				}
-				if old = append(old, k); len(old) == MaxWrites/2-2 {
+				if old = append(old, k); len(old) == store.MaxWrites/2-2 {
 					more = true
-					return ErrStop
+					return store.ErrStop
 				}
 				return nil
 			})

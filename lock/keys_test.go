@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 func keyed(key, route, body string) lock.Op {
@@ -130,9 +131,9 @@ func TestExpireKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		keys := map[string]int{}
-		err := r.store.View(r.ctx, func(tx lock.Tx) error {
+		err := r.store.View(r.ctx, func(tx store.Tx) error {
 			for _, bucket := range []string{"keys", "keytimes"} {
-				if err := tx.Scan(bucket, lock.ScanOptions{}, func(k string, _ []byte) error {
+				if err := tx.Scan(bucket, store.ScanOptions{}, func(k string, _ []byte) error {
 					_, key, ok := strings.Cut(k, "\x00")
 					if !ok {
 						key = k

@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
-	"github.com/anishathalye/porcupine"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // pinInput is a pin, or a read of the environment where the base is -1.
@@ -117,11 +120,11 @@ func ask(r *rig, client int, in pinInput) (pinOutput, error) {
 
 func TestPinsAreLinearizable(t *testing.T) {
 	for name, c := range map[string]struct {
-		store     func() lock.Store
+		store     func() store.Store
 		histories int
 	}{
-		"memory": {func() lock.Store { return lock.NewMemory() }, 200},
-		"bolt":   {func() lock.Store { return bolt(t) }, 20},
+		"memory": {func() store.Store { return memstore.New() }, 200},
+		"bolt":   {func() store.Store { return bolt(t) }, 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() {

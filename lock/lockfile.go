@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // FormatVersion of the records that this package writes.
@@ -66,21 +68,21 @@ const (
 // Lockfile applies the rules on top of a store. Its methods may be called
 // concurrently.
 type Lockfile struct {
-	store   Store
+	store   store.Store
 	now     func() time.Time
-	tokens  *Memo[Token]        // every request asks for one
-	images  *Memo[[]BoundImage] // every pin's answer names them
-	stamped *atomic.Bool        // the store is known to have the format of the records
-	bug     bug                 // seeded by the test that must find it
+	tokens  *kept.Memo[*Lockfile, Token]        // every request asks for one
+	images  *kept.Memo[*Lockfile, []BoundImage] // every pin's answer names them
+	stamped *atomic.Bool                        // the store is known to have the format of the records
+	bug     bug                                 // seeded by the test that must find it
 }
 
 // Open returns the lock file in s, which may be empty. A store written by a
 // newer version is refused.
-func Open(ctx context.Context, s Store, now func() time.Time) (*Lockfile, error) {
-	l := &Lockfile{store: s, now: now, tokens: NewMemo[Token](256), images: NewMemo[[]BoundImage](256), stamped: &atomic.Bool{}}
-	err := s.View(ctx, func(t Tx) error {
+func Open(ctx context.Context, s store.Store, now func() time.Time) (*Lockfile, error) {
+	l := &Lockfile{store: s, now: now, tokens: kept.NewMemo[*Lockfile, Token](256), images: kept.NewMemo[*Lockfile, []BoundImage](256), stamped: &atomic.Bool{}}
+	err := s.View(ctx, func(t store.Tx) error {
 		raw, err := t.Get(bucketMeta, metaFormat)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return nil
 		}
 		if err != nil {
@@ -100,7 +102,7 @@ func Open(ctx context.Context, s Store, now func() time.Time) (*Lockfile, error)
 // Ping proves that writes can be kept, by a bookkeeping write.
 func (l *Lockfile) Ping(ctx context.Context) error {
 	now := l.time()
-	return l.store.Update(ctx, func(t Txn) error {
+	return l.store.Update(ctx, func(t store.Txn) error {
 		return t.Put(bucketMeta, metaPing, []byte(now.Format(time.RFC3339)))
 	})
 }
@@ -110,7 +112,7 @@ func (l *Lockfile) time() time.Time { return l.now().UTC().Truncate(time.Microse
 // change is one transaction being written: its time, who does it, and the
 // journal line that it will leave.
 type change struct {
-	Txn
+	store.Txn
 	op   Op
 	now  time.Time
 	line *Line
@@ -164,7 +166,7 @@ func (l Line) encode() ([]byte, error) {
 // nextSequence numbers publications and first image observations alike.
 func (c *change) nextSequence() (uint64, error) {
 	n, err := get[uint64](c, bucketMeta, metaSequence)
-	if err != nil && !errors.Is(err, ErrNoKey) {
+	if err != nil && !errors.Is(err, store.ErrNoKey) {
 		return 0, err
 	}
 	return n + 1, put(c, bucketMeta, metaSequence, n+1)
@@ -187,7 +189,7 @@ func run[T any](ctx context.Context, l *Lockfile, op Op, fn func(*change) (T, er
 	var out T
 	var verdict error
 	stamped, changed := l.stamped.Load(), false
-	err := l.store.Update(ctx, func(t Txn) error {
+	err := l.store.Update(ctx, func(t store.Txn) error {
 		var zero T
 		out, verdict, changed = zero, nil, false
 		c := &change{Txn: t, op: op, now: now}
@@ -233,9 +235,9 @@ func run[T any](ctx context.Context, l *Lockfile, op Op, fn func(*change) (T, er
 }
 
 // stamp writes the format of the records into a new store.
-func stamp(t Txn) error {
+func stamp(t store.Txn) error {
 	_, err := t.Get(bucketMeta, metaFormat)
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		return t.Put(bucketMeta, metaFormat, []byte(fmt.Sprint(FormatVersion)))
 	}
 	return err
@@ -244,23 +246,16 @@ func stamp(t Txn) error {
 // number is an ordered key.
 func number(n uint64) string { return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, n)) }
 
-func get[T any](t Tx, bucket, key string) (T, error) {
+func get[T any](t store.Tx, bucket, key string) (T, error) {
 	var v T
 	raw, err := t.Get(bucket, key)
 	if err != nil {
 		return v, err
 	}
-	return v, decode(bucket, key, raw, &v)
+	return v, kept.Decode(bucket, key, raw, &v)
 }
 
-func decode(bucket, key string, raw []byte, v any) error {
-	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("%w: decode %s %q: %v", ErrDamaged, bucket, key, err)
-	}
-	return nil
-}
-
-func put(t Txn, bucket, key string, v any) error {
+func put(t store.Txn, bucket, key string, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode %s %q: %w", bucket, key, err)
@@ -269,11 +264,21 @@ func put(t Txn, bucket, key string, v any) error {
 }
 
 // view reads in one snapshot.
-func view[T any](ctx context.Context, l *Lockfile, fn func(Tx) (T, error)) (T, error) {
+func view[T any](ctx context.Context, l *Lockfile, fn func(store.Tx) (T, error)) (T, error) {
 	var out T
-	err := l.store.View(ctx, func(t Tx) (err error) {
+	err := l.store.View(ctx, func(t store.Tx) (err error) {
 		out, err = fn(t)
 		return err
 	})
 	return out, err
+}
+
+// Watch makes an answer from a lock file that notes what is read through it:
+// as long as the basis holds, the same answer would be made again.
+func (l *Lockfile) Watch(answer func(*Lockfile) error) (*kept.Basis, error) {
+	return kept.Watch(l.store, func(s store.Store) error {
+		watched := *l
+		watched.store = s
+		return answer(&watched)
+	})
 }

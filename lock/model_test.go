@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
+	"chartd.dev/chartd/lock/memstore"
 )
 
 // shadow is the lock file as a few maps: written without a look at the code.
@@ -389,7 +391,7 @@ func replayed(lines []lock.Line) shadow {
 func TestRandomOperations(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{
-			r: open(t, lock.NewMemory()), shadow: newShadow(),
+			r: open(t, memstore.New()), shadow: newShadow(),
 			index: map[uint64]map[string]string{0: {}}, shown: map[string]string{},
 		}
 		t.Repeat(map[string]func(*rapid.T){

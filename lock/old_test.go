@@ -12,12 +12,14 @@ import (
 	"chartd.dev/chartd/lock"
 
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // What a version without reports, policies and halts wrote is sound, answers
 // its keys as it did, and goes on under the gate of today.
 func TestOpensWhatWasWrittenBeforeReports(t *testing.T) {
-	s := lock.NewMemory()
+	s := memstore.New()
 	r := checkedOn(t, s)
 	lines := bufio.NewScanner(bytes.NewReader(must(os.ReadFile("testdata/before-reports.jsonl"))))
 	for lines.Scan() {
@@ -25,7 +27,7 @@ func TestOpensWhatWasWrittenBeforeReports(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &kept); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Update(r.ctx, func(tx lock.Txn) error { return tx.Put(kept[0], kept[1], []byte(kept[2])) }); err != nil {
+		if err := s.Update(r.ctx, func(tx store.Txn) error { return tx.Put(kept[0], kept[1], []byte(kept[2])) }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 func TestPages(t *testing.T) {
@@ -167,7 +169,7 @@ func TestOpen(t *testing.T) {
 	if _, err := lock.Open(r.ctx, r.store, time.Now); err != nil {
 		t.Errorf("open again: %v", err)
 	}
-	err := r.store.Update(r.ctx, func(tx lock.Txn) error { return tx.Put("meta", "format", []byte("2")) })
+	err := r.store.Update(r.ctx, func(tx store.Txn) error { return tx.Put("meta", "format", []byte("2")) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +177,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestFaultLeavesNoTrace(t *testing.T) {
-	s := lock.NewMemory()
+	s := memstore.New()
 	r := checkedOn(t, s)
 	b := r.publish("1.0.0")
 	r.create("data8/prod")

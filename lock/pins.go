@@ -197,10 +197,10 @@ func (c *change) writePin(p *Pin, e Environment) (json.RawMessage, error) {
 	}
 	p.Format, p.By, p.At, p.Seq, p.Key = FormatVersion, c.op.Actor.Name, c.now, seq, c.op.Key
 	e.pinned(*p)
-	if _, err := decodedEnvironments.put(c, bucketEnvironments, e.Env.String(), e); err != nil {
+	if _, err := decodedEnvironments.Put(c, bucketEnvironments, e.Env.String(), e); err != nil {
 		return nil, err
 	}
-	return decodedPins.put(c, bucketPins, pinKey(p.Env, p.Revision), *p)
+	return decodedPins.Put(c, bucketPins, pinKey(p.Env, p.Revision), *p)
 }
 
 // plan asks the gate and returns the pin to write.

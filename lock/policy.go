@@ -10,9 +10,11 @@ import (
 	"time"
 	_ "time/tzdata" // a freeze window must not depend on what the host has installed
 
+	"github.com/robfig/cron/v3"
+
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
-	"github.com/robfig/cron/v3"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Limits of a policy. A pin set of 60 environments, each with the largest
@@ -87,7 +89,7 @@ func (f Freeze) schedule() (cron.Schedule, error) {
 func (f Freeze) open(now time.Time) (until time.Time, open bool, err error) {
 	s, err := f.schedule()
 	if err != nil {
-		return until, false, fmt.Errorf("%w: %v", ErrDamaged, err)
+		return until, false, fmt.Errorf("%w: %v", store.ErrDamaged, err)
 	}
 	at := s.Next(now.Add(-time.Duration(f.For)))
 	return at.Add(time.Duration(f.For)), !at.IsZero() && !at.After(now), nil
@@ -190,7 +192,7 @@ func (p Policy) checkNumbers() error {
 
 // checkUpstream refuses stages that are not there, and a circle, in which
 // nothing could ever be pinned.
-func checkUpstream(t Tx, e Environment, up []ref.Env) error {
+func checkUpstream(t store.Tx, e Environment, up []ref.Env) error {
 	if len(up) > MaxUpstream {
 		return fail(ErrInvalid, "an environment has at most %d upstream stages, %s has %d", MaxUpstream, e.Env, len(up))
 	}
@@ -202,7 +204,7 @@ func checkUpstream(t Tx, e Environment, up []ref.Env) error {
 			return fail(ErrInvalid, "environment %s cannot be its own upstream", u)
 		}
 		have, err := get[Environment](t, bucketEnvironments, u.String())
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return fail(ErrNotFound, "upstream environment %s does not exist: create it first", u)
 		}
 		if err != nil {
@@ -215,7 +217,7 @@ func checkUpstream(t Tx, e Environment, up []ref.Env) error {
 	return checkCircle(t, e.Env, up)
 }
 
-func checkCircle(t Tx, env ref.Env, up []ref.Env) error {
+func checkCircle(t store.Tx, env ref.Env, up []ref.Env) error {
 	seen := map[ref.Env]bool{}
 	for todo := slices.Clone(up); len(todo) > 0; {
 		u := todo[0]

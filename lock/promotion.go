@@ -6,6 +6,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // upstream is rule 3: every upstream stage passed this very binding and held
@@ -50,7 +51,7 @@ type UpstreamStatus struct {
 	OK      bool          `json:"ok"`
 }
 
-func upstreamOf(t Tx, e Environment, up ref.Env, id ref.BindingID) (UpstreamStatus, error) {
+func upstreamOf(t store.Tx, e Environment, up ref.Env, id ref.BindingID) (UpstreamStatus, error) {
 	u := UpstreamStatus{Env: up, Need: e.Policy.Soak}
 	s, err := getSummary(t, up, id)
 	if err != nil {

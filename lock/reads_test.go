@@ -15,20 +15,21 @@ import (
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // counting counts the keys that transactions read and write.
 type counting struct {
-	lock.Store
+	store.Store
 	reads, writes atomic.Int64
 }
 
-func (s *counting) View(ctx context.Context, fn func(lock.Tx) error) error {
-	return s.Store.View(ctx, func(t lock.Tx) error { return fn(countingTx{t, s}) })
+func (s *counting) View(ctx context.Context, fn func(store.Tx) error) error {
+	return s.Store.View(ctx, func(t store.Tx) error { return fn(countingTx{t, s}) })
 }
 
-func (s *counting) Update(ctx context.Context, fn func(lock.Txn) error) error {
-	return s.Store.Update(ctx, func(t lock.Txn) error {
+func (s *counting) Update(ctx context.Context, fn func(store.Txn) error) error {
+	return s.Store.Update(ctx, func(t store.Txn) error {
 		s.reads.Store(0)
 		s.writes.Store(0)
 		return fn(countingTxn{t, s})
@@ -36,7 +37,7 @@ func (s *counting) Update(ctx context.Context, fn func(lock.Txn) error) error {
 }
 
 type countingTx struct {
-	lock.Tx
+	store.Tx
 	s *counting
 }
 
@@ -45,7 +46,7 @@ func (t countingTx) Get(bucket, key string) ([]byte, error) {
 	return t.Tx.Get(bucket, key)
 }
 
-func (t countingTx) Scan(bucket string, o lock.ScanOptions, fn func(string, []byte) error) error {
+func (t countingTx) Scan(bucket string, o store.ScanOptions, fn func(string, []byte) error) error {
 	t.s.reads.Add(1) // the end of the scan is looked at too
 	return t.Tx.Scan(bucket, o, func(k string, v []byte) error {
 		t.s.reads.Add(1)
@@ -54,7 +55,7 @@ func (t countingTx) Scan(bucket string, o lock.ScanOptions, fn func(string, []by
 }
 
 type countingTxn struct {
-	lock.Txn
+	store.Txn
 	s *counting
 }
 
@@ -62,7 +63,7 @@ func (t countingTxn) Get(bucket, key string) ([]byte, error) {
 	return countingTx{t.Txn, t.s}.Get(bucket, key)
 }
 
-func (t countingTxn) Scan(bucket string, o lock.ScanOptions, fn func(string, []byte) error) error {
+func (t countingTxn) Scan(bucket string, o store.ScanOptions, fn func(string, []byte) error) error {
 	return countingTx{t.Txn, t.s}.Scan(bucket, o, fn)
 }
 
@@ -86,7 +87,7 @@ func past(t *testing.T, r *rig, e string, n uint64) {
 	lines := uint64(len(r.lines()))
 	state := s.Environment
 	for at := s.Revision; at < n; {
-		err := r.store.Update(r.ctx, func(tx lock.Txn) error {
+		err := r.store.Update(r.ctx, func(tx store.Txn) error {
 			for range 80 {
 				at++
 				p := from
@@ -116,7 +117,7 @@ func past(t *testing.T, r *rig, e string, n uint64) {
 	}
 }
 
-func putJSON(t lock.Txn, bucket, key string, v any) error {
+func putJSON(t store.Txn, bucket, key string, v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func putJSON(t lock.Txn, bucket, key string, v any) error {
 
 // readsOfPins is how many keys the pins after a history of n read: each kind
 // of pin under a policy that asks for everything, halted and not.
-func readsOfPins(t *testing.T, store lock.Store, n uint64) (out []int64) {
+func readsOfPins(t *testing.T, store store.Store, n uint64) (out []int64) {
 	t.Helper()
 	s := &counting{Store: store}
 	r := open(t, s)
@@ -237,7 +238,7 @@ func TestLargestPinSet(t *testing.T) {
 	for _, kind := range []model.Kind{model.Fix, model.Bump} {
 		set.Kind = kind
 		must(r.MakePinSet(r.ctx, op, set))
-		if n := s.writes.Load(); n > lock.MaxWrites {
+		if n := s.writes.Load(); n > store.MaxWrites {
 			t.Errorf("a %s set wrote %d keys", kind, n)
 		}
 		for i := range set.Pins {

@@ -7,6 +7,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // history is what the journal says is there.
@@ -43,7 +44,7 @@ func (c *checker) checkJournal() error {
 			return nil
 		}
 		if err := said.apply(line); err != nil {
-			return fmt.Errorf("%w: read journal line %d: %v", ErrDamaged, line.Seq, err)
+			return fmt.Errorf("%w: read journal line %d: %v", store.ErrDamaged, line.Seq, err)
 		}
 		return nil
 	})

@@ -11,6 +11,8 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // MaxChecks is the most checks that one report carries.
@@ -207,8 +209,8 @@ func (c *change) haltFor(e *Environment, r Report) (*Halt, error) {
 
 // pinnedIn reports whether any environment in the scope is pinned to the
 // binding now.
-func pinnedIn(t Tx, scope model.Scope, env ref.Env, id ref.BindingID) (bool, error) {
-	o := ScanOptions{Prefix: env.Hub() + "/"}
+func pinnedIn(t store.Tx, scope model.Scope, env ref.Env, id ref.BindingID) (bool, error) {
+	o := store.ScanOptions{Prefix: env.Hub() + "/"}
 	switch scope {
 	case model.ScopeEverything:
 		o.Prefix = ""
@@ -264,26 +266,26 @@ func (c *change) newReport(e Environment, p Pin, nr NewReport) (Report, error) {
 }
 
 // lastReport is the newest report about a revision; zero if there is none.
-func lastReport(t Tx, env ref.Env, revision uint64) (Report, error) {
+func lastReport(t store.Tx, env ref.Env, revision uint64) (Report, error) {
 	var last Report
-	err := t.Scan(bucketReports, ScanOptions{Prefix: reportsOf(env, revision), Reverse: true}, func(k string, raw []byte) error {
-		if err := decode(bucketReports, k, raw, &last); err != nil {
+	err := t.Scan(bucketReports, store.ScanOptions{Prefix: reportsOf(env, revision), Reverse: true}, func(k string, raw []byte) error {
+		if err := kept.Decode(bucketReports, k, raw, &last); err != nil {
 			return err
 		}
-		return ErrStop
+		return store.ErrStop
 	})
 	return last, err
 }
 
 // Reports returns the reports about one revision, oldest first.
 func (l *Lockfile) Reports(ctx context.Context, env ref.Env, revision uint64) ([]Report, error) {
-	return view(ctx, l, func(t Tx) ([]Report, error) {
+	return view(ctx, l, func(t store.Tx) ([]Report, error) {
 		if _, err := getEnvironment(t, env); err != nil {
 			return nil, err
 		}
 		if _, err := getPin(t, env, revision); err != nil {
 			return nil, err
 		}
-		return list[Report](t, bucketReports, ScanOptions{Prefix: reportsOf(env, revision)})
+		return list[Report](t, bucketReports, store.ScanOptions{Prefix: reportsOf(env, revision)})
 	})
 }

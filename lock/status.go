@@ -5,6 +5,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // EnvironmentStatus is what an on-call person asks of an environment.
@@ -22,7 +23,7 @@ type EnvironmentStatus struct {
 
 // Status returns all about one environment, from one snapshot.
 func (l *Lockfile) Status(ctx context.Context, env ref.Env) (EnvironmentStatus, error) {
-	return view(ctx, l, func(t Tx) (EnvironmentStatus, error) {
+	return view(ctx, l, func(t store.Tx) (EnvironmentStatus, error) {
 		e, err := getEnvironment(t, env)
 		if err != nil {
 			return EnvironmentStatus{}, err
@@ -34,8 +35,8 @@ func (l *Lockfile) Status(ctx context.Context, env ref.Env) (EnvironmentStatus, 
 // Statuses returns all about all environments in order of name, from one
 // snapshot.
 func (l *Lockfile) Statuses(ctx context.Context) ([]EnvironmentStatus, error) {
-	return view(ctx, l, func(t Tx) ([]EnvironmentStatus, error) {
-		all, err := list[Environment](t, bucketEnvironments, ScanOptions{})
+	return view(ctx, l, func(t store.Tx) ([]EnvironmentStatus, error) {
+		all, err := list[Environment](t, bucketEnvironments, store.ScanOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +52,7 @@ func (l *Lockfile) Statuses(ctx context.Context) ([]EnvironmentStatus, error) {
 	})
 }
 
-func status(t Tx, e Environment) (EnvironmentStatus, error) {
+func status(t store.Tx, e Environment) (EnvironmentStatus, error) {
 	var out EnvironmentStatus
 	var err error
 	if out.EnvironmentState, err = environmentState(t, e); err != nil {
@@ -81,7 +82,7 @@ func status(t Tx, e Environment) (EnvironmentStatus, error) {
 }
 
 // judge adds what the reports say of the current revision.
-func (out *EnvironmentStatus) judge(t Tx) error {
+func (out *EnvironmentStatus) judge(t store.Tx) error {
 	last, err := lastReport(t, out.Env, out.Revision)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Summary is what an environment's reports come to for one binding. The
@@ -43,15 +44,15 @@ func (s Summary) Passed() bool { return s.Verdict == model.Passed }
 func summaryKey(env ref.Env, id ref.BindingID) string { return env.String() + "\x00" + id.String() }
 
 // getSummary returns the summary; empty if nothing was reported.
-func getSummary(t Tx, env ref.Env, id ref.BindingID) (Summary, error) {
+func getSummary(t store.Tx, env ref.Env, id ref.BindingID) (Summary, error) {
 	s, err := get[Summary](t, bucketSummaries, summaryKey(env, id))
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		return Summary{Format: FormatVersion, Env: env, Binding: id}, nil
 	}
 	return s, err
 }
 
-func putSummary(t Txn, s Summary) error {
+func putSummary(t store.Txn, s Summary) error {
 	return put(t, bucketSummaries, summaryKey(s.Env, s.Binding), s)
 }
 
@@ -77,9 +78,9 @@ func (s Summary) after(r Report, counted Duration) Summary {
 }
 
 // counted is the time that all beats have added so far.
-func counted(t Tx) (Duration, error) {
+func counted(t store.Tx) (Duration, error) {
 	d, err := get[Duration](t, bucketMeta, metaCounted)
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		return 0, nil
 	}
 	return d, err
@@ -87,5 +88,5 @@ func counted(t Tx) (Duration, error) {
 
 // SummaryOf returns what the reports of an environment come to for a binding.
 func (l *Lockfile) SummaryOf(ctx context.Context, env ref.Env, id ref.BindingID) (Summary, error) {
-	return view(ctx, l, func(t Tx) (Summary, error) { return getSummary(t, env, id) })
+	return view(ctx, l, func(t store.Tx) (Summary, error) { return getSummary(t, env, id) })
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"chartd.dev/chartd/lock/kept"
+	"chartd.dev/chartd/lock/store"
 )
 
 // CreateToken stores a token. Its ID must be new; so must the name be among
@@ -13,9 +16,9 @@ func (l *Lockfile) CreateToken(ctx context.Context, op Op, tok Token) error {
 	_, err := run(ctx, l, op, func(c *change) (struct{}, error) {
 		var none struct{}
 		taken := false
-		err := c.Scan(bucketTokens, ScanOptions{}, func(k string, raw []byte) error {
+		err := c.Scan(bucketTokens, store.ScanOptions{}, func(k string, raw []byte) error {
 			var other Token
-			if err := decode(bucketTokens, k, raw, &other); err != nil {
+			if err := kept.Decode(bucketTokens, k, raw, &other); err != nil {
 				return err
 			}
 			taken = taken || other.ID == tok.ID || other.Name == tok.Name && !other.Revoked
@@ -45,7 +48,7 @@ func (l *Lockfile) RevokeToken(ctx context.Context, op Op, id string) error {
 	_, err := run(ctx, l, op, func(c *change) (struct{}, error) {
 		var none struct{}
 		tok, err := get[Token](c, bucketTokens, id)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return none, fail(ErrNotFound, "there is no token %q", id)
 		}
 		if err != nil || tok.Revoked {
@@ -63,9 +66,9 @@ func (l *Lockfile) RevokeToken(ctx context.Context, op Op, id string) error {
 // Token returns the token with the given ID, which the caller does not change.
 func (l *Lockfile) Token(ctx context.Context, id string) (Token, error) {
 	tok, err := l.tokens.Get(ctx, l, id, func(l *Lockfile) (Token, error) {
-		return view(ctx, l, func(t Tx) (Token, error) { return get[Token](t, bucketTokens, id) })
+		return view(ctx, l, func(t store.Tx) (Token, error) { return get[Token](t, bucketTokens, id) })
 	})
-	if errors.Is(err, ErrNoKey) {
+	if errors.Is(err, store.ErrNoKey) {
 		err = fail(ErrNotFound, "there is no token %q", id)
 	}
 	return tok, err
@@ -73,14 +76,14 @@ func (l *Lockfile) Token(ctx context.Context, id string) (Token, error) {
 
 // Tokens returns all tokens in order of ID, revoked ones too.
 func (l *Lockfile) Tokens(ctx context.Context) ([]Token, error) {
-	return view(ctx, l, func(t Tx) ([]Token, error) { return list[Token](t, bucketTokens, ScanOptions{}) })
+	return view(ctx, l, func(t store.Tx) ([]Token, error) { return list[Token](t, bucketTokens, store.ScanOptions{}) })
 }
 
 // TouchToken notes when a token was last used: bookkeeping, not journalled.
 func (l *Lockfile) TouchToken(ctx context.Context, id string, at time.Time) error {
-	return l.store.Update(ctx, func(t Txn) error {
+	return l.store.Update(ctx, func(t store.Txn) error {
 		tok, err := get[Token](t, bucketTokens, id)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return nil
 		}
 		if err != nil || !at.After(tok.LastUsed) {
@@ -92,11 +95,11 @@ func (l *Lockfile) TouchToken(ctx context.Context, id string, at time.Time) erro
 }
 
 // list decodes the values of a scan.
-func list[T any](t Tx, bucket string, o ScanOptions) ([]T, error) {
+func list[T any](t store.Tx, bucket string, o store.ScanOptions) ([]T, error) {
 	var out []T
 	err := t.Scan(bucket, o, func(k string, raw []byte) error {
 		var v T
-		if err := decode(bucket, k, raw, &v); err != nil {
+		if err := kept.Decode(bucket, k, raw, &v); err != nil {
 			return err
 		}
 		out = append(out, v)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/store"
 )
 
 const (
@@ -59,7 +60,7 @@ func (l *Lockfile) CreateWebhook(ctx context.Context, op Op, w Webhook) (Webhook
 		}
 		if _, err := c.Get(bucketWebhooks, w.ID); err == nil {
 			return w, fail(ErrExists, "there is a webhook %q already", w.ID)
-		} else if !errors.Is(err, ErrNoKey) {
+		} else if !errors.Is(err, store.ErrNoKey) {
 			return w, err
 		}
 		seq, err := c.seq()
@@ -82,7 +83,7 @@ func (l *Lockfile) DeleteWebhook(ctx context.Context, op Op, id string) error {
 	_, err := run(ctx, l, op, func(c *change) (struct{}, error) {
 		var none struct{}
 		w, err := get[Webhook](c, bucketWebhooks, id)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return none, fail(ErrNotFound, "there is no webhook %q", id)
 		}
 		if err != nil {
@@ -98,15 +99,15 @@ func (l *Lockfile) DeleteWebhook(ctx context.Context, op Op, id string) error {
 
 // Webhooks returns all webhooks in order of ID.
 func (l *Lockfile) Webhooks(ctx context.Context) ([]WebhookState, error) {
-	return view(ctx, l, func(t Tx) ([]WebhookState, error) {
-		all, err := list[Webhook](t, bucketWebhooks, ScanOptions{})
+	return view(ctx, l, func(t store.Tx) ([]WebhookState, error) {
+		all, err := list[Webhook](t, bucketWebhooks, store.ScanOptions{})
 		if err != nil {
 			return nil, err
 		}
 		var out []WebhookState
 		for _, w := range all {
 			cursor, err := get[Cursor](t, bucketCursors, w.ID)
-			if err != nil && !errors.Is(err, ErrNoKey) {
+			if err != nil && !errors.Is(err, store.ErrNoKey) {
 				return nil, err
 			}
 			out = append(out, WebhookState{w, cursor})
@@ -117,8 +118,8 @@ func (l *Lockfile) Webhooks(ctx context.Context) ([]WebhookState, error) {
 
 // MoveCursor notes how far a webhook was served. One that is gone stays gone.
 func (l *Lockfile) MoveCursor(ctx context.Context, id string, cursor Cursor) error {
-	return l.store.Update(ctx, func(t Txn) error {
-		if _, err := t.Get(bucketWebhooks, id); errors.Is(err, ErrNoKey) {
+	return l.store.Update(ctx, func(t store.Txn) error {
+		if _, err := t.Get(bucketWebhooks, id); errors.Is(err, store.ErrNoKey) {
 			return nil
 		} else if err != nil {
 			return err
@@ -129,7 +130,7 @@ func (l *Lockfile) MoveCursor(ctx context.Context, id string, cursor Cursor) err
 
 // JournalEnd is the sequence number of the newest line, 0 where there is none.
 func (l *Lockfile) JournalEnd(ctx context.Context) (uint64, error) {
-	return view(ctx, l, func(t Tx) (uint64, error) { return t.Count(bucketJournal) })
+	return view(ctx, l, func(t store.Tx) (uint64, error) { return t.Count(bucketJournal) })
 }
 
 // TagMoved is the detail of the journal line of a tag that was found to point

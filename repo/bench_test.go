@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
 )
@@ -58,7 +59,7 @@ func BenchmarkIndexBody(b *testing.B) {
 
 func benchRig(b *testing.B) *repo.Repository {
 	b.Helper()
-	l, err := lock.Open(ctx, lock.NewMemory(), time.Now)
+	l, err := lock.Open(ctx, memstore.New(), time.Now)
 	if err != nil {
 		b.Fatal(err)
 	}

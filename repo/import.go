@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/storage"
 )
 
@@ -112,7 +113,7 @@ func (im *Importer) Add(item ImportItem, refused error) error {
 		defer item.Done()
 		defer func() {
 			if v := recover(); v != nil {
-				i.failed = fmt.Errorf("%w: %v\n%s", lock.ErrPanic, v, debug.Stack())
+				i.failed = fmt.Errorf("%w: %v\n%s", store.ErrPanic, v, debug.Stack())
 			}
 		}()
 		if refused != nil {

@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
 )
@@ -144,7 +145,7 @@ func TestImportStopsAtAFault(t *testing.T) {
 // The blobs of a transaction are durable before it is made: where the answer to
 // the first one is lost, and all ends there, what it names is in the store.
 func TestImportIsDurableBeforeItIsPublished(t *testing.T) {
-	store := lock.NewMemory()
+	store := memstore.New()
 	g := newRig(t, func(c *repo.Config) {
 		l, err := lock.Open(ctx, store, c.Now)
 		if err != nil {

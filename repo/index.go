@@ -13,6 +13,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/kept"
 )
 
 // Index is the index of one generation. It is immutable: a reader may take as
@@ -33,7 +34,7 @@ type Index struct {
 type indexer struct {
 	mu      sync.Mutex // serialises refreshes
 	current atomic.Pointer[Index]
-	newest  atomic.Pointer[lock.Basis] // of current being the newest; nil: not known
+	newest  atomic.Pointer[kept.Basis] // of current being the newest; nil: not known
 	saved   atomic.Uint64              // generation of the snapshot on disk
 }
 

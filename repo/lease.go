@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/storage"
 )
 
@@ -80,7 +81,7 @@ func (r *Repository) putInto(ctx context.Context, put putFunc, d ref.Digest, dat
 
 func wroteNothing(err error) bool {
 	for _, known := range []error{
-		lock.ErrGate, lock.ErrExists, lock.ErrRefused, lock.ErrInvalid, lock.ErrNotFound, lock.ErrNoSpace,
+		lock.ErrGate, lock.ErrExists, lock.ErrRefused, lock.ErrInvalid, lock.ErrNotFound, store.ErrNoSpace,
 		storage.ErrNoSpace, ErrUnavailable, errAbandoned,
 	} {
 		if errors.Is(err, known) {

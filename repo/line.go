@@ -13,6 +13,7 @@ import (
 	helmrepo "helm.sh/helm/v3/pkg/repo"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // annotations of an index line.
@@ -90,7 +91,7 @@ func newLine(from lock.IndexLine) (line, error) {
 func entry(from lock.IndexLine, urls []string, more map[string]string) ([]byte, error) {
 	var m chart.Metadata
 	if err := json.Unmarshal(from.Chart.Metadata, &m); err != nil {
-		return nil, fmt.Errorf("%w: decode metadata of %s: %v", lock.ErrDamaged, from.Chart.Chart, err)
+		return nil, fmt.Errorf("%w: decode metadata of %s: %v", store.ErrDamaged, from.Chart.Chart, err)
 	}
 	notes := map[string]string{}
 	maps.Copy(notes, m.Annotations)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // rebuild makes the index from all records. They come in order of the charts'
@@ -68,7 +69,7 @@ func (b *rebuilder) add(l lock.IndexLine) error {
 		b.encode()
 	}
 	if b.failed.Load() {
-		return lock.ErrStop // end has the error
+		return store.ErrStop // end has the error
 	}
 	return nil
 }

@@ -11,13 +11,15 @@ import (
 
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/storage"
 )
 
 // twice is a store that runs each closure that reads a second time, as it may.
-type twice struct{ lock.Store }
+type twice struct{ store.Store }
 
-func (s twice) View(ctx context.Context, fn func(lock.Tx) error) error {
+func (s twice) View(ctx context.Context, fn func(store.Tx) error) error {
 	if err := s.Store.View(ctx, fn); err != nil {
 		return err
 	}
@@ -41,7 +43,7 @@ func record(t *testing.T, l *lock.Lockfile, name, version, metadata string) ref.
 // The index made from all records is the one that followed each change.
 func TestRebuild(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	l, err := lock.Open(t.Context(), twice{lock.NewMemory()}, time.Now)
+	l, err := lock.Open(t.Context(), twice{memstore.New()}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +84,7 @@ func TestRebuild(t *testing.T) {
 }
 
 func TestRebuildOfDamagedRecords(t *testing.T) {
-	l, err := lock.Open(t.Context(), lock.NewMemory(), time.Now)
+	l, err := lock.Open(t.Context(), memstore.New(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func TestRebuildOfDamagedRecords(t *testing.T) {
 		record(t, l, "hub", fmt.Sprintf("1.0.%d", i), metadata)
 	}
 	r := &Repository{Config: Config{Lock: l}}
-	if _, err := r.Index(t.Context()); !errors.Is(err, lock.ErrDamaged) {
+	if _, err := r.Index(t.Context()); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("index of a damaged record: %v", err)
 	}
 }

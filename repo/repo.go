@@ -22,6 +22,7 @@ import (
 	"chartd.dev/chartd/internal/recent"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/kept"
 	"chartd.dev/chartd/storage"
 )
 
@@ -75,8 +76,8 @@ type Repository struct {
 	names   keyedMutex
 	index   indexer
 	charts  recent.Map[string, chartIndex]
-	pages   *lock.Memo[Page]
-	files   *lock.Memo[Blob]
+	pages   *kept.Memo[*lock.Lockfile, Page]
+	files   *kept.Memo[*lock.Lockfile, Blob]
 	backing sync.RWMutex // held for reading by a sweep's deletions, for writing by a backup
 }
 
@@ -91,7 +92,7 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 	if c.Archive == (archive.Limits{}) {
 		c.Archive = archive.DefaultLimits()
 	}
-	r := &Repository{Config: c, charts: recent.Map[string, chartIndex]{Size: keptChartIndexes}, pages: lock.NewMemo[Page](keptPages), files: lock.NewMemo[Blob](keptFiles)}
+	r := &Repository{Config: c, charts: recent.Map[string, chartIndex]{Size: keptChartIndexes}, pages: kept.NewMemo[*lock.Lockfile, Page](keptPages), files: kept.NewMemo[*lock.Lockfile, Blob](keptFiles)}
 	var err error
 	if r.keys, err = readKeyring(c.Keyring); err != nil {
 		return nil, fmt.Errorf("read keyring: %w", err)

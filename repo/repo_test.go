@@ -15,6 +15,7 @@ import (
 
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
 )
@@ -95,7 +96,7 @@ func newRig(t *testing.T, change ...func(*repo.Config)) *rig {
 		return g.clock
 	}
 	var err error
-	if g.lockfile, err = lock.Open(ctx, lock.NewMemory(), now); err != nil {
+	if g.lockfile, err = lock.Open(ctx, memstore.New(), now); err != nil {
 		t.Fatal(err)
 	}
 	c := repo.Config{Blobs: g.blobs, Lock: g.lockfile, Resolver: g.registry, Now: now}

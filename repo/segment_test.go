@@ -23,6 +23,7 @@ import (
 
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
 	"chartd.dev/chartd/storage"
 )
 
@@ -344,7 +345,7 @@ func allocated(f func()) uint64 {
 func snapshotRig(t *testing.T) (*Repository, string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "index.snapshot")
-	l, err := lock.Open(context.Background(), lock.NewMemory(), time.Now)
+	l, err := lock.Open(context.Background(), memstore.New(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/registrytest"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -117,7 +118,7 @@ func must[T any](v T, err error) T {
 // newWorld pins a chart with the image behind a tag, or without one.
 func newWorld(t *testing.T, image *lock.Image, name ref.Reference) world {
 	t.Helper()
-	w := world{Lockfile: must(lock.Open(t.Context(), lock.NewMemory(), time.Now)), env: must(ref.ParseEnv("data8/staging"))}
+	w := world{Lockfile: must(lock.Open(t.Context(), memstore.New(), time.Now)), env: must(ref.ParseEnv("data8/staging"))}
 	d := ref.DigestOf([]byte("package"))
 	c := must(ref.ParseImported("hub", "1.0.0"))
 	nb := lock.NewBinding{Chart: c, Package: d}

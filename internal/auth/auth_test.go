@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // clock is a time that tests set.
@@ -31,7 +33,7 @@ func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
 // fixture is a server's tokens on the in-memory store.
 type fixture struct {
 	*clock
-	store *lock.Memory
+	store *memstore.Store
 	lock  *lock.Lockfile
 	auth  *Authenticator
 	reads *atomic.Int64 // of the database
@@ -39,7 +41,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{clock: newClock(), store: lock.NewMemory(), reads: new(atomic.Int64)}
+	f := &fixture{clock: newClock(), store: memstore.New(), reads: new(atomic.Int64)}
 	var err error
 	if f.lock, err = lock.Open(t.Context(), counting{f.store, f.reads}, f.now); err != nil {
 		t.Fatal(err)
@@ -51,11 +53,11 @@ func newFixture(t *testing.T) *fixture {
 
 // counting is a store that counts the reads of its transactions.
 type counting struct {
-	lock.Store
+	store.Store
 	n *atomic.Int64
 }
 
-func (c counting) View(ctx context.Context, fn func(lock.Tx) error) error {
+func (c counting) View(ctx context.Context, fn func(store.Tx) error) error {
 	c.n.Add(1)
 	return c.Store.View(ctx, fn)
 }

@@ -9,6 +9,7 @@ import (
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // of makes the events of one journal line; most lines of other verbs than
@@ -16,7 +17,7 @@ import (
 func (f *Feed) of(ctx context.Context, line lock.Line) ([]api.Event, error) {
 	out, err := f.parts(ctx, line)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read journal line %d: %v", lock.ErrDamaged, line.Seq, err)
+		return nil, fmt.Errorf("%w: read journal line %d: %v", store.ErrDamaged, line.Seq, err)
 	}
 	for i := range out {
 		e := &out[i]

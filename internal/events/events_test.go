@@ -17,6 +17,7 @@ import (
 	"chartd.dev/chartd/internal/events"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
 )
 
 // world is a lock file with its feed.
@@ -27,7 +28,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) world {
-	l, err := lock.Open(t.Context(), lock.NewMemory(), time.Now)
+	l, err := lock.Open(t.Context(), memstore.New(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

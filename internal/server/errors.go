@@ -16,6 +16,7 @@ import (
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/resolve"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
 )
@@ -50,16 +51,16 @@ type mapping struct {
 // what was being done.
 var table = []mapping{
 	{storage.ErrBroken, 500, api.CodeInternal, "the blob store is broken and the server stops; see its log"},
-	{lock.ErrBroken, 500, api.CodeInternal, "the lock database is broken and the server stops; see its log"},
-	{lock.ErrDamaged, 500, api.CodeInternal, "what the lock database holds of this is damaged; run chartd fsck, and restore a backup"},
-	{lock.ErrPanic, 500, api.CodeInternal, "internal error; nothing was written"},
-	{lock.ErrNoKey, 500, api.CodeInternal, "internal error"},
+	{store.ErrBroken, 500, api.CodeInternal, "the lock database is broken and the server stops; see its log"},
+	{store.ErrDamaged, 500, api.CodeInternal, "what the lock database holds of this is damaged; run chartd fsck, and restore a backup"},
+	{store.ErrPanic, 500, api.CodeInternal, "internal error; nothing was written"},
+	{store.ErrNoKey, 500, api.CodeInternal, "internal error"},
 	{storage.ErrNoSpace, 507, api.CodeNoSpace, "there is no space left for packages; nothing was stored, try again when there is"},
-	{lock.ErrNoSpace, 507, api.CodeNoSpace, "there is no space left for the lock database; nothing was written, try again when there is"},
+	{store.ErrNoSpace, 507, api.CodeNoSpace, "there is no space left for the lock database; nothing was written, try again when there is"},
 	{repo.ErrBlobMissing, 500, api.CodeBlobMissing, ""},
 	{storage.ErrNotExist, 500, api.CodeBlobMissing, "the stored file is missing; publish the same package again to mend it"},
 	{storage.ErrMismatch, 500, api.CodeBlobMissing, "the stored file is damaged; publish the same package again to mend it"},
-	{lock.ErrLocked, 503, api.CodeUnavailable, ""},
+	{store.ErrLocked, 503, api.CodeUnavailable, ""},
 	{repo.ErrUnavailable, 503, api.CodeUnavailable, ""},
 
 	{auth.ErrUnauthorized, 401, api.CodeUnauthorized, ""},
@@ -86,7 +87,7 @@ var table = []mapping{
 	{lock.ErrHalted, 423, api.CodeHalted, ""},
 	{lock.ErrGate, 422, api.CodeGate, ""},
 	{lock.ErrRefused, 422, api.CodeRefused, ""},
-	{lock.ErrTooLarge, 413, api.CodeTooLarge, "the request changes too much in one transaction; send it in parts"},
+	{store.ErrTooLarge, 413, api.CodeTooLarge, "the request changes too much in one transaction; send it in parts"},
 
 	{archive.ErrTooLarge, 413, api.CodeTooLarge, ""},
 	{archive.ErrMalformed, 400, api.CodeInvalid, ""},
@@ -136,7 +137,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	writeError(w, r, problem{err: err})
-	if errors.Is(err, storage.ErrBroken) || errors.Is(err, lock.ErrBroken) {
+	if errors.Is(err, storage.ErrBroken) || errors.Is(err, store.ErrBroken) {
 		s.Broken(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/resolve"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
 )
@@ -37,21 +38,21 @@ var sentinels = map[string]outcome{
 	"storage.ErrNoSpace":  {storage.ErrNoSpace, 507, api.CodeNoSpace, 10},
 	"storage.ErrBroken":   {storage.ErrBroken, 500, api.CodeInternal, 1},
 
-	"lock.ErrNoKey":    {lock.ErrNoKey, 500, api.CodeInternal, 1},
-	"lock.ErrTooLarge": {lock.ErrTooLarge, 413, api.CodeTooLarge, 8},
-	"lock.ErrNoSpace":  {lock.ErrNoSpace, 507, api.CodeNoSpace, 10},
-	"lock.ErrBroken":   {lock.ErrBroken, 500, api.CodeInternal, 1},
-	"lock.ErrDamaged":  {lock.ErrDamaged, 500, api.CodeInternal, 1},
-	"lock.ErrLocked":   {lock.ErrLocked, 503, api.CodeUnavailable, 10},
-	"lock.ErrPanic":    {lock.ErrPanic, 500, api.CodeInternal, 1},
-	"lock.ErrStop":     {lock.ErrStop, 500, api.CodeInternal, 1},
-	"lock.ErrNotFound": {lock.ErrNotFound, 404, api.CodeNotFound, 3},
-	"lock.ErrExists":   {lock.ErrExists, 409, api.CodeExists, 6},
-	"lock.ErrStale":    {lock.ErrStale, 412, api.CodeStale, 6},
-	"lock.ErrHalted":   {lock.ErrHalted, 423, api.CodeHalted, 5},
-	"lock.ErrGate":     {lock.ErrGate, 422, api.CodeGate, 4},
-	"lock.ErrInvalid":  {lock.ErrInvalid, 400, api.CodeInvalid, 8},
-	"lock.ErrRefused":  {lock.ErrRefused, 422, api.CodeRefused, 8},
+	"store.ErrNoKey":    {store.ErrNoKey, 500, api.CodeInternal, 1},
+	"store.ErrTooLarge": {store.ErrTooLarge, 413, api.CodeTooLarge, 8},
+	"store.ErrNoSpace":  {store.ErrNoSpace, 507, api.CodeNoSpace, 10},
+	"store.ErrBroken":   {store.ErrBroken, 500, api.CodeInternal, 1},
+	"store.ErrDamaged":  {store.ErrDamaged, 500, api.CodeInternal, 1},
+	"store.ErrLocked":   {store.ErrLocked, 503, api.CodeUnavailable, 10},
+	"store.ErrPanic":    {store.ErrPanic, 500, api.CodeInternal, 1},
+	"store.ErrStop":     {store.ErrStop, 500, api.CodeInternal, 1},
+	"lock.ErrNotFound":  {lock.ErrNotFound, 404, api.CodeNotFound, 3},
+	"lock.ErrExists":    {lock.ErrExists, 409, api.CodeExists, 6},
+	"lock.ErrStale":     {lock.ErrStale, 412, api.CodeStale, 6},
+	"lock.ErrHalted":    {lock.ErrHalted, 423, api.CodeHalted, 5},
+	"lock.ErrGate":      {lock.ErrGate, 422, api.CodeGate, 4},
+	"lock.ErrInvalid":   {lock.ErrInvalid, 400, api.CodeInvalid, 8},
+	"lock.ErrRefused":   {lock.ErrRefused, 422, api.CodeRefused, 8},
 
 	"archive.ErrMalformed": {archive.ErrMalformed, 400, api.CodeInvalid, 8},
 	"archive.ErrTooLarge":  {archive.ErrTooLarge, 413, api.CodeTooLarge, 8},

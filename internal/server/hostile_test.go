@@ -16,6 +16,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/storage"
 )
 
@@ -299,7 +300,7 @@ func TestReadiness(t *testing.T) {
 		c.Ready = func(context.Context) error { return nil }
 	})
 	g.want(200, request{path: "/readyz"})
-	g.store.SetFault(func(string) error { return lock.ErrNoSpace })
+	g.store.SetFault(func(string) error { return store.ErrNoSpace })
 	g.want(200, request{path: "/readyz"}) // the verdict of less than a second ago
 	now = now.Add(2 * readyFor)
 	w := g.want(503, request{path: "/readyz"})

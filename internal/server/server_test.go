@@ -20,6 +20,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/memstore"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
 )
@@ -28,7 +29,7 @@ import (
 type rig struct {
 	t      *testing.T
 	blobs  *storage.Memory
-	store  *lock.Memory
+	store  *memstore.Store
 	lock   *lock.Lockfile
 	repo   *repo.Repository
 	server *Server
@@ -39,7 +40,7 @@ type rig struct {
 
 func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
-	g := &rig{t: t, blobs: storage.NewMemory(), store: lock.NewMemory(), log: &logBuffer{}, broken: make(chan error, 16)}
+	g := &rig{t: t, blobs: storage.NewMemory(), store: memstore.New(), log: &logBuffer{}, broken: make(chan error, 16)}
 	var err error
 	if g.lock, err = lock.Open(t.Context(), g.store, time.Now); err != nil {
 		t.Fatal(err)

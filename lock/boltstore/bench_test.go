@@ -9,7 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 func BenchmarkUpdate(b *testing.B) {
@@ -22,7 +22,7 @@ func BenchmarkUpdate(b *testing.B) {
 			b.SetParallelism(max(1, clients/runtime.GOMAXPROCS(0)))
 			one := func() {
 				key := fmt.Sprintf("%09d", n.Add(1))
-				if err := s.Update(b.Context(), func(tx lock.Txn) error { return tx.Put("pins", key, value) }); err != nil {
+				if err := s.Update(b.Context(), func(tx store.Txn) error { return tx.Put("pins", key, value) }); err != nil {
 					b.Error(err)
 				}
 			}
@@ -68,7 +68,7 @@ func BenchmarkBolt(b *testing.B) {
 func BenchmarkGet(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "lock.db"))
 	for i := range 200 {
-		if err := s.Update(b.Context(), func(tx lock.Txn) error {
+		if err := s.Update(b.Context(), func(tx store.Txn) error {
 			for j := range 100 {
 				if err := tx.Put("pins", fmt.Sprintf("%04d/%04d", i, j), make([]byte, 500)); err != nil {
 					return err
@@ -81,7 +81,7 @@ func BenchmarkGet(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if err := s.View(b.Context(), func(tx lock.Tx) error {
+		if err := s.View(b.Context(), func(tx store.Tx) error {
 			_, err := tx.Get("pins", fmt.Sprintf("%04d/%04d", i%200, i%100))
 			return err
 		}); err != nil {

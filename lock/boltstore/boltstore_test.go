@@ -8,9 +8,9 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
 	"chartd.dev/chartd/lock/locktest"
+	"chartd.dev/chartd/lock/store"
 )
 
 func open(t testing.TB, path string) *boltstore.Store {
@@ -36,9 +36,9 @@ func TestStore(t *testing.T) {
 }
 
 func testStore(t *testing.T, o boltstore.Options) {
-	paths := make(map[lock.Store]string)
+	paths := make(map[store.Store]string)
 	locktest.Run(t, locktest.Kind{
-		Open: func(t testing.TB) lock.Store {
+		Open: func(t testing.TB) store.Store {
 			path := filepath.Join(t.TempDir(), "lock.db")
 			s := openWith(t, path, o)
 			paths[s] = path
@@ -50,7 +50,7 @@ func testStore(t *testing.T, o boltstore.Options) {
 			})
 			return s
 		},
-		Reopen: func(t testing.TB, s lock.Store) lock.Store {
+		Reopen: func(t testing.TB, s store.Store) store.Store {
 			if err := s.(*boltstore.Store).Verify(t.Context()); err != nil {
 				t.Errorf("Verify: %v", err)
 			}
@@ -69,19 +69,19 @@ func TestGoexit(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "lock.db"))
 	for range 3 {
 		putNumbered(t, s, 1, 1)
-		err := s.Update(t.Context(), func(tx lock.Txn) error {
+		err := s.Update(t.Context(), func(tx store.Txn) error {
 			if err := tx.Put("b", "lost", nil); err != nil {
 				return err
 			}
 			runtime.Goexit()
 			return nil
 		})
-		if !errors.Is(err, lock.ErrPanic) {
+		if !errors.Is(err, store.ErrPanic) {
 			t.Errorf("Update: %v", err)
 		}
 	}
-	view(t, s, func(tx lock.Tx) error {
-		if _, err := tx.Get("b", "lost"); !errors.Is(err, lock.ErrNoKey) || tx.Revision() != 3 {
+	view(t, s, func(tx store.Tx) error {
+		if _, err := tx.Get("b", "lost"); !errors.Is(err, store.ErrNoKey) || tx.Revision() != 3 {
 			t.Errorf("Get: %v, revision %d", err, tx.Revision())
 		}
 		return nil

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // contents is what a check found in a file.
@@ -130,7 +130,7 @@ func (s *Store) verify(ctx context.Context, t *tx) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("verify: %w", ctx.Err())
 	case err != nil:
-		return fmt.Errorf("%w: %s: %w", lock.ErrBroken, s.path, err)
+		return fmt.Errorf("%w: %s: %w", store.ErrBroken, s.path, err)
 	}
 	return nil
 }

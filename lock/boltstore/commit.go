@@ -6,22 +6,23 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 // request is an Update that waits for its turn, and then for its group.
 type request struct {
 	ctx   context.Context
-	fn    func(lock.Txn) error
+	fn    func(store.Txn) error
 	taken atomic.Bool // its turn came, or its caller left
 	err   error
 	done  chan struct{}
 }
 
-// Update implements lock.Store. The context ends the wait for a turn; once the
+// Update implements store.Store. The context ends the wait for a turn; once the
 // closure has run, Update waits for the commit, because its outcome would be
 // unknown otherwise.
-func (s *Store) Update(ctx context.Context, fn func(lock.Txn) error) error {
+func (s *Store) Update(ctx context.Context, fn func(store.Txn) error) error {
 	leave, err := s.enter(ctx, "update")
 	if err != nil {
 		return err
@@ -71,12 +72,12 @@ func (g *group) measure() {
 
 // update runs one closure on an overlay of its own and applies what it wrote.
 // The first error is the closure's, the second one the group's.
-func (g *group) update(fn func(lock.Txn) error) (own, all error) {
+func (g *group) update(fn func(store.Txn) error) (own, all error) {
 	defer g.s.guardFaults(&all)()
 	g.view.looked = g.view.looked[:0]
-	o := lock.NewOverlay(g.view)
+	o := overlay.New(g.view)
 	if err := o.Run(fn); err != nil {
-		var p *lock.PanicError
+		var p *store.PanicError
 		if errors.As(err, &p) && isFault(p.Value) {
 			return nil, g.s.fail(g.s.damaged(p.Value))
 		}
@@ -161,7 +162,7 @@ func (g *group) write() error {
 }
 
 func (g *group) failed(err error) error {
-	if errors.Is(err, lock.ErrBroken) {
+	if errors.Is(err, store.ErrBroken) {
 		return g.s.fail(err)
 	}
 	g.s.unwritten = err

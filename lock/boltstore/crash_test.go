@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/durable/durabletest"
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 const crashUpdates = 5
@@ -25,13 +25,13 @@ func crashChild(t *testing.T, path string) {
 	}
 	durabletest.Say("open")
 	for n := range crashUpdates {
-		err := s.Update(t.Context(), func(tx lock.Txn) error {
+		err := s.Update(t.Context(), func(tx store.Txn) error {
 			return errors.Join(tx.Put("b", fmt.Sprintf("key/%d", n), make([]byte, 9000)),
 				tx.Put("c", fmt.Sprintf("key/%d", n), []byte(strconv.Itoa(n))))
 		})
 		durabletest.Say("%d %s", n, class(err))
 	}
-	durabletest.Say("view %s", class(s.View(t.Context(), func(lock.Tx) error { return nil })))
+	durabletest.Say("view %s", class(s.View(t.Context(), func(store.Tx) error { return nil })))
 	durabletest.Say("close %s", class(s.Close()))
 }
 
@@ -39,9 +39,9 @@ func class(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case errors.Is(err, lock.ErrNoSpace):
+	case errors.Is(err, store.ErrNoSpace):
 		return "nospace"
-	case errors.Is(err, lock.ErrBroken):
+	case errors.Is(err, store.ErrBroken):
 		return "broken"
 	}
 	return "other"
@@ -98,7 +98,7 @@ func checkCrash(t *testing.T, path string, f durabletest.Fault, r durabletest.Re
 	if err := s.Verify(t.Context()); err != nil {
 		t.Fatalf("%v: Verify: %v", f, err)
 	}
-	view(t, s, func(tx lock.Tx) error {
+	view(t, s, func(tx store.Tx) error {
 		there := uint64(0)
 		for n := range crashUpdates {
 			_, err := tx.Get("b", fmt.Sprintf("key/%d", n))
@@ -125,7 +125,7 @@ func checkCrash(t *testing.T, path string, f durabletest.Fault, r durabletest.Re
 	boltCheck(t, path)
 }
 
-func view(t testing.TB, s lock.Store, fn func(lock.Tx) error) {
+func view(t testing.TB, s store.Store, fn func(store.Tx) error) {
 	t.Helper()
 	if err := s.View(t.Context(), fn); err != nil {
 		t.Errorf("View: %v", err)

@@ -12,8 +12,8 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 const damageKeys = 400
@@ -27,7 +27,7 @@ func damageFile(t *testing.T) []byte {
 	path := filepath.Join(t.TempDir(), "lock.db")
 	s := open(t, path)
 	for first := 0; first < damageKeys; first += 50 {
-		if err := s.Update(t.Context(), func(tx lock.Txn) error {
+		if err := s.Update(t.Context(), func(tx store.Txn) error {
 			for n := first; n < first+50; n++ {
 				if err := tx.Put("pins", fmt.Sprintf("pin/%04d", n), damageValue(n)); err != nil {
 					return err
@@ -38,7 +38,7 @@ func damageFile(t *testing.T) []byte {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("few", "last", nil) }); err != nil {
+	if err := s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("few", "last", nil) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -57,20 +57,20 @@ func damageFile(t *testing.T) []byte {
 }
 
 // whole reports whether every key is there with its value.
-func whole(t *testing.T, s lock.Store) (lastThere bool, err error) {
-	err = s.View(t.Context(), func(tx lock.Tx) error {
+func whole(t *testing.T, s store.Store) (lastThere bool, err error) {
+	err = s.View(t.Context(), func(tx store.Tx) error {
 		for n := range damageKeys {
 			v, err := tx.Get("pins", fmt.Sprintf("pin/%04d", n))
 			if err != nil || !bytes.Equal(v, damageValue(n)) {
 				return fmt.Errorf("key %d: %d bytes: %w", n, len(v), err)
 			}
 		}
-		if err := tx.Scan("few", lock.ScanOptions{}, func(string, []byte) error { return nil }); err != nil {
+		if err := tx.Scan("few", store.ScanOptions{}, func(string, []byte) error { return nil }); err != nil {
 			return err
 		}
 		_, err := tx.Get("few", "last")
 		lastThere = err == nil
-		if errors.Is(err, lock.ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return nil
 		}
 		return err
@@ -92,7 +92,7 @@ func openDamaged(t *testing.T, name string, data []byte) (refused error) {
 		if after, readErr := os.ReadFile(path); readErr != nil || !bytes.Equal(after, data) {
 			t.Errorf("%s: the refused file was changed: %v", name, readErr)
 		}
-		if !errors.Is(err, lock.ErrBroken) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "chartd restore") {
+		if !errors.Is(err, store.ErrBroken) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "chartd restore") {
 			t.Errorf("%s: unclear error: %v", name, err)
 		}
 		return err
@@ -209,7 +209,7 @@ func TestForeign(t *testing.T) {
 		"newer":               {own("chartd lock database", "3"), "install a newer chartd"},
 		"no format":           {own("chartd lock database", "x"), `"x"`},
 	} {
-		if err := stranger(test.fill); !errors.Is(err, lock.ErrBroken) || !strings.Contains(err.Error(), test.want) {
+		if err := stranger(test.fill); !errors.Is(err, store.ErrBroken) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
@@ -239,7 +239,7 @@ func TestDamageWhileOpen(t *testing.T) {
 		last, err := whole(t, s)
 		if err != nil {
 			caught++
-			if !errors.Is(err, lock.ErrBroken) && !errors.Is(err, lock.ErrDamaged) {
+			if !errors.Is(err, store.ErrBroken) && !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("byte %d: %v", at, err)
 			}
 		} else if !last {
@@ -269,20 +269,20 @@ func TestTruncateWhileOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = whole(t, s)
-	if !errors.Is(err, lock.ErrBroken) || !strings.Contains(err.Error(), path) {
+	if !errors.Is(err, store.ErrBroken) || !strings.Contains(err.Error(), path) {
 		t.Errorf("read: %v", err)
 	}
-	if err := <-told; !errors.Is(err, lock.ErrBroken) {
+	if err := <-told; !errors.Is(err, store.ErrBroken) {
 		t.Errorf("OnBroken: %v", err)
 	}
-	err = s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", "k", nil) })
-	if !errors.Is(err, lock.ErrBroken) {
+	err = s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", "k", nil) })
+	if !errors.Is(err, store.ErrBroken) {
 		t.Errorf("Update: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	if _, err := boltstore.Open(path, boltstore.Options{}); !errors.Is(err, lock.ErrBroken) {
+	if _, err := boltstore.Open(path, boltstore.Options{}); !errors.Is(err, store.ErrBroken) {
 		t.Errorf("Open: %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"chartd.dev/chartd/internal/durable"
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
 )
 
 // ErrLogWhole is the error of Options.DiscardLog where nothing needs it.
@@ -78,7 +78,7 @@ func salvage(path string, c contents) (t tail) {
 // cut keeps the frames that go on from a revision without a gap.
 func (t *tail) cut(revision uint64) {
 	for i, f := range t.frames {
-		readable, _ := f.updates(func([]lock.Write) error { return nil })
+		readable, _ := f.updates(func([]overlay.Write) error { return nil })
 		if f.first != revision+1 || !readable {
 			t.frames = t.frames[:i]
 			return

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // TestDiscardLog keeps what goes on without a gap up to the damage, and the old
@@ -159,7 +159,7 @@ func TestNotices(t *testing.T) {
 	s = openWith(t, path, o)
 	want("an older format", "")
 	for range 2 {
-		if err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", "new", nil) }); err != nil {
+		if err := s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", "new", nil) }); err != nil {
 			t.Fatal(err)
 		}
 	}

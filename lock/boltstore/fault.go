@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // guardFaults makes a fault on the mapped file, such as that of a file which
@@ -41,7 +41,7 @@ func (s *Store) guard(err *error) {
 func (s *Store) abandon() { s.abandonOnce.Do(func() { close(s.abandoned) }) }
 
 func (s *Store) damaged(v any) error {
-	return fmt.Errorf("%w: %s: its pages cannot be read (%v); stop, then restore a backup with \"chartd restore\"", lock.ErrBroken, s.path, v)
+	return fmt.Errorf("%w: %s: its pages cannot be read (%v); stop, then restore a backup with \"chartd restore\"", store.ErrBroken, s.path, v)
 }
 
 func isFault(v any) bool {

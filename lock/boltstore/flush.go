@@ -14,7 +14,8 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"chartd.dev/chartd/internal/durable"
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 // flushLoop writes sealed layers to bbolt.
@@ -96,7 +97,7 @@ func (s *Store) flushed(f *sealed) error {
 	if f.file != none {
 		// A frame that stays because there is no space is known by its revision.
 		if err := s.log.free(f.file); err != nil && !durable.IsNoSpace(err) {
-			return s.fail(fmt.Errorf("%w: write %s: %w; it is checked at the next start", lock.ErrBroken, LogPath(s.path, f.file), err))
+			return s.fail(fmt.Errorf("%w: write %s: %w; it is checked at the next start", store.ErrBroken, LogPath(s.path, f.file), err))
 		}
 	}
 	f.layer.Store(nil)
@@ -113,7 +114,7 @@ func putLayer(b *bbolt.Tx, l *layer, f *sealed) error {
 			return err
 		}
 		bucket.FillPercent = fillPercent(name)
-		m.Scan(func(key string, w *lock.Write) bool {
+		m.Scan(func(key string, w *overlay.Write) bool {
 			if w.Delete {
 				err = bucket.Delete([]byte(key))
 			} else {
@@ -185,9 +186,9 @@ func (s *Store) prepare() error {
 	epoch := newEpoch()
 	if err := s.log.begin(epoch); err != nil {
 		if durable.IsNoSpace(err) {
-			return fmt.Errorf("%w: %w", lock.ErrNoSpace, err)
+			return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
 		}
-		return s.fail(fmt.Errorf("%w: %w", lock.ErrBroken, err))
+		return s.fail(fmt.Errorf("%w: %w", store.ErrBroken, err))
 	}
 	err := s.write(func(b *bbolt.Tx) error {
 		return errors.Join(putFormat(b), putNumber(b, epochKey, epoch), putNumber(b, cleanKey, 0))
@@ -219,12 +220,12 @@ func (s *Store) write(fn func(*bbolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	b, err := s.db.Begin(true)
 	if err != nil {
-		return s.fail(fmt.Errorf("%w: write %s: %w", lock.ErrBroken, s.path, err))
+		return s.fail(fmt.Errorf("%w: write %s: %w", store.ErrBroken, s.path, err))
 	}
 	before := b.ID() - 1
 	if err := fn(b); err != nil {
 		s.rollback(b)
-		return s.fail(fmt.Errorf("%w: write %s: %w", lock.ErrBroken, s.path, err))
+		return s.fail(fmt.Errorf("%w: write %s: %w", store.ErrBroken, s.path, err))
 	}
 	if err := b.Commit(); err != nil {
 		return s.commitFailed(err, before)
@@ -235,20 +236,20 @@ func (s *Store) write(fn func(*bbolt.Tx) error) (err error) {
 // commitFailed tells a full disk from a broken one. bbolt has rolled back.
 func (s *Store) commitFailed(err error, before int) error {
 	if !isNoSpace(err) {
-		return s.fail(fmt.Errorf("%w: commit to %s: %w; it is checked at the next start", lock.ErrBroken, s.path, err))
+		return s.fail(fmt.Errorf("%w: commit to %s: %w; it is checked at the next start", store.ErrBroken, s.path, err))
 	}
 	// The page that makes a transaction valid may have been written before
 	// the error came; then the transaction is neither there nor not there.
 	b, beginErr := s.db.Begin(false)
 	if beginErr != nil {
-		return s.fail(fmt.Errorf("%w: commit to %s: %w", lock.ErrBroken, s.path, errors.Join(err, beginErr)))
+		return s.fail(fmt.Errorf("%w: commit to %s: %w", store.ErrBroken, s.path, errors.Join(err, beginErr)))
 	}
 	seen := b.ID()
 	_ = b.Rollback()
 	if seen != before {
-		return s.fail(fmt.Errorf("%w: commit to %s: half written: %w", lock.ErrBroken, s.path, err))
+		return s.fail(fmt.Errorf("%w: commit to %s: half written: %w", store.ErrBroken, s.path, err))
 	}
-	return fmt.Errorf("%w: commit to %s: %w", lock.ErrNoSpace, s.path, err)
+	return fmt.Errorf("%w: commit to %s: %w", store.ErrNoSpace, s.path, err)
 }
 
 // isNoSpace knows the errors of a bbolt commit that mean a lack of space. A

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 var makeFormat = flag.Bool("update", false, "write the files of the newest format to testdata again")
@@ -34,7 +34,7 @@ func TestFormat1(t *testing.T) {
 	}
 	s := open(t, path)
 	var before uint64
-	view(t, s, func(tx lock.Tx) error {
+	view(t, s, func(tx store.Tx) error {
 		before = tx.Revision()
 		return nil
 	})
@@ -42,7 +42,7 @@ func TestFormat1(t *testing.T) {
 		t.Error("it is empty")
 	}
 	for range 2 {
-		if err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", "new", nil) }); err != nil {
+		if err := s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", "new", nil) }); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -50,7 +50,7 @@ func TestFormat1(t *testing.T) {
 		}
 		s = open(t, path)
 	}
-	view(t, s, func(tx lock.Tx) error {
+	view(t, s, func(tx store.Tx) error {
 		if tx.Revision() != before+2 {
 			t.Errorf("revision %d after %d and two updates", tx.Revision(), before)
 		}

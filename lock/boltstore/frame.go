@@ -5,7 +5,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 // A log file is a header of one page and frames, each of which begins at a
@@ -36,7 +37,7 @@ type frameWriter struct {
 }
 
 // add adds the writes of one update.
-func (f *frameWriter) add(writes []lock.Write) {
+func (f *frameWriter) add(writes []overlay.Write) {
 	if len(f.b) == 0 {
 		f.b = append(f.b[:0], make([]byte, frameHead)...)
 	}
@@ -118,16 +119,16 @@ func beyond(b []byte, epoch uint64) bool {
 
 // updates calls fn with the writes of each update, in order. The values lie in
 // the frame's bytes.
-func (f frame) updates(fn func([]lock.Write) error) (ok bool, err error) {
+func (f frame) updates(fn func([]overlay.Write) error) (ok bool, err error) {
 	d := decoder{b: f.body}
 	for range f.count {
 		n := d.number()
-		if n > lock.MaxWrites {
+		if n > store.MaxWrites {
 			return false, nil
 		}
-		writes := make([]lock.Write, 0, n)
+		writes := make([]overlay.Write, 0, n)
 		for range n {
-			w := lock.Write{Bucket: string(d.bytes(d.number())), Key: string(d.bytes(d.number()))}
+			w := overlay.Write{Bucket: string(d.bytes(d.number())), Key: string(d.bytes(d.number()))}
 			if size := d.number(); size == 0 {
 				w.Delete = true
 			} else {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // inode is which file an open one is, whatever its name leads to by now.
@@ -57,5 +57,5 @@ func (id inode) inPlace(size int64) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%w: %s was removed, replaced or cut off while it was in use: %w; put it back if it was moved, or restore a backup with \"chartd restore FILE --data NEWDIR\"", lock.ErrBroken, id.path, err)
+	return fmt.Errorf("%w: %s was removed, replaced or cut off while it was in use: %w; put it back if it was moved, or restore a backup with \"chartd restore FILE --data NEWDIR\"", store.ErrBroken, id.path, err)
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Nothing is acknowledged into a file that the next start will not find.
@@ -34,14 +34,14 @@ func TestFilesGoneWhileOpen(t *testing.T) {
 				if err := gone(path + suffix); err != nil {
 					t.Fatal(err)
 				}
-				err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", "k", nil) })
-				if !errors.Is(err, lock.ErrBroken) || !strings.Contains(err.Error(), path+suffix+" was removed") {
+				err := s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", "k", nil) })
+				if !errors.Is(err, store.ErrBroken) || !strings.Contains(err.Error(), path+suffix+" was removed") {
 					t.Fatalf("Update: %v", err)
 				}
-				if err := <-told; !errors.Is(err, lock.ErrBroken) {
+				if err := <-told; !errors.Is(err, store.ErrBroken) {
 					t.Errorf("OnBroken: %v", err)
 				}
-				if err := s.View(t.Context(), func(lock.Tx) error { return nil }); !errors.Is(err, lock.ErrBroken) {
+				if err := s.View(t.Context(), func(store.Tx) error { return nil }); !errors.Is(err, store.ErrBroken) {
 					t.Errorf("View: %v", err)
 				}
 			})
@@ -58,7 +58,7 @@ func TestFlushToARemovedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := readFiles(t, path)
-	if err := s.Close(); !errors.Is(err, lock.ErrBroken) {
+	if err := s.Close(); !errors.Is(err, store.ErrBroken) {
 		t.Errorf("Close: %v", err)
 	}
 	if after := readFiles(t, path); string(after["-log0"]) != string(before["-log0"]) {

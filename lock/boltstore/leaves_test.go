@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // counting counts what is read.
@@ -37,7 +37,7 @@ func TestCheckReadsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for first := 0; first < 6000; first += 50 {
-		if err := s.Update(t.Context(), func(tx lock.Txn) error {
+		if err := s.Update(t.Context(), func(tx store.Txn) error {
 			for n := first; n < first+50; n++ {
 				size := 700
 				if n%100 == 0 {
@@ -158,7 +158,7 @@ func TestRootOfManyPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 50 {
-		if err := s.Update(t.Context(), func(tx lock.Txn) error {
+		if err := s.Update(t.Context(), func(tx store.Txn) error {
 			for k := range 1 + n%5*10 {
 				if err := tx.Put(fmt.Sprintf("bucket%02d", n), fmt.Sprint(k), make([]byte, 200)); err != nil {
 					return err

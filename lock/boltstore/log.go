@@ -13,7 +13,7 @@ import (
 	"syscall"
 
 	"chartd.dev/chartd/internal/durable"
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 const (
@@ -183,13 +183,13 @@ func (w *wal) room(i int, need int64) error {
 func (w *wal) append(i int, at int64, b []byte) error {
 	path := LogPath(w.path, i)
 	broken := func(err error) error {
-		return fmt.Errorf("%w: write %s: %w; it is checked at the next start", lock.ErrBroken, path, err)
+		return fmt.Errorf("%w: write %s: %w; it is checked at the next start", store.ErrBroken, path, err)
 	}
 	if err := w.room(i, at+int64(len(b))); err != nil {
 		if !durable.IsNoSpace(err) {
 			return broken(err)
 		}
-		return fmt.Errorf("%w: write %s: %w", lock.ErrNoSpace, path, err)
+		return fmt.Errorf("%w: write %s: %w", store.ErrNoSpace, path, err)
 	}
 	if _, err := w.files[i].WriteAt(b, at); err != nil {
 		if !durable.IsNoSpace(err) {
@@ -198,7 +198,7 @@ func (w *wal) append(i int, at int64, b []byte) error {
 		if err := w.revoke(i, at, len(b)); err != nil {
 			return broken(err)
 		}
-		return fmt.Errorf("%w: write %s: %w", lock.ErrNoSpace, path, err)
+		return fmt.Errorf("%w: write %s: %w", store.ErrNoSpace, path, err)
 	}
 	if err := datasync(w.files[i]); err != nil {
 		return broken(err)

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/durable/durabletest"
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // files are the database file and its log, by what follows the name.
@@ -47,10 +47,10 @@ func (f files) write(t testing.TB, path string) {
 
 const logUpdates = 6
 
-func putNumbered(t testing.TB, s lock.Store, first, last int) {
+func putNumbered(t testing.TB, s store.Store, first, last int) {
 	t.Helper()
 	for n := first; n <= last; n++ {
-		if err := s.Update(t.Context(), func(tx lock.Txn) error {
+		if err := s.Update(t.Context(), func(tx store.Txn) error {
 			return errors.Join(tx.Put("b", fmt.Sprintf("key/%04d", n), bytes.Repeat(fmt.Appendf(nil, "%d,", n), 20)), tx.Put("b", "last", fmt.Append(nil, n)),
 				tx.Delete("b", fmt.Sprintf("key/%04d", n-3)))
 		}); err != nil {
@@ -60,8 +60,8 @@ func putNumbered(t testing.TB, s lock.Store, first, last int) {
 }
 
 // numbered checks that a store holds just what putNumbered wrote up to last.
-func numbered(s lock.Store, t testing.TB, last int) error {
-	return s.View(t.Context(), func(tx lock.Tx) error {
+func numbered(s store.Store, t testing.TB, last int) error {
+	return s.View(t.Context(), func(tx store.Tx) error {
 		if tx.Revision() != uint64(last) {
 			return fmt.Errorf("revision %d, want %d", tx.Revision(), last)
 		}
@@ -73,7 +73,7 @@ func numbered(s lock.Store, t testing.TB, last int) error {
 			want["last"] = fmt.Sprint(last)
 		}
 		got := make(map[string]string)
-		err := tx.Scan("b", lock.ScanOptions{}, func(key string, value []byte) error {
+		err := tx.Scan("b", store.ScanOptions{}, func(key string, value []byte) error {
 			got[key] = string(value)
 			return nil
 		})
@@ -212,7 +212,7 @@ func TestCopies(t *testing.T) {
 		}
 	}
 	check("new")
-	if err := s.Update(t.Context(), func(lock.Txn) error { return nil }); err != nil {
+	if err := s.Update(t.Context(), func(store.Txn) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	check("after an update that wrote nothing")
@@ -244,7 +244,7 @@ func openDamagedLog(t testing.TB, name string, f files) (refused bool) {
 	warning := ""
 	s, err := boltstore.Open(path, boltstore.Options{ReadOnly: true, OnWarning: func(w string) { warning = w }})
 	if err != nil {
-		if !errors.Is(err, lock.ErrBroken) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "chartd restore") || !strings.Contains(err.Error(), "--discard-log") {
+		if !errors.Is(err, store.ErrBroken) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "chartd restore") || !strings.Contains(err.Error(), "--discard-log") {
 			t.Errorf("%s: unclear error: %v", name, err)
 		}
 		return true
@@ -367,7 +367,7 @@ func TestVerifyReadsTheLog(t *testing.T) {
 	if _, err := f.WriteAt([]byte{'!'}, 3*4096+40); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Verify(t.Context()); !errors.Is(err, lock.ErrBroken) || !strings.Contains(err.Error(), "update 3") || !strings.Contains(err.Error(), path) {
+	if err := s.Verify(t.Context()); !errors.Is(err, store.ErrBroken) || !strings.Contains(err.Error(), "update 3") || !strings.Contains(err.Error(), path) {
 		t.Errorf("Verify: %v", err)
 	}
 }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/tidwall/btree"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 // degree of the trees: small nodes, because each commit copies those it changes.
@@ -15,12 +16,12 @@ const degree = 16
 // layer is what one log file holds: the newest write to each key, deletions
 // too, by bucket. One that a state holds is never changed.
 type layer struct {
-	buckets map[string]*btree.Map[string, *lock.Write]
+	buckets map[string]*btree.Map[string, *overlay.Write]
 	since   uint64 // the revision below it
 	bytes   int64
 }
 
-func (l *layer) get(bucket, key string) (*lock.Write, bool) {
+func (l *layer) get(bucket, key string) (*overlay.Write, bool) {
 	if l == nil {
 		return nil, false
 	}
@@ -33,13 +34,13 @@ func (l *layer) get(bucket, key string) (*lock.Write, bool) {
 
 // scan returns the writes that a scan comes to, one after the other, and
 // false after the last.
-func (l *layer) scan(bucket string, o lock.ScanOptions) func() (lock.Write, bool) {
+func (l *layer) scan(bucket string, o store.ScanOptions) func() (overlay.Write, bool) {
 	it := l.buckets[bucket].Iter()
 	move, begun := it.Next, false
 	if o.Reverse {
 		move = it.Prev
 	}
-	return func() (lock.Write, bool) {
+	return func() (overlay.Write, bool) {
 		ok := false
 		if begun {
 			ok = move()
@@ -47,14 +48,14 @@ func (l *layer) scan(bucket string, o lock.ScanOptions) func() (lock.Write, bool
 			begun, ok = true, first(&it, o)
 		}
 		if !ok || !o.Selects(it.Key()) {
-			return lock.Write{}, false
+			return overlay.Write{}, false
 		}
 		return *it.Value(), true
 	}
 }
 
 // first places an iterator on the first key of a scan, or past its last.
-func first(it *btree.MapIter[string, *lock.Write], o lock.ScanOptions) bool {
+func first(it *btree.MapIter[string, *overlay.Write], o store.ScanOptions) bool {
 	if !o.Reverse {
 		if start := max(o.Prefix, o.From); start != "" {
 			return it.Seek(start)
@@ -120,7 +121,7 @@ func (st *state) draft() *draft {
 	d.counts = maps.Clone(st.counts)
 	d.active = &layer{buckets: maps.Clone(st.active.buckets), since: st.active.since, bytes: st.active.bytes}
 	if d.active.buckets == nil {
-		d.active.buckets = make(map[string]*btree.Map[string, *lock.Write])
+		d.active.buckets = make(map[string]*btree.Map[string, *overlay.Write])
 	}
 	return d
 }
@@ -129,7 +130,7 @@ func (st *state) draft() *draft {
 const overhead = 100
 
 // apply adds one update. Exists says whether a key was there before it.
-func (d *draft) apply(writes []lock.Write, exists func(bucket, key string) (bool, error)) error {
+func (d *draft) apply(writes []overlay.Write, exists func(bucket, key string) (bool, error)) error {
 	for i := range writes {
 		w := &writes[i]
 		was, err := exists(w.Bucket, w.Key)
@@ -139,7 +140,7 @@ func (d *draft) apply(writes []lock.Write, exists func(bucket, key string) (bool
 		m := d.active.buckets[w.Bucket]
 		switch {
 		case m == nil:
-			m = btree.NewMap[string, *lock.Write](degree)
+			m = btree.NewMap[string, *overlay.Write](degree)
 		case !d.owned[w.Bucket]:
 			m = m.Copy()
 		}

@@ -14,7 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"chartd.dev/chartd/internal/durable"
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 const (
@@ -58,7 +58,7 @@ func Open(path string, o Options) (*Store, error) {
 		if newer := (newerFormat{}); errors.As(err, &newer) {
 			return nil, fmt.Errorf("open lock database: %q cannot be used: %w", path, err)
 		}
-		return nil, fmt.Errorf("open lock database: %w: %q cannot be used: %w; restore a backup with \"chartd restore FILE --data NEWDIR\"", lock.ErrBroken, path, err)
+		return nil, fmt.Errorf("open lock database: %w: %q cannot be used: %w; restore a backup with \"chartd restore FILE --data NEWDIR\"", store.ErrBroken, path, err)
 	}
 	s := newStore(path, f, o)
 	if s.id, err = inodeOf(f); err != nil {
@@ -114,7 +114,7 @@ func (s *Store) recover(c contents, o Options) (warning string, err error) {
 		st, err = s.replay(c, t)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %q cannot be used: %w; restore a backup with \"chartd restore FILE --data NEWDIR\", or, without one, keep what can be read with \"chartd fsck --discard-log\"", lock.ErrBroken, s.path, err)
+		return "", fmt.Errorf("%w: %q cannot be used: %w; restore a backup with \"chartd restore FILE --data NEWDIR\", or, without one, keep what can be read with \"chartd fsck --discard-log\"", store.ErrBroken, s.path, err)
 	}
 	s.state.Store(st)
 	if n := len(t.frames); n > 0 {
@@ -147,7 +147,7 @@ func openFile(path string, o Options) (*os.File, error) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		case time.Now().After(deadline):
 			_ = f.Close()
-			return nil, fmt.Errorf("%w: another process has %q open; stop it first", lock.ErrLocked, path)
+			return nil, fmt.Errorf("%w: another process has %q open; stop it first", store.ErrLocked, path)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func (e newerFormat) Error() string {
 }
 
 // Is makes it one of the errors after which a store cannot be used.
-func (e newerFormat) Is(target error) bool { return target == lock.ErrBroken }
+func (e newerFormat) Is(target error) bool { return target == store.ErrBroken }
 
 func (s *Store) start() (err error) {
 	defer s.guard(&err)

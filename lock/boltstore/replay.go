@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
 )
 
 // number returns a number of the own bucket; a missing one is 0.
@@ -194,7 +194,7 @@ func (s *Store) replay(c contents, t tail) (*state, error) {
 	}
 	defer v.end()
 	for _, f := range t.frames {
-		ok, err := f.updates(func(writes []lock.Write) error { return d.apply(writes, v.exists) })
+		ok, err := f.updates(func(writes []overlay.Write) error { return d.apply(writes, v.exists) })
 		if err != nil {
 			return nil, err
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // A copy holds its transaction in the first meta page, odd or even.
@@ -20,7 +20,7 @@ func TestVerifyASnapshot(t *testing.T) {
 	}
 	defer s.Close()
 	for n := range 4 {
-		err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", fmt.Sprint(n), []byte("v")) })
+		err := s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", fmt.Sprint(n), []byte("v")) })
 		if err != nil {
 			t.Fatal(err)
 		}

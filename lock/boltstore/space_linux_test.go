@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/durable/durabletest"
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // TestNoSpace fills a small file system. Updates fail with ErrNoSpace and
@@ -40,11 +40,11 @@ func noSpaceTogether(t *testing.T, o boltstore.Options) {
 		wg.Go(func() {
 			for n, refused := 0, 0; refused < 5 && n < 1000; n++ {
 				key := fmt.Sprintf("%02d/%04d", worker, n)
-				err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", key, make([]byte, 5_000)) })
+				err := s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", key, make([]byte, 5_000)) })
 				mu.Lock()
 				if err == nil {
 					acked[key] = true
-				} else if refused++; errors.Is(err, lock.ErrNoSpace) {
+				} else if refused++; errors.Is(err, store.ErrNoSpace) {
 					full++
 				} else {
 					t.Errorf("update: %v", err)
@@ -58,9 +58,9 @@ func noSpaceTogether(t *testing.T, o boltstore.Options) {
 		t.Fatalf("%d acknowledged, %d found no space", len(acked), full)
 	}
 	for range 2 {
-		view(t, s, func(tx lock.Tx) error {
+		view(t, s, func(tx store.Tx) error {
 			n := 0
-			err := tx.Scan("b", lock.ScanOptions{}, func(key string, _ []byte) error {
+			err := tx.Scan("b", store.ScanOptions{}, func(key string, _ []byte) error {
 				if n++; !acked[key] {
 					t.Errorf("%s is there and was refused", key)
 				}
@@ -94,7 +94,7 @@ func noSpace(t *testing.T, o boltstore.Options) {
 	o.OnBroken = func(err error) { t.Errorf("broken: %v", err) }
 	s := openWith(t, path, o)
 	put := func(n int) error {
-		return s.Update(t.Context(), func(tx lock.Txn) error {
+		return s.Update(t.Context(), func(tx store.Txn) error {
 			return tx.Put("b", fmt.Sprintf("%04d", n), make([]byte, 20_000))
 		})
 	}
@@ -105,17 +105,17 @@ func noSpace(t *testing.T, o boltstore.Options) {
 			break
 		}
 	}
-	if !errors.Is(err, lock.ErrNoSpace) || n == 0 {
+	if !errors.Is(err, store.ErrNoSpace) || n == 0 {
 		t.Fatalf("update %d: %v", n, err)
 	}
 	for range 5 {
-		if err := put(n); !errors.Is(err, lock.ErrNoSpace) {
+		if err := put(n); !errors.Is(err, store.ErrNoSpace) {
 			t.Errorf("update on a full disk: %v", err)
 		}
 	}
 	count := func(want int) {
 		t.Helper()
-		view(t, s, func(tx lock.Tx) error {
+		view(t, s, func(tx store.Tx) error {
 			if got, err := tx.Count("b"); err != nil || got != uint64(want) || tx.Revision() != uint64(want) {
 				t.Errorf("count %d, %v, revision %d, want %d", got, err, tx.Revision(), want)
 			}
@@ -148,10 +148,10 @@ func noSpace(t *testing.T, o boltstore.Options) {
 func TestLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock.db")
 	open(t, path)
-	if _, err := boltstore.Open(path, boltstore.Options{Timeout: 1}); !errors.Is(err, lock.ErrLocked) {
+	if _, err := boltstore.Open(path, boltstore.Options{Timeout: 1}); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("second Open: %v", err)
 	}
-	if _, err := boltstore.Open(path, boltstore.Options{Timeout: 1, ReadOnly: true}); !errors.Is(err, lock.ErrLocked) {
+	if _, err := boltstore.Open(path, boltstore.Options{Timeout: 1, ReadOnly: true}); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("second Open for reading: %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestReadOnly(t *testing.T) {
 		if err := s.Verify(t.Context()); err != nil {
 			t.Errorf("Verify: %v", err)
 		}
-		if err := s.Update(t.Context(), func(lock.Txn) error { return nil }); err == nil {
+		if err := s.Update(t.Context(), func(store.Txn) error { return nil }); err == nil {
 			t.Error("Update: no error")
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Stats follow the log, across a flush and a crash.
@@ -49,9 +49,9 @@ func TestStatsOfFailedFlushes(t *testing.T) {
 	s := openWith(t, filepath.Join(dir, "lock.db"), boltstore.Small(boltstore.Options{}))
 	var err error
 	for n := 0; err == nil && n < 1000; n++ {
-		err = s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", string(rune('a'+n)), make([]byte, 20_000)) })
+		err = s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", string(rune('a'+n)), make([]byte, 20_000)) })
 	}
-	if got := s.Stats(); !errors.Is(err, lock.ErrNoSpace) || got.FlushesFailed == 0 || got.Unflushed == 0 || got.LogBytes == 0 {
+	if got := s.Stats(); !errors.Is(err, store.ErrNoSpace) || got.FlushesFailed == 0 || got.Unflushed == 0 || got.LogBytes == 0 {
 		t.Errorf("on a full disk (%v): %+v", err, got)
 	}
 }

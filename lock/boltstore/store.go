@@ -22,7 +22,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // Options of a store. The zero value is fine.
@@ -34,7 +34,7 @@ type Options struct {
 	ReadOnly bool
 	// OnBroken is called once, on a goroutine of its own, when the store can
 	// no longer promise anything: the process must stop. Reads and writes
-	// fail with lock.ErrBroken from then on.
+	// fail with store.ErrBroken from then on.
 	OnBroken func(error)
 	// OnWarning is called by Open with what the operator should know of the
 	// file although it opens.
@@ -65,7 +65,7 @@ var defaultTuning = tuning{
 	groupUpdates: 256, groupBytes: 2 << 20,
 }
 
-// Store is a lock.Store in a bbolt file.
+// Store is a store.Store in a bbolt file.
 type Store struct {
 	path     string
 	readOnly bool
@@ -119,14 +119,14 @@ type sealReply struct {
 }
 
 var (
-	_ lock.Store  = (*Store)(nil)
-	_ lock.Stamps = (*Store)(nil)
+	_ store.Store  = (*Store)(nil)
+	_ store.Stamps = (*Store)(nil)
 )
 
 var errClosed = errors.New("lock database is closed")
 
-// View implements lock.Store.
-func (s *Store) View(ctx context.Context, fn func(lock.Tx) error) error {
+// View implements store.Store.
+func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
 	return s.read(ctx, "view", func(v *view) error { return fn(v) })
 }
 
@@ -181,7 +181,7 @@ func (s *Store) whole() (*bbolt.Tx, error) {
 	b, err := s.db.Begin(false)
 	// Where it cannot be marked again, a log that is lost would not be missed;
 	// one that is there is read all the same.
-	if markErr := s.mark(0); err == nil && markErr != nil && !errors.Is(markErr, lock.ErrNoSpace) {
+	if markErr := s.mark(0); err == nil && markErr != nil && !errors.Is(markErr, store.ErrNoSpace) {
 		s.rollback(b)
 		return nil, markErr
 	}
@@ -204,7 +204,7 @@ func (w *copier) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Stamp implements lock.Stamps.
+// Stamp implements store.Stamps.
 func (s *Store) Stamp(bucket string) (uint64, bool) {
 	return s.stamp(bucket).Load(), s.broken.Load() == nil
 }
@@ -276,7 +276,7 @@ func (s *Store) fail(err error) error {
 	return *s.broken.Load()
 }
 
-// Close implements lock.Store.
+// Close implements store.Store.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
@@ -315,7 +315,7 @@ func (s *Store) stop() error {
 	}
 	st := s.state.Load()
 	if s.log.epoch != 0 && s.broken.Load() == nil && st.active.bytes == 0 && (st.frozen == nil || st.frozen.flushed()) {
-		if err := s.mark(1); err != nil && !errors.Is(err, lock.ErrNoSpace) {
+		if err := s.mark(1); err != nil && !errors.Is(err, store.ErrNoSpace) {
 			return errors.Join(err, s.log.close(), s.db.Close())
 		}
 	}

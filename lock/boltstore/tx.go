@@ -9,10 +9,10 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
-// tx reads one bbolt transaction as a lock.Tx does.
+// tx reads one bbolt transaction as a store.Tx does.
 type tx struct {
 	s        *Store
 	bolt     *bbolt.Tx
@@ -36,7 +36,7 @@ func (s *Store) newTx(b *bbolt.Tx) (t *tx, err error) {
 func (t *tx) number(key string) (uint64, error) {
 	own := t.bolt.Bucket([]byte(ownBucket))
 	if own == nil {
-		return 0, fmt.Errorf("%w: %s: the bucket %q is missing", lock.ErrBroken, t.s.path, ownBucket)
+		return 0, fmt.Errorf("%w: %s: the bucket %q is missing", store.ErrBroken, t.s.path, ownBucket)
 	}
 	v := own.Get([]byte(key))
 	if v == nil {
@@ -47,7 +47,7 @@ func (t *tx) number(key string) (uint64, error) {
 		return 0, err
 	}
 	if len(v) != 8 {
-		return 0, fmt.Errorf("%w: %s: %q is no number", lock.ErrBroken, t.s.path, key)
+		return 0, fmt.Errorf("%w: %s: %q is no number", store.ErrBroken, t.s.path, key)
 	}
 	return binary.BigEndian.Uint64(v), nil
 }
@@ -56,7 +56,7 @@ func (t *tx) number(key string) (uint64, error) {
 func (t *tx) open(bucket string, key, stored []byte) ([]byte, error) {
 	v, ok := open(bucket, key, stored)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s: the value of %s/%q does not match its checksum", lock.ErrDamaged, t.s.path, bucket, key)
+		return nil, fmt.Errorf("%w: %s: the value of %s/%q does not match its checksum", store.ErrDamaged, t.s.path, bucket, key)
 	}
 	return v, nil
 }
@@ -115,9 +115,9 @@ func (t *tx) missing(bucket, key string) error {
 		if err != nil {
 			return err
 		}
-		return lock.NoKey(bucket, key)
+		return store.NoKey(bucket, key)
 	}
-	return fmt.Errorf("%w: %s: the bucket %q is missing", lock.ErrBroken, t.s.path, bucket)
+	return fmt.Errorf("%w: %s: the bucket %q is missing", store.ErrBroken, t.s.path, bucket)
 }
 
 type neighbours struct {
@@ -153,15 +153,15 @@ func (t *tx) absent(c *bbolt.Cursor, n neighbours) error {
 	if n.k != nil && string(n.k) <= n.key || before != nil && string(before) >= n.key {
 		return t.disorder(n.bucket, n.key)
 	}
-	return lock.NoKey(n.bucket, n.key)
+	return store.NoKey(n.bucket, n.key)
 }
 
 func (t *tx) disorder(bucket, key string) error {
-	return fmt.Errorf("%w: %s: the keys around %s/%q are out of order", lock.ErrBroken, t.s.path, bucket, key)
+	return fmt.Errorf("%w: %s: the keys around %s/%q are out of order", store.ErrBroken, t.s.path, bucket, key)
 }
 
 // Scan calls fn for the keys of a scan.
-func (t *tx) Scan(bucket string, o lock.ScanOptions, fn func(key string, value []byte) error) error {
+func (t *tx) Scan(bucket string, o store.ScanOptions, fn func(key string, value []byte) error) error {
 	c, k, v, err := t.first(bucket, o)
 	if err != nil || c == nil {
 		return err
@@ -181,7 +181,7 @@ func (t *tx) Scan(bucket string, o lock.ScanOptions, fn func(key string, value [
 			return t.disorder(bucket, key)
 		}
 		if err := fn(key, value); err != nil {
-			return lock.ScanEnd(err)
+			return store.ScanEnd(err)
 		}
 		last = key
 		n++
@@ -194,7 +194,7 @@ func (t *tx) Scan(bucket string, o lock.ScanOptions, fn func(key string, value [
 	}
 	want, err := t.Count(bucket)
 	if err == nil && want != n {
-		err = fmt.Errorf("%w: %s: the bucket %q has %d keys and should have %d", lock.ErrBroken, t.s.path, bucket, n, want)
+		err = fmt.Errorf("%w: %s: the bucket %q has %d keys and should have %d", store.ErrBroken, t.s.path, bucket, n, want)
 	}
 	return err
 }
@@ -206,7 +206,7 @@ func (t *tx) openGuarded(bucket string, k, v []byte) (value []byte, err error) {
 
 // first places a cursor on the first key of a scan; it is nil where there is
 // no bucket.
-func (t *tx) first(bucket string, o lock.ScanOptions) (c *bbolt.Cursor, k, v []byte, err error) {
+func (t *tx) first(bucket string, o store.ScanOptions) (c *bbolt.Cursor, k, v []byte, err error) {
 	if t.ended {
 		return nil, nil, nil, errEnded
 	}
@@ -247,7 +247,7 @@ func (t *tx) step(c *bbolt.Cursor, reverse bool) (k, v []byte, err error) {
 }
 
 // upper returns the first key beyond a scan in reverse, or "".
-func upper(o lock.ScanOptions) string {
+func upper(o store.ScanOptions) string {
 	bound := after(o.Prefix)
 	if o.From != "" && (bound == "" || o.From < bound) {
 		bound = o.From

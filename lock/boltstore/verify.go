@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // verifyLog reads the frames that bbolt does not have yet, from disk.
@@ -28,7 +28,7 @@ func (s *Store) verifyLog(ctx context.Context) error {
 				break
 			}
 			if err != nil {
-				return fmt.Errorf("%w: %s: %w", lock.ErrBroken, LogPath(s.path, p.file), err)
+				return fmt.Errorf("%w: %s: %w", store.ErrBroken, LogPath(s.path, p.file), err)
 			}
 		}
 		if !again {

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
-// view is a lock.Tx on a state: its layers over a bbolt transaction.
+// view is a store.Tx on a state: its layers over a bbolt transaction.
 type view struct {
 	st     *state
 	frozen *layer // nil if bbolt has it
@@ -21,7 +22,7 @@ type looked struct {
 	there       bool
 }
 
-var _ lock.Tx = (*view)(nil)
+var _ store.Tx = (*view)(nil)
 
 // view begins a transaction on what load returns. Where bbolt is already past
 // that state, it loads again.
@@ -30,7 +31,7 @@ func (s *Store) view(load func() *state) (*view, error) {
 		st := load()
 		b, err := s.db.Begin(false)
 		if err != nil {
-			return nil, s.fail(fmt.Errorf("%w: read %s: %w", lock.ErrBroken, s.path, err))
+			return nil, s.fail(fmt.Errorf("%w: read %s: %w", store.ErrBroken, s.path, err))
 		}
 		t, err := s.newTx(b)
 		if err != nil {
@@ -57,30 +58,30 @@ func (v *view) end() {
 	v.bolt.s.rollback(v.bolt.bolt)
 }
 
-// Revision implements lock.Tx.
+// Revision implements store.Tx.
 func (v *view) Revision() uint64 { return v.st.revision }
 
 // written returns what the layers hold of a key.
-func (v *view) written(bucket, key string) (*lock.Write, bool) {
+func (v *view) written(bucket, key string) (*overlay.Write, bool) {
 	if w, ok := v.st.active.get(bucket, key); ok {
 		return w, true
 	}
 	return v.frozen.get(bucket, key)
 }
 
-// Get implements lock.Tx.
+// Get implements store.Tx.
 func (v *view) Get(bucket, key string) ([]byte, error) {
 	if v.bolt.ended {
 		return nil, errEnded
 	}
 	if w, ok := v.written(bucket, key); ok {
 		if w.Delete {
-			return nil, lock.NoKey(bucket, key)
+			return nil, store.NoKey(bucket, key)
 		}
 		return w.Value, nil
 	}
 	value, err := v.bolt.Get(bucket, key)
-	if v.looked != nil && (err == nil || errors.Is(err, lock.ErrNoKey)) {
+	if v.looked != nil && (err == nil || errors.Is(err, store.ErrNoKey)) {
 		v.looked = append(v.looked, looked{bucket, key, err == nil})
 	}
 	return value, err
@@ -99,7 +100,7 @@ func (v *view) exists(bucket, key string) (bool, error) {
 	return v.bolt.exists(bucket, key)
 }
 
-// Count implements lock.Tx.
+// Count implements store.Tx.
 func (v *view) Count(bucket string) (uint64, error) {
 	if v.bolt.ended {
 		return 0, errEnded
@@ -107,8 +108,8 @@ func (v *view) Count(bucket string) (uint64, error) {
 	return v.st.counts[bucket], nil
 }
 
-// Scan implements lock.Tx.
-func (v *view) Scan(bucket string, o lock.ScanOptions, fn func(key string, value []byte) error) error {
+// Scan implements store.Tx.
+func (v *view) Scan(bucket string, o store.ScanOptions, fn func(key string, value []byte) error) error {
 	if v.bolt.ended {
 		return errEnded
 	}
@@ -118,7 +119,7 @@ func (v *view) Scan(bucket string, o lock.ScanOptions, fn func(key string, value
 			continue
 		}
 		below := scan
-		scan = func(fn func(string, []byte) error) error { return o.Merge(l.scan(bucket, o), below, fn) }
+		scan = func(fn func(string, []byte) error) error { return overlay.Merge(o, l.scan(bucket, o), below, fn) }
 	}
 	var n uint64
 	stopped := false
@@ -129,7 +130,7 @@ func (v *view) Scan(bucket string, o lock.ScanOptions, fn func(key string, value
 		return err
 	})
 	if want := v.st.counts[bucket]; err == nil && !stopped && o.Prefix == "" && o.From == "" && n != want {
-		err = fmt.Errorf("%w: %s: the bucket %q has %d keys and should have %d", lock.ErrBroken, v.bolt.s.path, bucket, n, want)
+		err = fmt.Errorf("%w: %s: the bucket %q has %d keys and should have %d", store.ErrBroken, v.bolt.s.path, bucket, n, want)
 	}
 	return err
 }

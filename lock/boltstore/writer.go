@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // writer runs the closures, one after the other, each on the state that those
@@ -23,7 +23,7 @@ type writer struct {
 func (w *writer) run() {
 	defer func() {
 		if !w.over {
-			w.drop(fmt.Errorf("%w: a closure ended its goroutine", lock.ErrPanic))
+			w.drop(fmt.Errorf("%w: a closure ended its goroutine", store.ErrPanic))
 			go w.run()
 		}
 	}()

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/store"
 )
 
 // counter has many goroutines add to one number: none is lost.
@@ -25,7 +25,7 @@ func counter(t *testing.T, k Kind) {
 		})
 	}
 	wg.Wait()
-	view(t, s, func(tx lock.Tx) error {
+	view(t, s, func(tx store.Tx) error {
 		v, err := tx.Get("b", "counter")
 		if err != nil || string(v) != strconv.Itoa(workers*each) || tx.Revision() != workers*each {
 			t.Errorf("counter %q, %v, revision %d", v, err, tx.Revision())
@@ -35,12 +35,12 @@ func counter(t *testing.T, k Kind) {
 }
 
 // increment also writes one key for each revision, which must be new.
-func increment(tx lock.Txn) error {
+func increment(tx store.Txn) error {
 	n := 0
 	v, err := tx.Get("b", "counter")
 	if err == nil {
 		n, err = strconv.Atoi(string(v))
-	} else if errors.Is(err, lock.ErrNoKey) {
+	} else if errors.Is(err, store.ErrNoKey) {
 		err = nil
 	}
 	if err != nil {
@@ -49,7 +49,7 @@ func increment(tx lock.Txn) error {
 	if uint64(n) != tx.Revision() {
 		return fmt.Errorf("counter %d at revision %d", n, tx.Revision())
 	}
-	if _, err := tx.Get("b", fmt.Sprintf("at/%06d", n)); !errors.Is(err, lock.ErrNoKey) {
+	if _, err := tx.Get("b", fmt.Sprintf("at/%06d", n)); !errors.Is(err, store.ErrNoKey) {
 		return fmt.Errorf("revision %d was used before: %v", n, err)
 	}
 	return errors.Join(tx.Put("b", "counter", []byte(strconv.Itoa(n+1))), tx.Put("b", fmt.Sprintf("at/%06d", n), nil))
@@ -63,7 +63,7 @@ func neighbours(t *testing.T, k Kind) {
 	var wg sync.WaitGroup
 	for i := range 160 {
 		wg.Go(func() {
-			err := s.Update(t.Context(), func(tx lock.Txn) error {
+			err := s.Update(t.Context(), func(tx store.Txn) error {
 				if err := tx.Put("b", fmt.Sprintf("%03d", i), []byte(strconv.Itoa(i))); err != nil {
 					return err
 				}
@@ -75,16 +75,16 @@ func neighbours(t *testing.T, k Kind) {
 				}
 				return nil
 			})
-			want := map[int]error{1: own, 2: lock.ErrPanic}[i%4]
+			want := map[int]error{1: own, 2: store.ErrPanic}[i%4]
 			if !errors.Is(err, want) {
 				t.Errorf("update %d: %v, want %v", i, err, want)
 			}
 		})
 	}
 	wg.Wait()
-	view(t, s, func(tx lock.Tx) error {
+	view(t, s, func(tx store.Tx) error {
 		n := 0
-		err := tx.Scan("b", lock.ScanOptions{}, func(key string, _ []byte) error {
+		err := tx.Scan("b", store.ScanOptions{}, func(key string, _ []byte) error {
 			if i, err := strconv.Atoi(key); err != nil || i%4 == 1 || i%4 == 2 {
 				t.Errorf("key %q was left", key)
 			}
@@ -108,7 +108,7 @@ func states(t *testing.T, k Kind) {
 	for range 4 {
 		wg.Go(func() {
 			for last := uint64(0); ; {
-				if err := s.View(t.Context(), func(tx lock.Tx) error {
+				if err := s.View(t.Context(), func(tx store.Tx) error {
 					if tx.Revision() < last {
 						return fmt.Errorf("revision %d after %d", tx.Revision(), last)
 					}
@@ -127,7 +127,7 @@ func states(t *testing.T, k Kind) {
 		})
 	}
 	for n := 1; n <= moves; n++ {
-		update(t, s, func(tx lock.Txn) error {
+		update(t, s, func(tx store.Txn) error {
 			if err := moved(tx); err != nil {
 				return err
 			}
@@ -139,14 +139,14 @@ func states(t *testing.T, k Kind) {
 }
 
 // moved checks that a key of its own is all there is, at the right place.
-func moved(tx lock.Tx) error {
+func moved(tx store.Tx) error {
 	want := fmt.Sprintf("%04d", tx.Revision())
 	if tx.Revision() == 0 {
 		return nil
 	}
 	for _, reverse := range []bool{false, true} {
 		var found []string
-		if err := tx.Scan("moving", lock.ScanOptions{Reverse: reverse}, func(key string, _ []byte) error {
+		if err := tx.Scan("moving", store.ScanOptions{Reverse: reverse}, func(key string, _ []byte) error {
 			found = append(found, key)
 			return nil
 		}); err != nil || len(found) != 1 || found[0] != want {

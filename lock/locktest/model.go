@@ -11,7 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"chartd.dev/chartd/lock"
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 // reference is the model: maps without any cleverness.
@@ -28,7 +29,7 @@ func (r reference) clone() reference {
 	return next
 }
 
-func (r reference) scan(bucket string, o lock.ScanOptions) []string {
+func (r reference) scan(bucket string, o store.ScanOptions) []string {
 	var found []string
 	for _, key := range slices.Sorted(maps.Keys(r.buckets[bucket])) {
 		in := o.From == "" || key >= o.From
@@ -46,12 +47,12 @@ func (r reference) scan(bucket string, o lock.ScanOptions) []string {
 }
 
 // agree compares all that a transaction shows with the model.
-func (r reference) agree(tx lock.Tx, o lock.ScanOptions) error {
+func (r reference) agree(tx store.Tx, o store.ScanOptions) error {
 	if tx.Revision() != r.revision {
 		return fmt.Errorf("revision %d, want %d", tx.Revision(), r.revision)
 	}
 	for _, bucket := range modelBuckets {
-		for _, o := range []lock.ScanOptions{{}, {Reverse: true}, o} {
+		for _, o := range []store.ScanOptions{{}, {Reverse: true}, o} {
 			var got []string
 			err := tx.Scan(bucket, o, func(key string, value []byte) error {
 				got = append(got, key+"="+string(value))
@@ -66,7 +67,7 @@ func (r reference) agree(tx lock.Tx, o lock.ScanOptions) error {
 		}
 		key := o.From
 		want, ok := r.buckets[bucket][key]
-		if got, err := tx.Get(bucket, key); ok && (err != nil || string(got) != want) || !ok && !errors.Is(err, lock.ErrNoKey) {
+		if got, err := tx.Get(bucket, key); ok && (err != nil || string(got) != want) || !ok && !errors.Is(err, store.ErrNoKey) {
 			return fmt.Errorf("get %s/%q: %q, %v, want %q", bucket, key, got, err, want)
 		}
 	}
@@ -76,8 +77,8 @@ func (r reference) agree(tx lock.Tx, o lock.ScanOptions) error {
 var (
 	modelBuckets = []string{"a", "ab", "b"}
 	modelKeys    = rapid.StringMatching(`[ab/\x{ff}]{1,3}`)
-	modelOptions = rapid.Custom(func(t *rapid.T) lock.ScanOptions {
-		return lock.ScanOptions{
+	modelOptions = rapid.Custom(func(t *rapid.T) store.ScanOptions {
+		return store.ScanOptions{
 			Prefix:  rapid.StringMatching(`[ab/]{0,2}`).Draw(t, "prefix"),
 			From:    rapid.StringMatching(`[ab/]{0,3}`).Draw(t, "from"),
 			Reverse: rapid.Bool().Draw(t, "reverse"),
@@ -95,7 +96,7 @@ func model(t *testing.T, k Kind) {
 			"update": func(rt *rapid.T) {
 				next, fail := ref.clone(), rapid.IntRange(0, 3).Draw(rt, "fail") == 0
 				steps, o := drawWrites(rt), modelOptions.Draw(rt, "options")
-				err := s.Update(t.Context(), func(tx lock.Txn) error {
+				err := s.Update(t.Context(), func(tx store.Txn) error {
 					next = ref.clone() // a store may run this again
 					for _, w := range steps {
 						if err := next.apply(tx, w); err != nil {
@@ -106,11 +107,11 @@ func model(t *testing.T, k Kind) {
 						}
 					}
 					if fail {
-						return lock.ErrStop
+						return store.ErrStop
 					}
 					return nil
 				})
-				if fail != errors.Is(err, lock.ErrStop) || !fail && err != nil {
+				if fail != errors.Is(err, store.ErrStop) || !fail && err != nil {
 					rt.Fatalf("Update: %v", err)
 				}
 				if !fail && len(steps) > 0 {
@@ -125,7 +126,7 @@ func model(t *testing.T, k Kind) {
 			},
 			"": func(rt *rapid.T) {
 				o := modelOptions.Draw(rt, "options")
-				if err := s.View(t.Context(), func(tx lock.Tx) error { return ref.agree(tx, o) }); err != nil {
+				if err := s.View(t.Context(), func(tx store.Tx) error { return ref.agree(tx, o) }); err != nil {
 					rt.Fatalf("View: %v", err)
 				}
 			},
@@ -133,16 +134,16 @@ func model(t *testing.T, k Kind) {
 	})
 }
 
-func drawWrites(rt *rapid.T) []lock.Write {
-	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) lock.Write {
-		return lock.Write{
+func drawWrites(rt *rapid.T) []overlay.Write {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) overlay.Write {
+		return overlay.Write{
 			Bucket: rapid.SampledFrom(modelBuckets).Draw(t, "bucket"), Key: modelKeys.Draw(t, "key"),
 			Value: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "value"), Delete: rapid.Bool().Draw(t, "delete"),
 		}
 	}), 0, 6).Draw(rt, "writes")
 }
 
-func (r reference) apply(tx lock.Txn, w lock.Write) error {
+func (r reference) apply(tx store.Txn, w overlay.Write) error {
 	if w.Delete {
 		delete(r.buckets[w.Bucket], w.Key)
 		return tx.Delete(w.Bucket, w.Key)
@@ -160,7 +161,7 @@ func group(t *testing.T, k Kind) {
 	s := k.Open(t)
 	type applied struct {
 		revision uint64
-		writes   []lock.Write
+		writes   []overlay.Write
 	}
 	var mu sync.Mutex
 	var log []applied
@@ -170,7 +171,7 @@ func group(t *testing.T, k Kind) {
 		wg.Go(func() {
 			for _, writes := range scripts[worker*10 : worker*10+10] {
 				var at uint64
-				err := s.Update(t.Context(), func(tx lock.Txn) error {
+				err := s.Update(t.Context(), func(tx store.Txn) error {
 					at = tx.Revision()
 					scratch := reference{buckets: make(map[string]map[string]string)}
 					for _, w := range writes {
@@ -208,11 +209,11 @@ func group(t *testing.T, k Kind) {
 	if k.Reopen != nil {
 		s = k.Reopen(t, s)
 	}
-	view(t, s, func(tx lock.Tx) error { return ref.agree(tx, lock.ScanOptions{Prefix: "a"}) })
+	view(t, s, func(tx store.Tx) error { return ref.agree(tx, store.ScanOptions{Prefix: "a"}) })
 }
 
 // discard is a transaction that keeps nothing.
-type discard struct{ lock.Tx }
+type discard struct{ store.Tx }
 
 func (discard) Put(string, string, []byte) error { return nil }
 func (discard) Delete(string, string) error      { return nil }

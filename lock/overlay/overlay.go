@@ -1,4 +1,7 @@
-package lock
+// Package overlay is the transaction that a store gives to the closure of an
+// update: what the closure writes lies beside the state it reads, so that an
+// error or a panic leaves no trace, and the limits of an update are kept.
+package overlay
 
 import (
 	"errors"
@@ -6,21 +9,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"chartd.dev/chartd/lock/store"
 )
-
-// MaxKey is the length of the longest key, in bytes.
-const MaxKey = 4096
-
-// PanicError is the error of an Update whose closure panicked.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("%v: %v", ErrPanic, e.Value) }
-
-// Unwrap makes it an ErrPanic.
-func (e *PanicError) Unwrap() error { return ErrPanic }
 
 // Write is one key written, or deleted.
 type Write struct {
@@ -32,7 +23,7 @@ type Write struct {
 // Overlay is the Txn that stores give to a closure: it keeps what the closure
 // writes beside the state it reads, so that an error leaves no trace.
 type Overlay struct {
-	base    Tx
+	base    store.Tx
 	buckets []*overlaid // few
 	writes  int
 	bytes   int
@@ -72,15 +63,15 @@ func (b *overlaid) get(key string) (Write, bool) {
 	return b.writes[i], true
 }
 
-var _ Txn = (*Overlay)(nil)
+var _ store.Txn = (*Overlay)(nil)
 
-// NewOverlay returns an empty overlay of base.
-func NewOverlay(base Tx) *Overlay { return &Overlay{base: base} }
+// New returns an empty overlay of base.
+func New(base store.Tx) *Overlay { return &Overlay{base: base} }
 
 // Run runs the closure of an Update on the overlay. A panic becomes a
 // PanicError, and a refused write fails the update even if the closure went
 // on without it.
-func (o *Overlay) Run(fn func(Txn) error) (err error) {
+func (o *Overlay) Run(fn func(store.Txn) error) (err error) {
 	returned := false
 	defer func() {
 		if returned {
@@ -88,7 +79,7 @@ func (o *Overlay) Run(fn func(Txn) error) (err error) {
 		}
 		// A nil value means runtime.Goexit, which goes on; the caller answers.
 		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
+			err = &store.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
 	err = fn(o)
@@ -108,6 +99,9 @@ func (o *Overlay) Writes() []Write {
 	}
 	return out
 }
+
+// Size is what was written: keys, and bytes of keys and values.
+func (o *Overlay) Size() (writes, bytes int) { return o.writes, o.bytes }
 
 // Put implements Txn.
 func (o *Overlay) Put(bucket, key string, value []byte) error {
@@ -149,8 +143,8 @@ func (o *Overlay) check(w Write) error {
 	if w.Bucket == "" || w.Key == "" {
 		return errors.New("a bucket or key has no name")
 	}
-	if len(w.Key) > MaxKey {
-		return fmt.Errorf("%w: the key has %d bytes, at most %d are allowed", ErrTooLarge, len(w.Key), MaxKey)
+	if len(w.Key) > store.MaxKey {
+		return fmt.Errorf("%w: the key has %d bytes, at most %d are allowed", store.ErrTooLarge, len(w.Key), store.MaxKey)
 	}
 	writes, bytes := o.writes, o.bytes+len(w.Value)
 	if old, ok := o.bucket(w.Bucket).get(w.Key); ok {
@@ -158,11 +152,11 @@ func (o *Overlay) check(w Write) error {
 	} else {
 		writes, bytes = writes+1, bytes+len(w.Key)
 	}
-	if writes > MaxWrites {
-		return fmt.Errorf("%w: at most %d keys are allowed", ErrTooLarge, MaxWrites)
+	if writes > store.MaxWrites {
+		return fmt.Errorf("%w: at most %d keys are allowed", store.ErrTooLarge, store.MaxWrites)
 	}
-	if bytes > MaxBytes {
-		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrTooLarge, bytes, MaxBytes)
+	if bytes > store.MaxBytes {
+		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed", store.ErrTooLarge, bytes, store.MaxBytes)
 	}
 	return nil
 }
@@ -175,7 +169,7 @@ func (o *Overlay) Revision() uint64 { return o.base.Revision() }
 func (o *Overlay) Get(bucket, key string) ([]byte, error) {
 	if w, ok := o.bucket(bucket).get(key); ok {
 		if w.Delete {
-			return nil, NoKey(bucket, key)
+			return nil, store.NoKey(bucket, key)
 		}
 		return w.Value, nil
 	}
@@ -194,9 +188,9 @@ func (o *Overlay) Count(bucket string) (uint64, error) {
 		switch {
 		case err == nil && w.Delete:
 			n--
-		case errors.Is(err, ErrNoKey) && !w.Delete:
+		case errors.Is(err, store.ErrNoKey) && !w.Delete:
 			n++
-		case err != nil && !errors.Is(err, ErrNoKey):
+		case err != nil && !errors.Is(err, store.ErrNoKey):
 			return 0, err
 		}
 	}
@@ -205,7 +199,7 @@ func (o *Overlay) Count(bucket string) (uint64, error) {
 
 // Scan implements Tx: it merges what was written into the scan of the state
 // below. It sees the writes made before it began.
-func (o *Overlay) Scan(bucket string, opts ScanOptions, fn func(key string, value []byte) error) error {
+func (o *Overlay) Scan(bucket string, opts store.ScanOptions, fn func(key string, value []byte) error) error {
 	b := o.bucket(bucket)
 	if b == nil {
 		return o.base.Scan(bucket, opts, fn)
@@ -225,13 +219,13 @@ func (o *Overlay) Scan(bucket string, opts ScanOptions, fn func(key string, valu
 		}
 		return w, ok
 	}
-	return opts.Merge(next, func(fn func(string, []byte) error) error { return o.base.Scan(bucket, opts, fn) }, fn)
+	return Merge(opts, next, func(fn func(string, []byte) error) error { return o.base.Scan(bucket, opts, fn) }, fn)
 }
 
 // Merge scans a state and writes that lie over it. The writes come from next,
 // which returns those that o selects in the order of the scan, and false after
 // the last one; base scans the state with o.
-func (o ScanOptions) Merge(next func() (Write, bool), base func(func(key string, value []byte) error) error, fn func(key string, value []byte) error) error {
+func Merge(o store.ScanOptions, next func() (Write, bool), base func(func(key string, value []byte) error) error, fn func(key string, value []byte) error) error {
 	stopped := false
 	yield := func(key string, value []byte) error {
 		err := fn(key, value)
@@ -240,7 +234,7 @@ func (o ScanOptions) Merge(next func() (Write, bool), base func(func(key string,
 	}
 	w, more := next()
 	err := base(func(key string, value []byte) error {
-		for more && o.before(w.Key, key) {
+		for more && w.Key != key && (w.Key < key) != o.Reverse {
 			if !w.Delete {
 				if err := yield(w.Key, w.Value); err != nil {
 					return err
@@ -259,36 +253,9 @@ func (o ScanOptions) Merge(next func() (Write, bool), base func(func(key string,
 	for ; more; w, more = next() {
 		if !w.Delete {
 			if err := fn(w.Key, w.Value); err != nil {
-				return ScanEnd(err)
+				return store.ScanEnd(err)
 			}
 		}
 	}
 	return nil
 }
-
-// Selects reports whether a scan with these options comes to key.
-func (o ScanOptions) Selects(key string) bool {
-	if !strings.HasPrefix(key, o.Prefix) || o.From == "" {
-		return strings.HasPrefix(key, o.Prefix)
-	}
-	return (key < o.From) == o.Reverse
-}
-
-func (o ScanOptions) before(a, b string) bool { return a != b && (a < b) != o.Reverse }
-
-// ScanEnd is the error of a scan that ended with err: none for ErrStop.
-func ScanEnd(err error) error {
-	if errors.Is(err, ErrStop) {
-		return nil
-	}
-	return err
-}
-
-// NoKey returns ErrNoKey with the name of the key.
-func NoKey(bucket, key string) error { return noKey{bucket, key} }
-
-// noKey is an answer more often than a message.
-type noKey struct{ bucket, key string }
-
-func (e noKey) Error() string { return fmt.Sprintf("%v: %s/%q", ErrNoKey, e.bucket, e.key) }
-func (e noKey) Unwrap() error { return ErrNoKey }

@@ -1,4 +1,6 @@
-package lock
+// Package memstore is the store in memory: serialisable and ordered like the
+// others, with faults where a test wants them, and gone with the process.
+package memstore
 
 import (
 	"context"
@@ -8,38 +10,40 @@ import (
 	"sort"
 	"strings"
 	"sync"
+
+	"chartd.dev/chartd/lock/overlay"
+	"chartd.dev/chartd/lock/store"
 )
 
 var errClosed = errors.New("lock database is closed")
 
-// Memory is a Store in memory: serialisable and ordered like the others, but
-// gone with the process. For tests.
-type Memory struct {
+// Store is one store in memory.
+type Store struct {
 	writer sync.Mutex // held by the one Update that runs
 	mu     sync.RWMutex
-	state  *memoryState // never changed, only replaced
+	state  *state // never changed, only replaced
 	closed bool
 	fault  func(step string) error
 	active sync.WaitGroup
 }
 
-var _ Store = (*Memory)(nil)
+var _ store.Store = (*Store)(nil)
 
-// NewMemory returns an empty store.
-func NewMemory() *Memory { return &Memory{state: &memoryState{}} }
+// New returns an empty store.
+func New() *Store { return &Store{state: &state{}} }
 
 // SetFault makes the store call fn before each step; an error of fn ends the
 // operation there. The steps are "view", "update" (the closure has not run),
 // "commit" (it has, nothing is written) and "committed" (all is written, the
 // answer is lost: an outcome that the caller cannot know). It is nil for none.
-func (m *Memory) SetFault(fn func(step string) error) {
+func (m *Store) SetFault(fn func(step string) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fault = fn
 }
 
 // begin takes the current state and keeps Close waiting until done.
-func (m *Memory) begin(ctx context.Context, step string) (*memoryState, error) {
+func (m *Store) begin(ctx context.Context, step string) (*state, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", step, err)
 	}
@@ -59,7 +63,7 @@ func (m *Memory) begin(ctx context.Context, step string) (*memoryState, error) {
 	return state, nil
 }
 
-func (m *Memory) step(step string) error {
+func (m *Store) step(step string) error {
 	m.mu.RLock()
 	fault := m.fault
 	m.mu.RUnlock()
@@ -70,7 +74,7 @@ func (m *Memory) step(step string) error {
 }
 
 // View implements Store.
-func (m *Memory) View(ctx context.Context, fn func(Tx) error) error {
+func (m *Store) View(ctx context.Context, fn func(store.Tx) error) error {
 	state, err := m.begin(ctx, "view")
 	if err != nil {
 		return err
@@ -80,7 +84,7 @@ func (m *Memory) View(ctx context.Context, fn func(Tx) error) error {
 }
 
 // Update implements Store.
-func (m *Memory) Update(ctx context.Context, fn func(Txn) error) error {
+func (m *Store) Update(ctx context.Context, fn func(store.Txn) error) error {
 	m.writer.Lock()
 	defer m.writer.Unlock()
 	state, err := m.begin(ctx, "update")
@@ -88,7 +92,7 @@ func (m *Memory) Update(ctx context.Context, fn func(Txn) error) error {
 		return err
 	}
 	defer m.active.Done()
-	o := NewOverlay(state)
+	o := overlay.New(state)
 	if err := o.Run(fn); err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (m *Memory) Update(ctx context.Context, fn func(Txn) error) error {
 }
 
 // Close implements Store.
-func (m *Memory) Close() error {
+func (m *Store) Close() error {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
@@ -114,20 +118,20 @@ func (m *Memory) Close() error {
 	return nil
 }
 
-// memoryState is one state of the store.
-type memoryState struct {
+// state is one state of the store.
+type state struct {
 	revision uint64
-	buckets  map[string][]memoryItem // each in order of key
+	buckets  map[string][]item // each in order of key
 }
 
-type memoryItem struct {
+type item struct {
 	key   string
 	value []byte
 }
 
 // with returns the state after the writes, which are in order of bucket.
-func (s *memoryState) with(writes []Write) *memoryState {
-	next := &memoryState{revision: s.revision + 1, buckets: make(map[string][]memoryItem, len(s.buckets)+1)}
+func (s *state) with(writes []overlay.Write) *state {
+	next := &state{revision: s.revision + 1, buckets: make(map[string][]item, len(s.buckets)+1)}
 	for name, items := range s.buckets {
 		next.buckets[name] = items
 	}
@@ -135,7 +139,7 @@ func (s *memoryState) with(writes []Write) *memoryState {
 	for _, w := range writes {
 		items := next.buckets[w.Bucket]
 		if w.Bucket != last {
-			items = append(make([]memoryItem, 0, len(items)+8), items...)
+			items = append(make([]item, 0, len(items)+8), items...)
 			last = w.Bucket
 		}
 		i, found := searchItems(items, w.Key)
@@ -146,37 +150,37 @@ func (s *memoryState) with(writes []Write) *memoryState {
 		case found:
 			items[i].value = w.Value
 		default:
-			items = slices.Insert(items, i, memoryItem{w.Key, w.Value})
+			items = slices.Insert(items, i, item{w.Key, w.Value})
 		}
 		next.buckets[w.Bucket] = items
 	}
 	return next
 }
 
-func searchItems(items []memoryItem, key string) (int, bool) {
+func searchItems(items []item, key string) (int, bool) {
 	return sort.Find(len(items), func(i int) int { return strings.Compare(key, items[i].key) })
 }
 
 // Revision implements Tx.
-func (s *memoryState) Revision() uint64 { return s.revision }
+func (s *state) Revision() uint64 { return s.revision }
 
 // Get implements Tx.
-func (s *memoryState) Get(bucket, key string) ([]byte, error) {
+func (s *state) Get(bucket, key string) ([]byte, error) {
 	items := s.buckets[bucket]
 	i, found := searchItems(items, key)
 	if !found {
-		return nil, NoKey(bucket, key)
+		return nil, store.NoKey(bucket, key)
 	}
 	return items[i].value, nil
 }
 
 // Count implements Tx.
-func (s *memoryState) Count(bucket string) (uint64, error) {
+func (s *state) Count(bucket string) (uint64, error) {
 	return uint64(len(s.buckets[bucket])), nil
 }
 
 // Scan implements Tx.
-func (s *memoryState) Scan(bucket string, o ScanOptions, fn func(key string, value []byte) error) error {
+func (s *state) Scan(bucket string, o store.ScanOptions, fn func(key string, value []byte) error) error {
 	items := s.buckets[bucket]
 	low, _ := searchItems(items, o.Prefix)
 	high := low + sort.Search(len(items)-low, func(i int) bool {
@@ -197,7 +201,7 @@ func (s *memoryState) Scan(bucket string, o ScanOptions, fn func(key string, val
 			item = items[len(items)-1-i]
 		}
 		if err := fn(item.key, item.value); err != nil {
-			return ScanEnd(err)
+			return store.ScanEnd(err)
 		}
 	}
 	return nil

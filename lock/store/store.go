@@ -1,39 +1,23 @@
-package lock
+// Package store is the contract between the rules of the lock file and what
+// keeps it: a serialisable, ordered key-value store, which knows no rules.
+// What holds of every store is tested by lock/locktest.
+package store
 
 import (
 	"context"
 	"errors"
-)
-
-var (
-	// ErrNoKey says that the store works and holds no such key.
-	ErrNoKey = errors.New("key does not exist")
-	// ErrTooLarge says that one Update wrote more than the contract allows.
-	// Nothing was written.
-	ErrTooLarge = errors.New("transaction is too large")
-	// ErrNoSpace says that a commit found no space. Nothing was written;
-	// reads go on, and writes work again once there is space.
-	ErrNoSpace = errors.New("no space left for the lock database")
-	// ErrBroken says that the store can no longer promise durability, or that
-	// its pages cannot be read. After a failed sync the process must stop.
-	ErrBroken = errors.New("lock database is broken")
-	// ErrDamaged says that one value is not what was written. The others can
-	// still be read, so the process goes on.
-	ErrDamaged = errors.New("damaged value in the lock database")
-	// ErrLocked says that another process holds the data directory.
-	ErrLocked = errors.New("data directory is in use")
-	// ErrPanic says that an Update closure panicked. Nothing was written.
-	ErrPanic = errors.New("transaction panicked")
+	"strings"
 )
 
 // Limits of one Update, so that every store can keep them natively.
 const (
 	MaxWrites = 128     // keys written or deleted
 	MaxBytes  = 1 << 20 // bytes of the keys and values written
+	MaxKey    = 4096    // bytes of the longest key
 )
 
-// Store is a serialisable, ordered key-value store; the rules of this package
-// are written once above it. All methods may be called concurrently.
+// Store is a serialisable, ordered key-value store; the rules of the lock
+// file are written once above it. All methods may be called concurrently.
 //
 // Durability: when Update returns nil, everything that its closure wrote is on
 // stable storage. Atomicity: all of it, or none. Isolation: a closure sees the
@@ -57,6 +41,14 @@ type Store interface {
 
 	// Close waits for running transactions and releases the store.
 	Close() error
+}
+
+// Stamps is a Store that can say without a transaction that nothing was
+// written to a bucket: its stamp changes with every durable commit that wrote
+// there, before any Update of that commit returns. ok is false where the store
+// cannot tell.
+type Stamps interface {
+	Stamp(bucket string) (n uint64, ok bool)
 }
 
 // Tx reads one state of the store. A bucket is an ordered name space of keys;
@@ -96,3 +88,19 @@ type ScanOptions struct {
 
 // ErrStop, returned by a scan's function, ends the scan without an error.
 var ErrStop = errors.New("stop")
+
+// ScanEnd is the error of a scan that ended with err: none for ErrStop.
+func ScanEnd(err error) error {
+	if errors.Is(err, ErrStop) {
+		return nil
+	}
+	return err
+}
+
+// Selects reports whether a scan with these options comes to key.
+func (o ScanOptions) Selects(key string) bool {
+	if !strings.HasPrefix(key, o.Prefix) || o.From == "" {
+		return strings.HasPrefix(key, o.Prefix)
+	}
+	return (key < o.From) == o.Reverse
+}

@@ -1,17 +1,18 @@
-package lock_test
+package memstore_test
 
 import (
 	"errors"
 	"testing"
 
-	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/locktest"
+	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 )
 
 func TestMemory(t *testing.T) {
 	locktest.Run(t, locktest.Kind{
-		Open: func(t testing.TB) lock.Store {
-			s := lock.NewMemory()
+		Open: func(t testing.TB) store.Store {
+			s := memstore.New()
 			t.Cleanup(func() { _ = s.Close() })
 			return s
 		},
@@ -22,7 +23,7 @@ func TestMemory(t *testing.T) {
 // anything written.
 func TestMemoryFaults(t *testing.T) {
 	for n := 1; ; n++ {
-		s, step, last := lock.NewMemory(), 0, ""
+		s, step, last := memstore.New(), 0, ""
 		fault := errors.New("fault")
 		s.SetFault(func(name string) error {
 			if step++; step == n {
@@ -31,7 +32,7 @@ func TestMemoryFaults(t *testing.T) {
 			}
 			return nil
 		})
-		err := s.Update(t.Context(), func(tx lock.Txn) error { return tx.Put("b", "k", nil) })
+		err := s.Update(t.Context(), func(tx store.Txn) error { return tx.Put("b", "k", nil) })
 		if last == "" {
 			if n != 4 || err != nil {
 				t.Fatalf("Update took %d steps: %v", n-1, err)
@@ -42,7 +43,7 @@ func TestMemoryFaults(t *testing.T) {
 			t.Fatalf("fault at %s: %v", last, err)
 		}
 		s.SetFault(nil)
-		if err := s.View(t.Context(), func(tx lock.Tx) error {
+		if err := s.View(t.Context(), func(tx store.Tx) error {
 			if written := tx.Revision() == 1; written != (last == "committed") {
 				t.Errorf("fault at %s: written %t", last, written)
 			}

@@ -1,4 +1,7 @@
-package lock
+// Package kept keeps what was made from a store for as long as that holds:
+// answers by what they read, records by the bytes that they were decoded from.
+// It is no state: without it everything is read and made again.
+package kept
 
 import (
 	"bytes"
@@ -6,15 +9,9 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
-)
 
-// Stamps is a Store that can say without a transaction that nothing was
-// written to a bucket: its stamp changes with every durable commit that wrote
-// there, before any Update of that commit returns. ok is false where the store
-// cannot tell.
-type Stamps interface {
-	Stamp(bucket string) (n uint64, ok bool)
-}
+	"chartd.dev/chartd/lock/store"
+)
 
 // maxBasis bounds what a Basis keeps, in bytes.
 const maxBasis = 64 << 10
@@ -22,7 +19,7 @@ const maxBasis = 64 << 10
 // Basis is what an answer was made from. As long as it holds, the same answer
 // would be made again.
 type Basis struct {
-	store   Store
+	store   store.Store
 	reads   []read
 	buckets []string // that were read
 	size    int
@@ -33,16 +30,14 @@ type Basis struct {
 // read is one thing that was read; same reads it again.
 type read struct {
 	bucket string
-	same   func(Tx) (bool, error)
+	same   func(store.Tx) (bool, error)
 }
 
-// Watch makes an answer from a lock file that notes what is read through it,
-// one read after the other. It is for answers that rest on few records.
-func (l *Lockfile) Watch(answer func(*Lockfile) error) (*Basis, error) {
-	b := &Basis{store: l.store}
-	watched := *l
-	watched.store = watchedStore{l.store, b}
-	if err := answer(&watched); err != nil {
+// Watch makes an answer from a store that notes what is read through it, one
+// read after the other. It is for answers that rest on few records.
+func Watch(s store.Store, answer func(store.Store) error) (*Basis, error) {
+	b := &Basis{store: s}
+	if err := answer(watchedStore{s, b}); err != nil {
 		return nil, err
 	}
 	for _, r := range b.reads {
@@ -64,7 +59,7 @@ func (b *Basis) Holds(ctx context.Context) bool {
 	}
 	now := b.stampsNow()
 	same := true
-	err := b.store.View(ctx, func(t Tx) (err error) {
+	err := b.store.View(ctx, func(t store.Tx) (err error) {
 		same = true
 		for _, r := range b.reads {
 			if same, err = r.same(t); err != nil || !same {
@@ -83,7 +78,7 @@ func (b *Basis) Holds(ctx context.Context) bool {
 // found to be the same.
 func (b *Basis) untouched() bool {
 	before := b.stamps.Load()
-	s, ok := b.store.(Stamps)
+	s, ok := b.store.(store.Stamps)
 	if before == nil || !ok {
 		return false
 	}
@@ -97,7 +92,7 @@ func (b *Basis) untouched() bool {
 
 // stampsNow returns the stamps of the buckets; nil where the store has none.
 func (b *Basis) stampsNow() []uint64 {
-	s, ok := b.store.(Stamps)
+	s, ok := b.store.(store.Stamps)
 	if !ok {
 		return nil
 	}
@@ -121,21 +116,21 @@ func (b *Basis) add(r read, size int) {
 
 // watchedStore notes what its views read.
 type watchedStore struct {
-	Store
+	store.Store
 	basis *Basis
 }
 
-func (s watchedStore) View(ctx context.Context, fn func(Tx) error) error {
-	return s.Store.View(ctx, func(t Tx) error { return fn(watchedTx{t, s.basis}) })
+func (s watchedStore) View(ctx context.Context, fn func(store.Tx) error) error {
+	return s.Store.View(ctx, func(t store.Tx) error { return fn(watchedTx{t, s.basis}) })
 }
 
 // Update has no place in what only reads.
-func (s watchedStore) Update(context.Context, func(Txn) error) error {
+func (s watchedStore) Update(context.Context, func(store.Txn) error) error {
 	return errors.New("an answer that is kept cannot be one that writes")
 }
 
 type watchedTx struct {
-	Tx
+	store.Tx
 	basis *Basis
 }
 
@@ -146,7 +141,7 @@ func (t watchedTx) Revision() uint64 {
 
 func (t watchedTx) Count(bucket string) (uint64, error) {
 	n, err := t.Tx.Count(bucket)
-	t.basis.add(read{bucket, func(t Tx) (bool, error) {
+	t.basis.add(read{bucket, func(t store.Tx) (bool, error) {
 		m, err := t.Count(bucket)
 		return m == n, err
 	}}, 8)
@@ -155,14 +150,14 @@ func (t watchedTx) Count(bucket string) (uint64, error) {
 
 func (t watchedTx) Get(bucket, key string) ([]byte, error) {
 	raw, err := t.Tx.Get(bucket, key)
-	missing := errors.Is(err, ErrNoKey)
+	missing := errors.Is(err, store.ErrNoKey)
 	if err != nil && !missing {
 		return raw, err
 	}
 	kept := slices.Clone(raw)
-	t.basis.add(read{bucket, func(t Tx) (bool, error) {
+	t.basis.add(read{bucket, func(t store.Tx) (bool, error) {
 		now, err := t.Get(bucket, key)
-		if errors.Is(err, ErrNoKey) {
+		if errors.Is(err, store.ErrNoKey) {
 			return missing, nil
 		}
 		return !missing && bytes.Equal(now, kept), err
@@ -176,7 +171,7 @@ type pair struct {
 	value []byte
 }
 
-func (t watchedTx) Scan(bucket string, o ScanOptions, fn func(key string, value []byte) error) error {
+func (t watchedTx) Scan(bucket string, o store.ScanOptions, fn func(key string, value []byte) error) error {
 	var pairs []pair
 	cut, size := false, 0
 	err := t.Tx.Scan(bucket, o, func(k string, v []byte) error {
@@ -187,19 +182,19 @@ func (t watchedTx) Scan(bucket string, o ScanOptions, fn func(key string, value 
 		cut = err != nil
 		return err
 	})
-	t.basis.add(read{bucket, func(t Tx) (bool, error) { return sameScan(t, bucket, o, pairs, cut) }}, size)
+	t.basis.add(read{bucket, func(t store.Tx) (bool, error) { return sameScan(t, bucket, o, pairs, cut) }}, size)
 	return err
 }
 
 // sameScan reports whether a scan gives the pairs again; one that was cut
 // short was so by its last pair.
-func sameScan(t Tx, bucket string, o ScanOptions, pairs []pair, cut bool) (bool, error) {
+func sameScan(t store.Tx, bucket string, o store.ScanOptions, pairs []pair, cut bool) (bool, error) {
 	n, same := 0, true
 	err := t.Scan(bucket, o, func(k string, v []byte) error {
 		same = n < len(pairs) && pairs[n].key == k && bytes.Equal(pairs[n].value, v)
 		n++
 		if !same || cut && n == len(pairs) {
-			return ErrStop
+			return store.ErrStop
 		}
 		return nil
 	})
