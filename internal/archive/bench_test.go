@@ -3,6 +3,8 @@ package archive
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -26,6 +28,27 @@ func BenchmarkRead(b *testing.B) {
 	for b.Loop() {
 		if _, err := Read(data, Options{}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkReadReal reads all real packages, one after the other.
+func BenchmarkReadReal(b *testing.B) {
+	files, err := filepath.Glob(filepath.Join(shared(b), "charts", "*.tgz"))
+	if err != nil || len(files) == 0 {
+		b.Fatalf("no packages: %v", err)
+	}
+	packages := make([][]byte, len(files))
+	for i, file := range files {
+		if packages[i], err = os.ReadFile(file); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		for i, data := range packages {
+			if _, err := Read(data, Options{Lenient: true}); err != nil {
+				b.Fatalf("%s: %v", files[i], err)
+			}
 		}
 	}
 }

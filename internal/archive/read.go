@@ -9,7 +9,6 @@ import (
 	"io"
 	"path"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -322,56 +321,32 @@ func (r *reader) imageMaps(c *chart, file string, root *yamlv4.Node, plain bool)
 	return err
 }
 
+// schema checks that a schema is a JSON object, by syntax alone: it is never
+// followed.
 func (r *reader) schema(c *chart, name string, t *tarReader) error {
-	var err error
-	if t.left <= maxSmall {
-		data, ok := t.whole()
-		if !ok {
-			data = make([]byte, t.left)
-			if _, err := io.ReadFull(t, data); err != nil {
-				return truncated(err)
-			}
-		}
-		sum := c.note(name, data)
-		known := &soundSchemas[sum[0]%uint8(len(soundSchemas))]
-		switch {
-		case len(data) > 0 && data[0] == '{' && known.is(sum):
-			// Versions of a chart share their schemas.
-		case !json.Valid(data) || !utf8.Valid(data) || bytes.TrimLeft(data, " \t\r\n")[0] != '{':
-			err = checkJSONObject(bytes.NewReader(data))
-		default:
-			known.Store(&sum)
-		}
-	} else {
-		h := newFileHash()
-		if err = checkJSONObject(io.TeeReader(t, h)); !own(err) {
-			if err := r.b.copy(h, t); err != nil {
-				return err
-			}
-			c.files = append(c.files, fileSum{name, h.sum()})
+	data, ok := t.whole()
+	if !ok {
+		data = make([]byte, t.left)
+		if _, err := io.ReadFull(t, data); err != nil {
+			return truncated(err)
 		}
 	}
-	if own(err) {
-		return err
+	c.note(name, data)
+	if jsonObject(bytes.TrimPrefix(data, []byte(bom))) {
+		return nil
 	}
-	if err != nil {
-		if err := r.soft(refused("schema", "%s%s is not a JSON object", c.where, name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.soft(refused("schema", "%s%s is not a JSON object", c.where, name))
 }
 
-// soundSchemas are digests of schemas that were found to be JSON objects.
-var soundSchemas [64]seenSum
-
-type seenSum struct {
-	atomic.Pointer[[sha256.Size]byte]
-}
-
-func (s *seenSum) is(sum [sha256.Size]byte) bool {
-	p := s.Load()
-	return p != nil && *p == sum
+// jsonObject reports whether data is a JSON object. One that is nested deeper
+// than its readers go, Helm's too, is only looked at as far as they do.
+func jsonObject(data []byte) bool {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	if !bytes.HasPrefix(data, []byte("{")) || !utf8.Valid(data) {
+		return false
+	}
+	err := json.Unmarshal(data, new(json.RawMessage))
+	return err == nil || strings.HasSuffix(err.Error(), "exceeded max depth")
 }
 
 // finish reads identity, once the whole directory of a chart was seen.

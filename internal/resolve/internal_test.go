@@ -197,31 +197,6 @@ func TestCommonLabels(t *testing.T) {
 	}
 }
 
-func TestStrictJSON(t *testing.T) {
-	for body, want := range map[string]string{
-		`{"a":1,"b":{"a":[{"a":2}]}}`:                         "",
-		`{"config":{"Labels":{"Version":"1","version":"2"}}}`: "",
-		`{"a":1,"a":1}`:                           `the key "a" is there twice`,
-		`{"layers":[],"Layers":[]}`:               `the key "Layers" is there twice`,
-		`{"x":[{"y":{"z":1,"z":2}}]}`:             `the key "z" is there twice`,
-		`{"config":{"Labels":{"v":"1","v":"2"}}}`: `the key "v" is there twice`,
-		`{"a":1}{"a":1}`:                          "more data",
-		`[]`:                                      "not a JSON object",
-		``:                                        "not a JSON object",
-		`null`:                                    "not a JSON object",
-		`{"a":`:                                   "EOF",
-		"{\"a\":\"\xff\"}":                        "UTF-8",
-		strings.Repeat(`{"a":`, 70) + "1" + strings.Repeat("}", 70): "too deeply",
-		`{"a":` + strings.Repeat("[", 1<<20):                        "too deeply",
-	} {
-		var v any
-		err := unmarshal([]byte(body), &v)
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%.40s: %v, want %q", body, err, want)
-		}
-	}
-}
-
 func TestConfig(t *testing.T) {
 	for name, tc := range map[string]struct {
 		config Config

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/strictjson"
 )
 
 // maxManifests is how many entries an index may have.
@@ -37,6 +38,12 @@ type manifest struct {
 	Manifests     []descriptor `json:"manifests"`
 }
 
+// readDocument reads what a registry sent. The keys of labels and annotations
+// are whatever their authors made them.
+func readDocument(body []byte, into any) error {
+	return strictjson.Foreign(body, into, "Labels", "annotations")
+}
+
 func isIndex(mediaType string) bool { return types.MediaType(mediaType).IsIndex() }
 
 func isManifest(mediaType string) bool {
@@ -54,7 +61,7 @@ func parseManifest(body []byte, header string) (manifest, error) {
 	if strings.HasPrefix(header, "text/") {
 		return m, fail(ErrInvalid, "it answers with a page (%s) instead of a manifest", clip(header))
 	}
-	if err := unmarshal(body, &m); err != nil {
+	if err := readDocument(body, &m); err != nil {
 		return m, fail(ErrInvalid, "its manifest cannot be read: %s", clip(err.Error()))
 	}
 	if m.SchemaVersion == 1 {
@@ -144,7 +151,7 @@ type imageConfig struct {
 // parseConfig reads the configuration of an image with so many layers.
 func parseConfig(body []byte, layers int) (imageConfig, []ref.Digest, error) {
 	var c imageConfig
-	if err := unmarshal(body, &c); err != nil {
+	if err := readDocument(body, &c); err != nil {
 		return c, nil, fail(ErrInvalid, "its image configuration cannot be read: %s", clip(err.Error()))
 	}
 	ids := c.RootFS.DiffIDs

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/strictjson"
 )
 
 const (
@@ -90,7 +91,7 @@ func decode(c *call, into any, required ...string) (ref.Digest, error) {
 	if err != nil {
 		return ref.Digest{}, err
 	}
-	if err := unmarshal(data, into); err != nil {
+	if err := strictjson.Unmarshal(data, into); err != nil {
 		if errors.Is(err, ref.ErrInvalid) {
 			return ref.Digest{}, err
 		}
@@ -100,6 +101,14 @@ func decode(c *call, into any, required ...string) (ref.Digest, error) {
 		return ref.Digest{}, err
 	}
 	return ref.DigestOf(append(data, "\n"+c.r.Header.Get("If-Match")...)), nil
+}
+
+// checkRequired names the first required key of a struct that has no value.
+func checkRequired(v reflect.Value, required []string) error {
+	if name := strictjson.Missing(v, required...); name != "" {
+		return badRequest("read JSON body: %q is missing or empty", name)
+	}
+	return nil
 }
 
 func clip(s string) string {

@@ -1,13 +1,11 @@
 package fileset
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -91,7 +89,7 @@ func parseJournal(data []byte) (journal, error) {
 	if json.Unmarshal(data, &version) == nil && version.Version > journalVersion {
 		return j, fmt.Errorf("it has version %d, and this chartctl knows %d: use the newer chartctl that wrote it", version.Version, journalVersion)
 	}
-	if err := strict(data, &e); err != nil {
+	if err := json.Unmarshal(data, &e); err != nil {
 		return j, err
 	}
 	if e.Version != journalVersion {
@@ -100,22 +98,10 @@ func parseJournal(data []byte) (journal, error) {
 	if e.Sum != digest(e.Body) {
 		return j, fmt.Errorf("its sum %q is not that of its content", e.Sum)
 	}
-	if err := strict(e.Body, &j); err != nil {
+	if err := json.Unmarshal(e.Body, &j); err != nil {
 		return j, err
 	}
 	return j, j.check()
-}
-
-func strict(data []byte, to any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(to); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows its end")
-	}
-	return nil
 }
 
 var sumPattern = regexp.MustCompile(`^([0-9a-f]{64})?$`)
