@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -152,7 +153,7 @@ func (r *Repository) Open(ctx context.Context, b Blob, off, length int64) (io.Re
 
 // OpenFile opens a blob as a file that was verified. It is nil where blobs are
 // no files: use Open.
-func (r *Repository) OpenFile(ctx context.Context, b Blob) (*storage.File, error) {
+func (r *Repository) OpenFile(ctx context.Context, b Blob) (*os.File, error) {
 	files, ok := r.Blobs.(storage.Files)
 	if !ok {
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 
 	"chartd.dev/chartd/internal/ref"
 )
@@ -69,7 +70,7 @@ type Files interface {
 	// File opens a blob at its start, and has verified all of it: then, or
 	// earlier where the file has provably not changed since. A damaged one is
 	// ErrMismatch. The caller closes it.
-	File(ctx context.Context, d ref.Digest) (*File, error)
+	File(ctx context.Context, d ref.Digest) (*os.File, error)
 }
 
 // Batch takes blobs in and stores them later, together, which costs less than

@@ -103,7 +103,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	srv := newHTTPServer(h, log)
 	srv.RegisterOnShutdown(b.feed.Close) // else it would wait for those who wait for events
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(server.Listen(listener)) }()
+	go func() { failed <- srv.Serve(listener) }()
 	if err := p.announce(h, listener.Addr()); err != nil {
 		return errors.Join(err, srv.Close())
 	}
@@ -185,7 +185,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ConnContext: server.Context,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 

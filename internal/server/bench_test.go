@@ -259,7 +259,7 @@ func BenchmarkConnection(b *testing.B) {
 		b.Fatal(err)
 	}
 	const name = "/charts/jupyterhub-1.0.0.tgz"
-	ours, bare := serveAsChartd(b, d.server), httptest.NewServer(bareServer(b))
+	ours, bare := listen(b, d.server), httptest.NewServer(bareServer(b))
 	defer bare.Close()
 	for _, c := range []struct{ what, path, header string }{
 		{"known", "/index.yaml", "If-None-Match: " + idx.ETag(repo.Identity) + "\r\n"},

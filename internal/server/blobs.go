@@ -7,11 +7,11 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
 	"chartd.dev/chartd/repo"
-	"chartd.dev/chartd/storage"
 )
 
 // whole is the size up to which a file is read, and so verified, before the
@@ -85,14 +85,13 @@ func (s *Server) copyBlob(c *call, b repo.Blob, part section) error {
 }
 
 // sendFile sends a part of a file that was verified; the kernel copies it.
-func sendFile(c *call, f *storage.File, part section) error {
+func sendFile(c *call, f *os.File, part section) error {
 	defer f.Close()
-	f.Skip(part.off)
+	if _, err := f.Seek(part.off, io.SeekStart); err != nil {
+		return err
+	}
 	c.set("Content-Length", strconv.FormatInt(part.length, 10))
 	c.w.WriteHeader(part.status)
-	if part.length > 0 {
-		holdHeader(c)
-	}
 	if n, err := io.Copy(c.w, io.LimitReader(f, part.length)); err == nil && n != part.length {
 		stateOf(c.w).err = fmt.Errorf("send %s: it ended at %d of %d bytes", f.Name(), n, part.length)
 		return http.ErrAbortHandler

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,17 +14,12 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"chartd.dev/chartd/storage"
 )
 
-// serveAsChartd serves a handler with the connections that chartd has.
-func serveAsChartd(t testing.TB, h http.Handler) *httptest.Server {
+// listen serves a handler over real connections.
+func listen(t testing.TB, h http.Handler) *httptest.Server {
 	t.Helper()
-	s := httptest.NewUnstartedServer(h)
-	s.Listener = Listen(s.Listener)
-	s.Config.ConnContext = Context
-	s.Start()
+	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -38,22 +35,23 @@ func TestFileIsSentToManyAtOnce(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	shared, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer shared.Close()
-	released := make(chan bool, 100)
-	s := serveAsChartd(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	done := make(chan bool, 100)
+	s := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
 		var part section
 		if _, err := fmt.Sscan(r.URL.Query().Get("part"), &part.off, &part.length); err != nil {
 			t.Error(err)
 		}
 		part.status = http.StatusOK
-		if err := sendFile(&call{w: rec, r: r}, storage.NewFile(shared, func() { released <- true }), part); err != nil {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := sendFile(&call{w: rec, r: r}, f, part); err != nil {
 			t.Error(err)
 		}
+		done <- errors.Is(f.Close(), os.ErrClosed)
 		if rec.bytes != part.length && r.URL.Query().Get("whole") != "" {
 			t.Errorf("%d bytes are counted of %d", rec.bytes, part.length)
 		}
@@ -95,7 +93,9 @@ func TestFileIsSentToManyAtOnce(t *testing.T) {
 	_, _ = io.ReadFull(c, make([]byte, 10))
 	_ = c.Close()
 	for range 65 {
-		<-released
+		if closed := <-done; !closed {
+			t.Error("a file stays open")
+		}
 	}
 }
 
@@ -109,29 +109,74 @@ func TestShortFileCutsTheAnswerOff(t *testing.T) {
 	if _, err := f.WriteString("short"); err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]func(testing.TB, http.Handler) *httptest.Server{
-		"chartd's connections": serveAsChartd,
-		"others": func(t testing.TB, h http.Handler) *httptest.Server {
-			s := httptest.NewServer(h)
-			t.Cleanup(s.Close)
-			return s
-		},
-	} {
-		s := s(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			rec := &recorder{ResponseWriter: w}
-			err := sendFile(&call{w: rec, r: r}, storage.NewFile(f, func() {}), section{0, 1000, http.StatusOK})
-			if err != http.ErrAbortHandler || rec.err == nil {
-				t.Errorf("%s: %v, noted %v", name, err, rec.err)
-			}
-			panic(http.ErrAbortHandler)
-		}))
-		resp, err := s.Client().Get(s.URL)
+	s := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := &recorder{ResponseWriter: w}
+		again, err := os.Open(f.Name())
 		if err != nil {
-			continue // not even the header came
+			t.Error(err)
+			return
 		}
-		if got, err := io.ReadAll(resp.Body); err == nil || string(got) != "short" {
-			t.Errorf("%s: %q, %v", name, got, err)
+		err = sendFile(&call{w: rec, r: r}, again, section{0, 1000, http.StatusOK})
+		if err != http.ErrAbortHandler || rec.err == nil {
+			t.Errorf("%v, noted %v", err, rec.err)
 		}
-		_ = resp.Body.Close()
+		panic(http.ErrAbortHandler)
+	}))
+	resp, err := s.Client().Get(s.URL)
+	if err != nil {
+		return // not even the header came
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err == nil || string(got) != "short" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A caller that hangs up ends the request's context, as net/http promises.
+func TestHangingUpEndsTheRequest(t *testing.T) {
+	ended, started := make(chan bool), make(chan bool)
+	s := listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-r.Context().Done()
+		close(ended)
+	}))
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+}
+
+// Whoever announces too much is told so, and need not send it first.
+func TestTooLargeABodyIsAnsweredUnsent(t *testing.T) {
+	g := newRig(t)
+	s := listen(t, g.server)
+	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "POST /api/charts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+g.admin+"\r\n"+expect+"Content-Length: 999999999\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", expect, err)
+		}
+		if resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close {
+			t.Errorf("%q: %s, closed %v", expect, resp.Status, resp.Close)
+		}
+		resp.Body.Close()
+		c.Close()
 	}
 }

@@ -11,25 +11,13 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/ref"
-	"chartd.dev/chartd/storage"
 )
 
 // A package on disk is sent whole and in parts over a real connection, and not
 // at all once its file is damaged, whether it was read before or not.
 func TestPackageFromDisk(t *testing.T) {
-	t.Run("as chartd serves", func(t *testing.T) {
-		d := onDisk(t, 0)
-		packageFromDisk(t, d, serveAsChartd(t, d.server))
-	})
-	t.Run("on any connection", func(t *testing.T) {
-		d := onDisk(t, 0)
-		s := httptest.NewServer(d.server)
-		defer s.Close()
-		packageFromDisk(t, d, s)
-	})
-}
-
-func packageFromDisk(t *testing.T, d *disk, s *httptest.Server) {
+	d := onDisk(t, 0)
+	s := listen(t, d.server)
 	want := hubPackage(t, "1.0.0")
 	ask := func(set string) (int, []byte) {
 		t.Helper()
@@ -90,7 +78,7 @@ func TestFileReachesTheConnection(t *testing.T) {
 	if _, err := f.WriteAt(data, 0); err != nil {
 		t.Fatal(err)
 	}
-	n, err := io.Copy(w, io.LimitReader(storage.NewFile(f, func() {}), int64(len(data))))
+	n, err := io.Copy(w, io.LimitReader(f, int64(len(data))))
 	if err != nil || n != int64(len(data)) || w.bytes != n || !bytes.Equal(to.Body.Bytes(), data) {
 		t.Errorf("%d bytes, %d counted, %d arrived: %v", n, w.bytes, to.Body.Len(), err)
 	}
@@ -108,7 +96,7 @@ type fromReader struct {
 func (w *fromReader) ReadFrom(r io.Reader) (int64, error) {
 	part, ok := r.(*io.LimitedReader)
 	if ok {
-		_, ok = part.R.(*storage.File)
+		_, ok = part.R.(*os.File)
 	}
 	if ok {
 		w.files++

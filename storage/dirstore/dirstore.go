@@ -33,7 +33,6 @@ type Store struct {
 	// verified are the files that were read through and had the bytes that
 	// their digest names, as they were then.
 	verified recent.Map[ref.Digest, stamp]
-	kept     shelf
 	ahead    time.Duration // of the clock; set by tests
 }
 
@@ -170,7 +169,6 @@ func (s *Store) Delete(ctx context.Context, d ref.Digest) error {
 	if d.IsZero() {
 		return nil
 	}
-	defer s.kept.drop(d, nil)
 	err := os.Remove(s.path(d))
 	if err != nil {
 		if err = s.missing(err); !errors.Is(err, storage.ErrNotExist) {

@@ -22,17 +22,6 @@ func (s *Store) Remember(d ref.Digest) { s.verified.Put(d, stamp{}) }
 
 func (s *Store) Remembered() int { return s.verified.Len() }
 
-const MaxKept = maxKept
-
-// Kept reports whether a file stays open for the next reader.
-func (s *Store) Kept(d ref.Digest) bool {
-	k := s.kept.take(d)
-	if k != nil {
-		k.release()
-	}
-	return k != nil
-}
-
 // EachFile makes batches sync each file, as on file systems that cannot be
 // relied on as a whole.
 func EachFile(b storage.Batch) { b.(*batch).forgetWhole() }

@@ -31,18 +31,10 @@ type stamp struct {
 	sound        bool  // ctime is what this says
 }
 
-// File implements storage.Files. A file that was verified stays open for the
-// next who asks, who only looks whether it is still the same.
-func (s *Store) File(ctx context.Context, d ref.Digest) (*storage.File, error) {
+// File implements storage.Files.
+func (s *Store) File(ctx context.Context, d ref.Digest) (*os.File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", d, err)
-	}
-	if k := s.kept.take(d); k != nil {
-		if now, err := stampOf(k.f); err == nil && now == k.stamp {
-			return storage.NewFile(k.f, k.release), nil
-		}
-		s.kept.drop(d, k)
-		k.release()
 	}
 	f, _, err := s.open(ctx, d)
 	if err != nil {
@@ -52,11 +44,7 @@ func (s *Store) File(ctx context.Context, d ref.Digest) (*storage.File, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("open blob %s: %w", d, err)
 	}
-	if known, ok := s.verified.Find(d); ok {
-		k := s.kept.add(d, f, known)
-		return storage.NewFile(f, k.release), nil
-	}
-	return storage.NewFile(f, func() { _ = f.Close() }), nil
+	return f, nil
 }
 
 // verify reads f through, unless that was done and it has not changed since.
