@@ -47,6 +47,12 @@ func (r *RuleVerdict) fact(format string, args ...any) {
 	}
 }
 
+// refuse says no, with what would satisfy the rule and the command for that.
+// Of several reasons the last one tells what is to do.
+func (r *RuleVerdict) refuse(want, command string) {
+	r.OK, r.Want, r.Command = false, want, command
+}
+
 // refusal is the rule's answer as an error.
 func (r RuleVerdict) refusal() error {
 	if r.err != nil {
@@ -55,10 +61,16 @@ func (r RuleVerdict) refusal() error {
 	return &Refusal{Rule: r.Rule, Facts: strings.Join(r.Facts, "; "), List: r.Facts, Want: r.Want, Command: r.Command}
 }
 
-// move is the question to the gate. Everything that the rules ask is in it or
-// in the transaction: no registry, no clock.
-type move struct {
+// saying is a fact that is written only where it is read.
+type saying func() string
+
+func (s saying) String() string { return s() }
+
+// question is what the gate is asked. Everything that the rules need is in it
+// or in the transaction: no registry, no clock.
+type question struct {
 	store.Tx
+	gate    []rule
 	now     time.Time
 	actor   Actor
 	e       Environment
@@ -66,43 +78,50 @@ type move struct {
 	np      NewPin // with what the rules add
 	b       Binding
 	chart   ChartVersion
-	current *Pin     // of the environment; nil before the first
-	from    *Binding // of the current pin
-	sum     Summary  // of this environment and the binding
-	bug     bug
-	explain bool // with facts, which a pin that passes needs none of
+	current *Pin      // of the environment; nil before the first
+	from    *Binding  // of the current pin
+	sum     Summary   // of this environment and the binding
+	way     Direction // that the rule of direction found
+	explain bool      // with facts, which a pin that passes needs none of
 }
 
-// rule begins the answer of a rule.
-func (m *move) rule(number int, name model.Rule, ok bool) RuleVerdict {
-	return RuleVerdict{Number: number, Rule: name, OK: ok, brief: !m.explain}
+// rule of the gate: judge begins with a verdict that is OK and adds its facts,
+// and its refusal if it has one.
+type rule struct {
+	number int
+	name   model.Rule // rule_NAME.go has it
+	judge  func(*question, *RuleVerdict) error
 }
 
-// seeded faults of the gate, for the test that must find them.
-type bug string
-
-const (
-	noHalts       bug = "halts are ignored"
-	datedSoak     bug = "soak is computed from dates"
-	selfApprovals bug = "one's own approval counts"
-)
+// gate has the rules in their order: the first that refuses is the answer to a
+// pin.
+var gate = []rule{
+	{1, model.RuleBase, (*question).base},
+	{1, model.RuleSource, (*question).source}, // promote, rollback
+	{1, model.RulePair, (*question).pair},     // chart, revoked, unverified, evidence, purged, yanked
+	{2, model.RuleHalt, (*question).halt},     // fix
+	{3, model.RuleUpstream, (*question).upstream},
+	{4, model.RuleApprovals, (*question).approvals},
+	{4, model.RuleFreeze, (*question).freeze},
+	{5, model.RuleDirection, (*question).direction},
+}
 
 // Gate says what the gate would answer to the pin, by the same code, and
 // writes nothing.
 func (l *Lockfile) Gate(ctx context.Context, op Op, np NewPin) (Verdict, error) {
 	now := l.time()
 	return view(ctx, l, func(t store.Tx) (Verdict, error) {
-		m, err := newMove(t, np)
+		q, err := l.question(t, np)
 		if err != nil {
 			return Verdict{}, err
 		}
-		m.now, m.actor, m.bug, m.explain = now, op.Actor, l.bug, true
-		return m.verdict()
+		q.now, q.actor, q.explain = now, op.Actor, true
+		return q.verdict()
 	})
 }
 
-// newMove reads what the rules are about.
-func newMove(t store.Tx, np NewPin) (*move, error) {
+// question reads what the rules are about.
+func (l *Lockfile) question(t store.Tx, np NewPin) (*question, error) {
 	if np.Binding.IsZero() {
 		return nil, fail(ErrInvalid, "the pin of %s names no binding", np.Env)
 	}
@@ -112,24 +131,24 @@ func newMove(t store.Tx, np NewPin) (*move, error) {
 	if blank(np.Downgrade) || blank(np.BreakGlass) {
 		return nil, fail(ErrInvalid, "the reason to pass the gate with %s is nothing but blanks: say why", np.Env)
 	}
-	m := &move{Tx: t, np: np}
+	q := &question{Tx: t, gate: l.gate, np: np}
 	var err error
-	if m.e, err = getEnvironment(t, np.Env); err != nil {
+	if q.e, err = getEnvironment(t, np.Env); err != nil {
 		return nil, err
 	}
-	if m.b, err = getBinding(t, np.Binding); err != nil {
+	if q.b, err = getBinding(t, np.Binding); err != nil {
 		return nil, err
 	}
-	if m.chart, err = getChart(t, m.b.Chart); err != nil {
+	if q.chart, err = getChart(t, q.b.Chart); err != nil {
 		return nil, err
 	}
 	if np.Kind == model.Rollback { // nothing else asks for it
-		if m.sum, err = getSummary(t, np.Env, np.Binding); err != nil {
+		if q.sum, err = getSummary(t, np.Env, np.Binding); err != nil {
 			return nil, err
 		}
 	}
-	if m.e.Revision > 0 {
-		p, err := getPin(t, m.e.Env, m.e.Revision)
+	if q.e.Revision > 0 {
+		p, err := getPin(t, q.e.Env, q.e.Revision)
 		if err != nil {
 			return nil, err
 		}
@@ -137,43 +156,49 @@ func newMove(t store.Tx, np NewPin) (*move, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.current, m.from = &p, &from
+		q.current, q.from = &p, &from
 	}
-	err = m.checkKind()
-	m.asked = m.np
-	return m, err
+	err = q.checkKind()
+	q.asked = q.np
+	return q, err
+}
+
+// checkKind refuses what makes no sense as a request.
+func (q *question) checkKind() error {
+	q.np.Kind = q.np.Kind.Or()
+	switch q.np.Kind {
+	case model.Bump, model.Fix:
+		if q.np.From != "" {
+			return fail(ErrInvalid, "a %s comes from nowhere, and %q is given: choose promote or rollback", q.np.Kind, q.np.From)
+		}
+	case model.Promote, model.Rollback:
+	default:
+		return fail(ErrInvalid, "a pin cannot be of kind %q: choose bump, promote, rollback or fix", q.np.Kind)
+	}
+	return nil
 }
 
 // verdict asks all rules, in their order.
-func (m *move) verdict() (Verdict, error) {
-	m.np = m.asked
-	out := Verdict{Env: m.e.Env, Revision: m.e.Revision, Binding: m.b.ID, Kind: m.np.Kind, OK: true}
-	for _, rule := range []func() (RuleVerdict, error){
-		m.base, m.source, m.pair, m.halt, m.upstream, m.approvals, m.freeze,
-	} {
-		r, err := rule()
-		if err != nil {
+func (q *question) verdict() (Verdict, error) {
+	q.np = q.asked
+	out := Verdict{Env: q.e.Env, Revision: q.e.Revision, Binding: q.b.ID, Kind: q.np.Kind, OK: true}
+	var r RuleVerdict
+	for _, rule := range q.gate {
+		r = RuleVerdict{Number: rule.number, Rule: rule.name, OK: true, brief: !q.explain}
+		if err := rule.judge(q, &r); err != nil {
 			return out, err
 		}
-		out.add(m, r)
+		out.add(q, r)
 	}
-	d, r, err := m.direction()
-	if err != nil {
-		return out, err
-	}
-	out.Direction = d
-	out.add(m, r)
+	out.Direction = q.way
 	return out, nil
 }
 
 // add takes the rule's answer in, unless this kind of pin passes it by.
-func (v *Verdict) add(m *move, r RuleVerdict) {
-	r.Skipped = m.skips(r.Number)
-	if r.OK {
-		r.Want, r.Command = "", ""
-	}
+func (v *Verdict) add(q *question, r RuleVerdict) {
+	r.Skipped = q.skips(r.Number)
 	v.OK = v.OK && (r.OK || r.Skipped != "")
-	if m.explain {
+	if q.explain {
 		v.Rules = append(v.Rules, r)
 	}
 }
@@ -190,85 +215,21 @@ func (v Verdict) refusal() error {
 }
 
 // passedHere reports whether the pin is a rollback to a pair that passed here.
-func (m *move) passedHere() bool { return m.np.Kind == model.Rollback && m.sum.Passed() }
+func (q *question) passedHere() bool { return q.np.Kind == model.Rollback && q.sum.Passed() }
 
 // skips says why the pin passes a rule by; "" if it does not.
-func (m *move) skips(number int) string {
+func (q *question) skips(number int) string {
 	switch {
 	case number == 1:
 		return ""
-	case m.passedHere():
+	case q.passedHere():
 		return "a rollback to a pair that passed here"
-	case m.np.BreakGlass != "":
-		return "break-glass: " + m.np.BreakGlass
-	case m.np.Kind == model.Fix && (number == 3 || number == 4):
+	case q.np.BreakGlass != "":
+		return "break-glass: " + q.np.BreakGlass
+	case q.np.Kind == model.Fix && (number == 3 || number == 4):
 		return "the fix of a halt"
 	}
 	return ""
-}
-
-// base is the rule that the caller knew what runs: compare and swap.
-func (m *move) base() (RuleVerdict, error) {
-	r := m.rule(1, model.RuleBase, m.np.Base == m.e.Revision)
-	r.fact("%s is at revision %d", m.e.Env, m.e.Revision)
-	if r.OK {
-		return r, nil
-	}
-	stale := &StaleError{Env: m.e.Env, Base: m.np.Base, Revision: m.e.Revision, Current: m.current}
-	r.err = stale
-	r.Facts = []string{stale.Error()}
-	r.Want = "look at what changed and ask again from there"
-	r.Command = fmt.Sprintf("chartctl history %s", m.e.Env)
-	return r, nil
-}
-
-// Refusals of the pair, each with its rule.
-func (m *move) pair() (RuleVerdict, error) {
-	r := m.rule(1, model.RulePair, false)
-	show := ""
-	if m.explain {
-		show = fmt.Sprintf("chartctl show %s", m.b.Chart)
-	}
-	no := func(rule model.Rule, want, command, format string, args ...any) (RuleVerdict, error) {
-		r.Rule, r.Want, r.Command = rule, want, command
-		r.fact(format, args...)
-		return r, nil
-	}
-	switch {
-	case m.b.Chart.Name() != m.e.Chart:
-		return no(model.RuleChart, "pin a version of "+m.e.Chart, "chartctl charts "+m.e.Chart,
-			"%s runs chart %q, and binding %s is of %s", m.e.Env, m.e.Chart, m.b.ID, m.b.Chart)
-	case m.b.State == model.Revoked:
-		return no(model.RuleRevoked, "pin another binding; see "+show, show, "the binding of %s was revoked: %s", m.b.Chart, m.b.Why)
-	case m.b.State != model.Verified:
-		return no(model.RuleUnverified, "bind an image that is proven to belong to it; see "+show, show,
-			"the binding of %s is %s: %s", m.b.Chart, m.b.State, m.b.Why)
-	}
-	for _, i := range m.b.Images { // a chart that names no image rests on its digest alone
-		if i.Required && !accepts(m.e.Policy, i.Evidence) {
-			return no(model.RuleEvidence, "bind an image with accepted evidence; see "+show, show,
-				"%s accepts %v, and the %s image of %s rests on %q", m.e.Env, m.e.Policy.Accept, i.Role, m.b.Chart, i.Evidence)
-		}
-	}
-	switch {
-	case m.chart.State == model.Purged:
-		return no(model.RulePurged, "pin another version", "chartctl charts "+m.e.Chart, "%s was purged: %s", m.b.Chart, m.chart.Why)
-	case m.chart.State == model.Yanked && !m.passedHere():
-		return no(model.RuleYanked, "pin another version; only a rollback to a pair that passed here may use a yanked one", "chartctl charts "+m.e.Chart,
-			"%s was yanked: %s", m.b.Chart, m.chart.Why)
-	}
-	r.OK = true
-	r.fact("%s with binding %s rests on %s", m.b.Chart, m.b.ID, m.b.Evidence)
-	return r, nil
-}
-
-func accepts(p Policy, e model.Evidence) bool {
-	for _, a := range p.Accept {
-		if a == e {
-			return true
-		}
-	}
-	return false
 }
 
 // refuse turns the answer of the gate into a journal line; other errors pass.

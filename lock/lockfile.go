@@ -69,17 +69,17 @@ const (
 // concurrently.
 type Lockfile struct {
 	store   store.Store
+	gate    []rule
 	now     func() time.Time
 	tokens  *kept.Memo[*Lockfile, Token]        // every request asks for one
 	images  *kept.Memo[*Lockfile, []BoundImage] // every pin's answer names them
 	stamped *atomic.Bool                        // the store is known to have the format of the records
-	bug     bug                                 // seeded by the test that must find it
 }
 
 // Open returns the lock file in s, which may be empty. A store written by a
 // newer version is refused.
 func Open(ctx context.Context, s store.Store, now func() time.Time) (*Lockfile, error) {
-	l := &Lockfile{store: s, now: now, tokens: kept.NewMemo[*Lockfile, Token](256), images: kept.NewMemo[*Lockfile, []BoundImage](256), stamped: &atomic.Bool{}}
+	l := &Lockfile{store: s, gate: gate, now: now, tokens: kept.NewMemo[*Lockfile, Token](256), images: kept.NewMemo[*Lockfile, []BoundImage](256), stamped: &atomic.Bool{}}
 	err := s.View(ctx, func(t store.Tx) error {
 		raw, err := t.Get(bucketMeta, metaFormat)
 		if errors.Is(err, store.ErrNoKey) {

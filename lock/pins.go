@@ -40,7 +40,7 @@ func (l *Lockfile) MakePin(ctx context.Context, op Op, np NewPin) (Pin, error) {
 		return Pin{}, err
 	}
 	return run(ctx, l, op, func(c *change) (Pin, error) {
-		p, e, err := c.plan(np, l.bug)
+		p, e, err := c.plan(l, np)
 		if err != nil {
 			return Pin{}, c.refuse(verbPin, np.Env.String(), np, err)
 		}
@@ -96,7 +96,7 @@ func (l *Lockfile) MakePinSet(ctx context.Context, op Op, ns NewPinSet) (PinSet,
 				return PinSet{}, fail(ErrInvalid, "environment %s stands twice in the pin set", np.Env)
 			}
 			seen[np.Env] = true
-			p, e, err := c.plan(ns.pin(np), l.bug)
+			p, e, err := c.plan(l, ns.pin(np))
 			if err != nil {
 				return PinSet{}, c.refuse(verbPinSet, np.Env.String(), ns, err)
 			}
@@ -204,26 +204,26 @@ func (c *change) writePin(p *Pin, e Environment) (json.RawMessage, error) {
 }
 
 // plan asks the gate and returns the pin to write.
-func (c *change) plan(np NewPin, b bug) (Pin, Environment, error) {
-	m, err := newMove(c, np)
+func (c *change) plan(l *Lockfile, np NewPin) (Pin, Environment, error) {
+	q, err := l.question(c, np)
 	if err != nil {
 		return Pin{}, Environment{}, err
 	}
-	m.now, m.actor, m.bug = c.now, c.op.Actor, b
-	v, err := m.verdict()
+	q.now, q.actor = c.now, c.op.Actor
+	v, err := q.verdict()
 	if !v.OK {
-		m.explain = true // now that somebody reads it
-		v, err = m.verdict()
+		q.explain = true // now that somebody reads it
+		v, err = q.verdict()
 	}
 	if no := v.refusal(); no != nil && (err == nil || errors.Is(no, ErrStale)) {
 		err = no // who lost the race is told so, whatever else is wrong
 	}
 	if err != nil {
-		return Pin{}, m.e, err
+		return Pin{}, q.e, err
 	}
 	return Pin{
-		Env: m.e.Env, Revision: m.e.Revision + 1, Binding: m.b.ID, Chart: m.b.Chart,
-		Kind: m.np.Kind, From: m.np.From, Reason: np.Reason, Commit: np.Commit,
+		Env: q.e.Env, Revision: q.e.Revision + 1, Binding: q.b.ID, Chart: q.b.Chart,
+		Kind: q.np.Kind, From: q.np.From, Reason: np.Reason, Commit: np.Commit,
 		Downgrade: np.Downgrade, BreakGlass: np.BreakGlass, Direction: v.Direction,
-	}, m.e, nil
+	}, q.e, nil
 }

@@ -10,8 +10,8 @@ import (
 	"chartd.dev/chartd/lock/store"
 )
 
-// history is what the journal says is there.
-type history struct {
+// replayed is what the journal says is there.
+type replayed struct {
 	charts   map[ref.ChartVersion]ChartVersion
 	bindings map[ref.BindingID]Binding
 	pins     map[string]Pin
@@ -22,8 +22,8 @@ type history struct {
 	verdicts map[string]Summary
 }
 
-func newHistory() history {
-	return history{
+func newReplayed() replayed {
+	return replayed{
 		charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
 		envs: map[ref.Env]Environment{}, reports: map[string]Report{}, halts: map[string]Halt{},
 		approved: map[string]approvals{}, verdicts: map[string]Summary{},
@@ -33,7 +33,7 @@ func newHistory() history {
 // checkJournal replays the journal and compares what comes out with what is
 // there.
 func (c *checker) checkJournal() error {
-	said := newHistory()
+	said := newReplayed()
 	n := uint64(0)
 	err := each(c, bucketJournal, func(k string, line Line) error {
 		n++
@@ -77,7 +77,7 @@ func recorded(v ChartVersion) ChartVersion {
 }
 
 // apply plays one line by its verb.
-func (h history) apply(line Line) error {
+func (h replayed) apply(line Line) error {
 	var at struct {
 		Reason     string     `json:"reason"`
 		Provenance ref.Digest `json:"provenance"`
@@ -137,14 +137,14 @@ func (h history) apply(line Line) error {
 	return nil
 }
 
-func (h history) publish(p Published) {
+func (h replayed) publish(p Published) {
 	h.charts[p.Chart.Chart] = recorded(p.Chart)
 	if p.Binding != nil {
 		h.bindings[p.Binding.ID] = *p.Binding
 	}
 }
 
-func (h history) applyPins(line Line) error {
+func (h replayed) applyPins(line Line) error {
 	var pins []Pin
 	var err error
 	switch line.Verb {

@@ -10,7 +10,7 @@ import (
 )
 
 // applyGate plays a line about reports, halts, approvals and policies.
-func (h history) applyGate(line Line) error {
+func (h replayed) applyGate(line Line) error {
 	switch line.Verb {
 	case verbReport:
 		var d reported
@@ -51,7 +51,7 @@ func (h history) applyGate(line Line) error {
 
 // applyReport judges anew whether the report came too late, and what the
 // verdict is after it.
-func (h history) applyReport(d reported) {
+func (h replayed) applyReport(d reported) {
 	r := d.Report
 	r.Superseded = r.Revision != h.envs[r.Env].Revision
 	h.reports[r.label()] = r
@@ -71,7 +71,7 @@ func (h history) applyReport(d reported) {
 	}
 }
 
-func (h history) applyHalt(d Halt) {
+func (h replayed) applyHalt(d Halt) {
 	h.halts[d.ID] = d
 	e := h.envs[d.Env]
 	if d.Open() {
@@ -83,7 +83,7 @@ func (h history) applyHalt(d Halt) {
 }
 
 // overdue notes the missed deadline that raised a halt.
-func (h history) overdue(d Halt) {
+func (h replayed) overdue(d Halt) {
 	e := h.envs[d.Env]
 	id := h.pins[fmt.Sprintf("%s#%d", d.Env, e.Revision)].Binding
 	key := summaryKey(d.Env, id)

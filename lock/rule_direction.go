@@ -9,6 +9,49 @@ import (
 	"chartd.dev/chartd/lock/store"
 )
 
+// direction is rule 5: no half goes back but by proof and on purpose.
+func (q *question) direction(r *RuleVerdict) error {
+	if q.from == nil {
+		r.fact("the first pin has no direction")
+		return nil
+	}
+	d, err := directionOf(q, *q.from, q.b)
+	if err != nil {
+		return err
+	}
+	q.way = d
+	proof := q.b.Evidence.Proof()
+	r.fact("from %s, %s", q.from.Chart, d)
+	switch {
+	case d.back() && proof:
+		r.fact("content proves this pair (%s)", q.b.Evidence)
+		if q.np.Downgrade == "" {
+			command := fmt.Sprintf("chartctl bump %s --binding %s --downgrade \"…\"", q.e.Env, q.b.ID)
+			if q.np.Kind == model.Rollback {
+				command = fmt.Sprintf("chartctl rollback %s --to %s --downgrade \"…\"", q.e.Env, q.np.From)
+			}
+			r.refuse("say why it goes back: --downgrade \"…\"; or roll back to a pair that passed here", command)
+		}
+	case d.back():
+		r.fact("nothing but %q says that this pair belongs together", q.b.Evidence)
+		if d.mixed() {
+			r.fact("one half goes back and the other forward")
+		}
+		q.unproven(r)
+	case d.unknown():
+		r.Unknown = true
+		r.fact("the order is unknown, and the evidence is %q", q.b.Evidence)
+		if !proof {
+			q.unproven(r)
+		}
+	}
+	return nil
+}
+
+func (q *question) unproven(r *RuleVerdict) {
+	r.refuse("bind an image that content proves to belong to it, or use --break-glass", fmt.Sprintf("chartctl show %s", q.b.Chart))
+}
+
 // Direction is where a pin takes an environment from the pin before it; zero
 // for the first one.
 type Direction struct {

@@ -8,47 +8,45 @@ import (
 
 // halt is rule 2: no halt is open in scope; but one fix is let through where
 // the failure was.
-func (m *move) halt() (RuleVerdict, error) {
-	r := m.rule(2, model.RuleHalt, false)
-	open, err := haltsOn(m, m.e.Env)
+func (q *question) halt(r *RuleVerdict) error {
+	open, err := haltsOn(q, q.e.Env)
 	if err != nil {
-		return r, err
+		return err
 	}
 	for _, h := range open {
 		r.fact("%s", saying(h.said))
 	}
-	here, against := m.fixable(open)
+	fix := q.np.Kind == model.Fix
+	here, against := q.fixable(open)
 	switch {
-	case m.np.Kind == model.Fix && len(open) == 0:
+	case fix && len(open) == 0:
 		r.Rule = model.RuleFix
-		r.fact("nothing halts %s", m.e.Env)
-		r.Want, r.Command = "bump it: a fix is for what a halt stops", fmt.Sprintf("chartctl bump %s --binding %s", m.e.Env, m.b.ID)
-	case len(open) == 0 || m.bug == noHalts:
-		r.OK = true
-		r.fact("nothing halts %s", m.e.Env)
-	case m.np.Kind == model.Fix && here && m.e.Fixed == 0 && against == nil:
-		r.OK = true
+		r.fact("nothing halts %s", q.e.Env)
+		r.refuse("bump it: a fix is for what a halt stops", fmt.Sprintf("chartctl bump %s --binding %s", q.e.Env, q.b.ID))
+	case len(open) == 0:
+		r.fact("nothing halts %s", q.e.Env)
+	case fix && here && q.e.Fixed == 0 && against == nil:
 		r.fact("this is the one fix that is let through where the failure was")
-	case m.np.Kind == model.Fix && against != nil:
-		r.Want, r.Command = against.wants()
+	case fix && against != nil:
+		r.refuse(against.wants())
 	default:
-		if m.np.Kind == model.Fix && here {
-			r.fact("revision %d is the fix that was let through", m.e.Fixed)
+		if fix && here {
+			r.fact("revision %d is the fix that was let through", q.e.Fixed)
 		}
-		r.Want, r.Command = open[0].wants()
+		r.refuse(open[0].wants())
 	}
-	return r, nil
+	return nil
 }
 
 // fixable reports whether a failure here is among the halts, and which of them
 // stops a fix too: one by hand, for it waits for no pair, and one for the
 // failure of this very pair elsewhere.
-func (m *move) fixable(open []Halt) (here bool, against *Halt) {
+func (q *question) fixable(open []Halt) (here bool, against *Halt) {
 	for i, h := range open {
 		switch {
-		case h.Cause == model.CauseHand, h.Env != m.e.Env && h.Binding == m.b.ID:
+		case h.Cause == model.CauseHand, h.Env != q.e.Env && h.Binding == q.b.ID:
 			against = &open[i]
-		case h.Env == m.e.Env:
+		case h.Env == q.e.Env:
 			here = true
 		}
 	}

@@ -11,28 +11,22 @@ import (
 
 // upstream is rule 3: every upstream stage passed this very binding and held
 // it for the soak time after that.
-func (m *move) upstream() (RuleVerdict, error) {
-	r := m.rule(3, model.RuleUpstream, true)
-	if len(m.e.Policy.Upstream) == 0 {
-		r.fact("%s has no upstream stage", m.e.Env)
+func (q *question) upstream(r *RuleVerdict) error {
+	if len(q.e.Policy.Upstream) == 0 {
+		r.fact("%s has no upstream stage", q.e.Env)
 	}
-	for _, up := range m.e.Policy.Upstream {
-		u, err := upstreamOf(m, m.e, up, m.b.ID)
+	for _, up := range q.e.Policy.Upstream {
+		u, err := upstreamOf(q, q.e, up, q.b.ID)
 		if err != nil {
-			return r, err
-		}
-		if m.bug == datedSoak && u.Passed && m.now.Sub(u.At) >= time.Duration(u.Need) {
-			u.OK = true
+			return err
 		}
 		r.fact("%s", saying(u.said))
-		if u.OK || !r.OK {
-			r.OK = r.OK && u.OK
-			continue
+		if !u.OK && r.OK { // the first that is missing says what is to do
+			r.Unknown = u.Verdict == ""
+			r.refuse(u.wants(q.b))
 		}
-		r.OK, r.Unknown = false, u.Verdict == ""
-		r.Want, r.Command = u.wants(m.b)
 	}
-	return r, nil
+	return nil
 }
 
 // UpstreamStatus is what one upstream stage says of a binding.
