@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -14,10 +13,6 @@ import (
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
-	"chartd.dev/chartd/internal/deploy/fileset"
-	"chartd.dev/chartd/internal/deploy/gitrepo"
-	"chartd.dev/chartd/internal/deploy/lockfile"
-	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -242,23 +237,4 @@ func (co *checkout) together(envs []ref.Env) ([]ref.Env, map[ref.Env]ref.Env, er
 }
 
 // repoError gives an error of the checkout the code that decides the exit code.
-func repoError(err error) error {
-	var known *api.Error
-	var syntax *lockfile.SyntaxError
-	var intent *repoconfig.SyntaxError
-	var at *site.Error
-	switch {
-	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
-		return err
-	case errors.Is(err, deploy.ErrNoRepo):
-		return usage("%v", err)
-	case errors.As(err, &syntax), errors.As(err, &intent), errors.As(err, &at), errors.Is(err, fileset.ErrUnsafe), errors.Is(err, fileset.ErrTooLarge):
-		return &api.Error{Code: api.CodeInvalid, Message: err.Error()}
-	case errors.Is(err, fileset.ErrBusy), errors.Is(err, fileset.ErrChanged), errors.Is(err, fileset.ErrPending):
-		return &api.Error{Code: api.CodeStale, Message: err.Error()}
-	case errors.Is(err, fileset.ErrIO), errors.Is(err, fileset.ErrUnknown), errors.Is(err, fileset.ErrJournal),
-		errors.Is(err, gitrepo.ErrNoGit), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		return localIO("%v", err)
-	}
-	return &api.Error{Code: api.CodeInvalid, Message: err.Error()}
-}
+func repoError(err error) error { return deploy.Coded(err) }

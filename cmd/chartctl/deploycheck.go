@@ -7,9 +7,9 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
-	"chartd.dev/chartd/internal/deploy"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -46,7 +46,7 @@ func (a *app) fresh(ctx context.Context, co *checkout, c *client.Client, e api.E
 		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("this checkout is of stage %q, and %s is not: nothing was run", stage, e.Env),
 			Want: fmt.Sprintf("check out the branch of %q", e.Env.Stage())}
 	}
-	o := deploy.VerifyOptions{Envs: []ref.Env{e.Env}, Environments: map[ref.Env]api.Environment{e.Env: e}}
+	o := verify.Options{Envs: []ref.Env{e.Env}, Environments: map[ref.Env]api.Environment{e.Env: e}}
 	entries, err := lockedEntries(co, o.Envs)
 	if err != nil {
 		return repoError(err)
@@ -54,7 +54,7 @@ func (a *app) fresh(ctx context.Context, co *checkout, c *client.Client, e api.E
 	if o.Charts, err = lockedCharts(ctx, c, entries); err != nil {
 		return err
 	}
-	verdict, err := co.repo.Verify(o)
+	verdict, err := verify.Repo(co.repo, o)
 	if err != nil {
 		return repoError(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
-	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -131,16 +131,16 @@ func (a *app) fromRelease(ctx context.Context, c *client.Client, env ref.Env, f 
 }
 
 // readRelease reads the release of an environment out of a file.
-func (a *app) readRelease(file, release string, env ref.Env, chart string) (deploy.HelmRelease, error) {
-	b, err := a.readInput(file, deploy.MaxRelease)
+func (a *app) readRelease(file, name string, env ref.Env, chart string) (release.Release, error) {
+	b, err := a.readInput(file, release.MaxSize)
 	if err != nil {
-		return deploy.HelmRelease{}, localIO("read what runs: %v", err)
+		return release.Release{}, localIO("read what runs: %v", err)
 	}
-	all, err := deploy.ReadReleases(b)
+	all, err := release.Read(b)
 	if err != nil {
-		return deploy.HelmRelease{}, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("read %q: %v", file, err)}
+		return release.Release{}, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("read %q: %v", file, err)}
 	}
-	r, err := deploy.PickRelease(all, env, chart, release)
+	r, err := release.Pick(all, env, chart, name)
 	if err != nil {
 		return r, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("%q: %v", file, err)}
 	}

@@ -14,6 +14,7 @@ import (
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/fileset"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/verify"
 )
 
 func (a *app) lock() *cobra.Command {
@@ -239,7 +240,7 @@ func (a *app) sitesBehind(co *checkout) error {
 	if err != nil {
 		return repoError(err)
 	}
-	v, err := co.repo.Verify(deploy.VerifyOptions{Envs: envs})
+	v, err := verify.Repo(co.repo, verify.Options{Envs: envs})
 	if err != nil {
 		return repoError(err)
 	}

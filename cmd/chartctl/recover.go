@@ -80,13 +80,7 @@ func settle(ctx context.Context, c *client.Client, n intent) ([]api.Pin, error) 
 }
 
 // code is the code of an error of the API, empty for any other.
-func code(err error) api.Code {
-	var e *api.Error
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return ""
-}
+func code(err error) api.Code { return api.CodeOf(err) }
 
 // recovered is what became of an unfinished change.
 type recovered struct {

@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/release"
+	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -22,7 +23,7 @@ type verified struct {
 	OK           bool              `json:"ok"`
 	Environments []string          `json:"environments"`
 	Checked      []string          `json:"checked"` // sites, pin, history, registry, deployed, gate
-	Findings     []deploy.Finding  `json:"findings"`
+	Findings     []verify.Finding  `json:"findings"`
 	Notes        []string          `json:"notes"`
 	Gate         []api.GateVerdict `json:"gate,omitempty"`
 }
@@ -111,7 +112,7 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 		return err
 	}
 	o.Pending = f.pending
-	out := verified{Checked: []string{"sites"}, Findings: []deploy.Finding{}, Notes: []string{}}
+	out := verified{Checked: []string{"sites"}, Findings: []verify.Finding{}, Notes: []string{}}
 	if f.deployed != "" {
 		if o.Deployed, err = a.readDeployed(co, f, o.Envs[0]); err != nil {
 			return err
@@ -122,7 +123,7 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 	if !f.offline {
 		asked = a.askServer(ctx, co, f, &o, &out)
 	}
-	verdict, err := co.repo.Verify(o)
+	verdict, err := verify.Repo(co.repo, o)
 	if err != nil {
 		return repoError(err)
 	}
@@ -156,8 +157,8 @@ func verdictError(out verified, asked error) error {
 }
 
 // verifyScope finds the environments to look at.
-func (a *app) verifyScope(ctx context.Context, co *checkout, names []string) (deploy.VerifyOptions, error) {
-	var o deploy.VerifyOptions
+func (a *app) verifyScope(ctx context.Context, co *checkout, names []string) (verify.Options, error) {
+	var o verify.Options
 	for _, s := range names {
 		e, err := parseEnv(s)
 		if err != nil {
@@ -186,7 +187,7 @@ func (a *app) verifyScope(ctx context.Context, co *checkout, names []string) (de
 }
 
 // shownEnv is what an environment is called where its stage is not known.
-func (a *app) shownEnv(co *checkout, o deploy.VerifyOptions, e ref.Env) string {
+func (a *app) shownEnv(co *checkout, o verify.Options, e ref.Env) string {
 	if o.AnyStage {
 		return co.repo.Key(e)
 	}
@@ -194,7 +195,7 @@ func (a *app) shownEnv(co *checkout, o deploy.VerifyOptions, e ref.Env) string {
 }
 
 // readDeployed reads what runs in an environment.
-func (a *app) readDeployed(co *checkout, f verifyFlags, env ref.Env) (map[ref.Env]deploy.HelmRelease, error) {
+func (a *app) readDeployed(co *checkout, f verifyFlags, env ref.Env) (map[ref.Env]release.Release, error) {
 	conf, ok := co.repo.Config().Environment(env)
 	if !ok {
 		return nil, usage("%s is not in this deploy repo", env)
@@ -203,5 +204,5 @@ func (a *app) readDeployed(co *checkout, f verifyFlags, env ref.Env) (map[ref.En
 	if err != nil {
 		return nil, err
 	}
-	return map[ref.Env]deploy.HelmRelease{env: r}, nil
+	return map[ref.Env]release.Release{env: r}, nil
 }

@@ -5,15 +5,15 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/verify"
 )
 
 // What stands in a file must not become a command of the runner.
 func TestAnnotations(t *testing.T) {
 	out := verified{
-		Findings: []deploy.Finding{
-			{Kind: "pair", Envs: []string{"data8/prod", "r/prod"}, Place: deploy.Place{File: "a,b:c%.yaml", Line: 7}, Message: "100% is 1.0\n::stop-commands::x", Mend: "chartctl bump"},
-			{Kind: "lock", Envs: []string{"data8/prod"}, Place: deploy.Place{File: "chartd.lock"}, Message: "no entry", Mend: "m"},
+		Findings: []verify.Finding{
+			{Kind: "pair", Envs: []string{"data8/prod", "r/prod"}, Place: verify.Place{File: "a,b:c%.yaml", Line: 7}, Message: "100% is 1.0\n::stop-commands::x", Mend: "chartctl bump"},
+			{Kind: "lock", Envs: []string{"data8/prod"}, Place: verify.Place{File: "chartd.lock"}, Message: "no entry", Mend: "m"},
 		},
 		Notes: []string{"a\r\n::add-mask::note"},
 		Gate:  []api.GateVerdict{{Pass: true}, {Refusal: &api.Error{Code: api.CodeGate, Message: "no soak", Want: "wait"}}},
@@ -38,9 +38,9 @@ func TestAnnotations(t *testing.T) {
 func TestVerdictError(t *testing.T) {
 	gate := &api.Error{Code: api.CodeHalted, Message: "halted"}
 	down := &api.Error{Code: api.CodeUnavailable, Message: "no answer"}
-	some := []deploy.Finding{{}}
+	some := []verify.Finding{{}}
 	for _, tt := range []struct {
-		findings []deploy.Finding
+		findings []verify.Finding
 		asked    error
 		want     int
 	}{

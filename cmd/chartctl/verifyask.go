@@ -12,8 +12,8 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
-	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -32,7 +32,7 @@ func (a *app) readInput(name string, max int64) ([]byte, error) {
 
 // askServer adds what the server knows, and of each thing all or nothing: half
 // an answer would read as differences.
-func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *deploy.VerifyOptions, out *verified) error {
+func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *verify.Options, out *verified) error {
 	if o.AnyStage {
 		return usage("this branch is none of a stage's, so it is not known which pins to compare with: name HUB/STAGE, or give --offline, or --branch %s",
 			strings.Join(sortedKeys(co.repo.Config().Branches), " or "))
@@ -99,15 +99,15 @@ func lockedEntries(co *checkout, envs []ref.Env) ([]lockfile.Entry, error) {
 
 // foundCharts adds the versions that the files name in place of the locked
 // ones: in which order the two were published decides the words.
-func foundCharts(ctx context.Context, c *client.Client, co *checkout, o deploy.VerifyOptions, known map[string]api.Chart) error {
-	local, err := co.repo.Verify(o)
+func foundCharts(ctx context.Context, c *client.Client, co *checkout, o verify.Options, known map[string]api.Chart) error {
+	local, err := verify.Repo(co.repo, o)
 	if err != nil {
 		return nil // the caller's own Verify says it
 	}
 	for _, f := range local.Findings {
 		for _, ch := range slices.Collect(maps.Values(known)) {
 			v, err := ref.ParseImported(ch.Name, f.Found)
-			if _, have := known[v.String()]; f.Kind != deploy.DriftPair || err != nil || have {
+			if _, have := known[v.String()]; f.Kind != verify.DriftPair || err != nil || have {
 				continue
 			}
 			found, err := c.Chart(ctx, v.Name(), v.Version())

@@ -7,14 +7,14 @@ import (
 	"slices"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/deploy"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // pendingEntry is what the lock has of an environment that is pinned otherwise.
-func (co *checkout) pendingEntry(o *deploy.VerifyOptions, env ref.Env) (lockfile.Entry, api.Environment, bool) {
+func (co *checkout) pendingEntry(o *verify.Options, env ref.Env) (lockfile.Entry, api.Environment, bool) {
 	lock, err := co.repo.Lock()
 	e, ok := lock.Get(co.repo.Key(env))
 	now, known := o.Environments[env]
@@ -23,7 +23,7 @@ func (co *checkout) pendingEntry(o *deploy.VerifyOptions, env ref.Env) (lockfile
 
 // askHistory finds out which of the pending locks chartctl apply would not pin
 // after a merge, whatever the gate says.
-func (co *checkout) askHistory(ctx context.Context, o *deploy.VerifyOptions, out *verified) error {
+func (co *checkout) askHistory(ctx context.Context, o *verify.Options, out *verified) error {
 	if co.repo.Config().Flow != repoconfig.Review {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (co *checkout) everHad(ctx context.Context, key string, want ref.BindingID)
 
 // askGate asks what the gate would say to the pins that the lock waits for.
 // The first refusal is the exit code.
-func (a *app) askGate(ctx context.Context, co *checkout, o deploy.VerifyOptions, out *verified) error {
+func (a *app) askGate(ctx context.Context, co *checkout, o verify.Options, out *verified) error {
 	var j job
 	for _, env := range o.Envs {
 		entry, now, pending := co.pendingEntry(&o, env)

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/verify"
 )
 
 // printVerified prints the differences: the lines, the whole as JSON or YAML,
@@ -72,7 +72,7 @@ func annotations(out verified, prefix string) string {
 	return b.String()
 }
 
-func annotation(level, prefix string, f deploy.Finding) string {
+func annotation(level, prefix string, f verify.Finding) string {
 	at := "file=" + escapeProperty(prefix+f.File)
 	if f.Line > 0 {
 		at += fmt.Sprintf(",line=%d", f.Line)

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -98,6 +99,20 @@ type Error struct {
 	// Foreign: the answer was not the API's own, but of something in between.
 	// It says nothing of what became of an earlier try.
 	Foreign bool `json:"-"`
+}
+
+// Errorf makes an error of one sentence.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf is the code of an error, "" for one that has none.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
 }
 
 func (e *Error) Error() string {

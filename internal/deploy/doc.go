@@ -1,4 +1,4 @@
 // Package deploy works on a deploy repo: the checkout in which the sites of
-// chart and image are written, what its lock file says of them, and how both
-// are moved together with the pin on the server.
+// chart and image are written, what its lock file says of them, and the plan of
+// a change of both.
 package deploy

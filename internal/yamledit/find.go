@@ -222,3 +222,32 @@ func quotedLen(b []byte, quote byte) int {
 	}
 	return 0
 }
+
+// Below is the node under keys of mappings as a plain reader finds it, aliases
+// followed but no merge keys, and the first of a doubled key; nil if there is
+// none. It is only to look at: Find is for what is edited.
+func Below(n *yaml.Node, keys ...string) *yaml.Node {
+	for _, key := range keys {
+		n = child(plain(n), key)
+	}
+	return plain(n)
+}
+
+func plain(n *yaml.Node) *yaml.Node {
+	if n != nil && n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}

@@ -1,4 +1,4 @@
-package deploy
+package verify
 
 import (
 	"fmt"
@@ -78,9 +78,9 @@ func saidBy(n *yaml.Node, is lockfile.Image) said {
 
 func quoted(s string) string {
 	if s == "" || strings.ContainsAny(s, " \t\r\n{}\"'") {
-		return fmt.Sprintf("%q", cutText(s))
+		return fmt.Sprintf("%q", shortened(s))
 	}
-	return cutText(s)
+	return shortened(s)
 }
 
 func sameImage(host, name string, is ref.Repository) bool {
@@ -93,7 +93,7 @@ func sameImage(host, name string, is ref.Repository) bool {
 
 // overridden tells of values beside the sites that are not the locked image.
 func (v *verification) overridden(s subject, file, at string, n *yaml.Node, is lockfile.Image) {
-	locked := fmt.Sprintf("%s:%s@sha256:%s…", is.Repository, short(is.Tag), is.Digest.Hex()[:12])
+	locked := fmt.Sprintf("%s:%s@%s", is.Repository, bare(is.Tag), brief(is.Digest))
 	want, _ := lockedImage(s, is.Role)
 	f := Finding{Kind: DriftOverride, Place: Place{file, n.Line}, Want: want.String(),
 		Mend: fmt.Sprintf("remove it, or name it as a site of the role %s in %s, so that it moves with the others", is.Role, config.Name)}

@@ -1,4 +1,4 @@
-package deploy
+package verify
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/yamledit"
 )
 
 // maxFiles bounds the search of a checkout for values files.
@@ -29,20 +30,20 @@ type valuesFile struct {
 // overrides looks for the locked images in every values file that a deployment
 // of the environment may be given, besides the sites: what stands there has
 // the last word.
-func (v *verification) overrides(r *Repo, s subject, conf config.Environment) error {
-	if err := v.loadValues(r); err != nil {
+func (v *verification) overrides(s subject) error {
+	if err := v.loadValues(); err != nil {
 		return err
 	}
 	var all [][]string
 	for _, image := range s.entry.Images {
-		paths := v.imagePaths(s, conf, image.Role)
+		paths := v.imagePaths(s, image.Role)
 		all = append(all, paths...)
 		for _, keys := range paths {
 			for _, f := range v.values {
-				if !f.For(s.full, v.o.AnyStage) || !v.reaches(r, s, f) {
+				if !f.For(s.full, v.o.AnyStage) || !v.reaches(s, f) {
 					continue
 				}
-				v.override(r, s, f, keys, image)
+				v.override(s, f, keys, image)
 			}
 		}
 	}
@@ -56,12 +57,12 @@ func (v *verification) overrides(r *Repo, s subject, conf config.Environment) er
 }
 
 // loadValues reads the values files that name an image at all, once.
-func (v *verification) loadValues(r *Repo) error {
+func (v *verification) loadValues() error {
 	if v.loaded {
 		return nil
 	}
 	v.loaded = true
-	names, left, err := r.root.Files(maxFiles)
+	names, left, err := v.repo.Root().Files(maxFiles)
 	if err != nil {
 		return err
 	}
@@ -71,8 +72,8 @@ func (v *verification) loadValues(r *Repo) error {
 		}
 	}
 	read := 0
-	for _, f := range r.conf.ValuesFiles(filepath.Base(r.root.Dir()), names) {
-		doc, err := r.root.Read(f.File, config.MaxValues)
+	for _, f := range v.conf.ValuesFiles(filepath.Base(v.repo.Root().Dir()), names) {
+		doc, err := v.repo.Root().Read(f.File, config.MaxValues)
 		if err != nil {
 			v.passed = append(v.passed, err.Error())
 			continue
@@ -90,15 +91,15 @@ func (v *verification) loadValues(r *Repo) error {
 
 // reaches reports whether a file that lies in a chart is one of this
 // environment's: a file that is clearly for its hub is, wherever it lies.
-func (v *verification) reaches(r *Repo, s subject, f *valuesFile) bool {
+func (v *verification) reaches(s subject, f *valuesFile) bool {
 	if f.Hub != "" || f.Chart == "" || slices.Contains(s.dirs, f.Chart) {
 		return true
 	}
 	if f.Chart != "." {
 		return false // another release's chart
 	}
-	for _, e := range r.conf.Environments {
-		if slices.Contains(chartDirs(e.Wrapper, r.Sites(e.Key)), f.Chart) {
+	for _, e := range v.conf.Environments {
+		if slices.Contains(chartDirs(e.Wrapper, v.repo.Sites(e.Key)), f.Chart) {
 			return false
 		}
 	}
@@ -106,7 +107,7 @@ func (v *verification) reaches(r *Repo, s subject, f *valuesFile) bool {
 }
 
 // imagePaths are where values name the image of a role.
-func (v *verification) imagePaths(s subject, conf config.Environment, role ref.Role) [][]string {
+func (v *verification) imagePaths(s subject, role ref.Role) [][]string {
 	keys := []string{"image"}
 	if role != "main" {
 		keys = append(strings.Split(string(role), "."), "image")
@@ -116,8 +117,8 @@ func (v *verification) imagePaths(s subject, conf config.Environment, role ref.R
 		inner = append(inner, append([]string{"jupyterhub"}, keys...))
 	}
 	prefixes := v.valueKeys(s)
-	if len(prefixes) == 0 && (conf.Prefix != "" || conf.Wrapper != "") {
-		prefixes = []string{cmp.Or(conf.Prefix, s.entry.Chart.Name)}
+	if len(prefixes) == 0 && (s.conf.Prefix != "" || s.conf.Wrapper != "") {
+		prefixes = []string{cmp.Or(s.conf.Prefix, s.entry.Chart.Name)}
 	}
 	if len(prefixes) == 0 {
 		return inner
@@ -142,11 +143,11 @@ func (v *verification) valueKeys(s subject) []string {
 				continue
 			}
 			for _, item := range list.Content {
-				if name := below(item, "name"); name == nil || name.Value != s.entry.Chart.Name {
+				if name := yamledit.Below(item, "name"); name == nil || name.Value != s.entry.Chart.Name {
 					continue
 				}
 				key := s.entry.Chart.Name
-				if alias := below(item, "alias"); alias != nil && alias.Value != "" {
+				if alias := yamledit.Below(item, "alias"); alias != nil && alias.Value != "" {
 					key = alias.Value
 				}
 				if !slices.Contains(out, key) {
@@ -159,12 +160,12 @@ func (v *verification) valueKeys(s subject) []string {
 }
 
 // override compares what one file says of one image.
-func (v *verification) override(r *Repo, s subject, f *valuesFile, keys []string, image lockfile.Image) {
+func (v *verification) override(s subject, f *valuesFile, keys []string, image lockfile.Image) {
 	if slices.ContainsFunc(keys, func(key string) bool { return !hasKey(f.doc, key) }) {
 		return
 	}
 	at := site.JoinPath(keys, nil)
-	if claimed(r, s, f, at) {
+	if v.claimed(s, f, at) {
 		return
 	}
 	docs, err := v.tree(f.File, f.doc)
@@ -199,14 +200,14 @@ func hasKey(doc []byte, key string) bool {
 
 // claimed reports whether a place is a site, and so compared as one. One of
 // another environment is that one's, unless the file is this one's for sure.
-func claimed(r *Repo, s subject, f *valuesFile, at string) bool {
+func (v *verification) claimed(s subject, f *valuesFile, at string) bool {
 	is := func(p site.Site) bool { return p.File == f.File && p.Path == at && p.Kind != site.Marker }
 	if slices.ContainsFunc(s.sites, is) {
 		return true
 	}
 	sure := f.Hub != "" || path.Base(f.File) == "values.yaml" && slices.Contains(s.dirs, path.Dir(f.File))
-	for key := range r.conf.Environments {
-		if !sure && slices.ContainsFunc(r.Sites(key), is) {
+	for key := range v.conf.Environments {
+		if !sure && slices.ContainsFunc(v.repo.Sites(key), is) {
 			return true
 		}
 	}

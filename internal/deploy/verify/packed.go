@@ -1,12 +1,17 @@
-package deploy
+package verify
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/yamledit"
 )
@@ -16,8 +21,8 @@ import (
 func (v *verification) packed(s subject) {
 	for _, dir := range s.dirs {
 		charts := path.Join(dir, "charts")
-		names, err := v.list(charts)
-		if missing(err) {
+		names, err := listDir(v.repo.Root().Dir(), charts)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
@@ -52,16 +57,14 @@ func (v *verification) packed(s subject) {
 // called, and leaves out names that begin with a dot or an underscore.
 func (v *verification) holdsChart(s subject, charts, name string) string {
 	chart, at := s.entry.Chart.Name, path.Join(charts, name)
-	rest, ok := strings.CutPrefix(name, chart)
+	label, isPackage := strings.CutSuffix(name, ".tgz")
 	switch {
 	case name[0] == '.' || name[0] == '_':
 		return ""
-	case ok && rest == "":
+	case name == chart:
 		return "directory"
-	case ok && rest[0] == '-' && startsVersion(rest[1:]) && strings.HasSuffix(rest, ".tgz"):
-		return "package"
-	case strings.HasSuffix(name, ".tgz"):
-		if v.packageName(s, at) == chart {
+	case isPackage:
+		if _, ok := release.LabelVersion(label, chart); ok || v.packageName(s, at) == chart {
 			return "package"
 		}
 		return ""
@@ -138,7 +141,7 @@ func (v *verification) pack(s subject, dir, name string) {
 		return
 	default:
 		f.Found, f.Want = digest.String(), want.Digest.String()
-		f.Message = fmt.Sprintf("the packed chart calls itself %s %s, but its digest is sha256:%s…, locked is sha256:%s…", want.Name, want.Version, digest.Hex()[:12], want.Digest.Hex()[:12])
+		f.Message = fmt.Sprintf("the packed chart calls itself %s %s, but its digest is %s, locked is %s", want.Name, want.Version, brief(digest), brief(want.Digest))
 		if online {
 			f.Message += ", and its content is not what was published"
 		} else {
@@ -168,4 +171,36 @@ func carries(p *archive.Package, s subject) bool {
 		}
 	}
 	return len(s.entry.Images) > 0
+}
+
+// listDir lists a directory below top, following no link out of it. There are
+// never many charts in one.
+func listDir(top, dir string) ([]string, error) {
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = errors.New("it is no directory") // and opening it might block
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(1000)
+	if err != nil && len(entries) == 0 && err != io.EOF {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	slices.Sort(names)
+	return names, nil
 }

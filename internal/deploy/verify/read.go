@@ -1,4 +1,4 @@
-package deploy
+package verify
 
 import (
 	"fmt"
@@ -57,12 +57,12 @@ func (v *verification) read(s subject, at site.Site, paths [][]string) {
 
 // oneName wants name and repository of an image to be one.
 func (v *verification) oneName(s subject, at site.Site, n *yaml.Node) {
-	name, repository := below(n, "name"), below(n, "repository")
+	name, repository := yamledit.Below(n, "name"), yamledit.Below(n, "repository")
 	if name == nil || repository == nil || name.Value == repository.Value || name.Value == "" || repository.Value == "" {
 		return
 	}
 	want, _ := lockedImage(s, at.Role)
-	v.add(s, Finding{Kind: DriftSite, Place: Place{at.File, name.Line}, Found: cutText(name.Value), Want: want.Repository.String(),
+	v.add(s, Finding{Kind: DriftSite, Place: Place{at.File, name.Line}, Found: shortened(name.Value), Want: want.Repository.String(),
 		Message: fmt.Sprintf("%s has the name %s and the repository %s: JupyterHub reads the name, other charts the repository", at.Path, quoted(name.Value), quoted(repository.Value)),
 		Mend:    "keep the one that the chart reads, with " + want.Repository.String()})
 }

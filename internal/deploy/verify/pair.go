@@ -1,11 +1,12 @@
-package deploy
+package verify
 
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
-	"strings"
 
+	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -30,7 +31,7 @@ type halves struct {
 // one finding, however many files it was spread over.
 func (v *verification) sites(s subject) {
 	h := halves{images: map[ref.Role][]half{}}
-	want := WantOf(s.entry)
+	want := deploy.WantOf(s.entry)
 	for _, place := range s.sites {
 		if place.Kind == site.From && s.entry.Prepare != nil {
 			continue // ahead of the lock on purpose
@@ -85,7 +86,7 @@ func (v *verification) single(s subject, f site.Finding) {
 	switch {
 	case f.Site.Kind == site.HelmLock:
 		kind = DriftHelmLock
-		mend += ", or helm dependency update " + dirName(f.File)
+		mend += ", or helm dependency update " + path.Dir(f.File)
 	case f.Weak:
 		message += ": the tag alone does not say which image runs"
 	}
@@ -139,7 +140,8 @@ func off(all []half) []half {
 	return slices.DeleteFunc(slices.Clone(all), func(x half) bool { return !x.off })
 }
 
-func first(all []half) half {
+// moved is the first site that differs from the lock.
+func moved(all []half) half {
 	for _, x := range all {
 		if x.off {
 			return x
@@ -149,46 +151,30 @@ func first(all []half) half {
 }
 
 func lockedImage(s subject, role ref.Role) (site.Named, bool) {
-	n, ok := named(s.entry.Images)[role]
+	n, ok := deploy.WantOf(s.entry).Images[role]
 	return n, ok
 }
 
 func baseOf(s subject, role ref.Role) site.Named {
-	if n, ok := named(s.entry.Bases)[role]; ok {
+	if n, ok := deploy.WantOf(s.entry).Bases[role]; ok {
 		return n
 	}
 	n, _ := lockedImage(s, role)
 	return n
 }
 
-// short takes a digest behind a tag off.
-func short(tag string) string {
-	tag, _, _ = strings.Cut(tag, "@")
-	if tag == "" {
-		return "no tag"
-	}
-	return tag
-}
-
 // tellApart names two images as far as a person needs to tell them apart: by
 // tag, by repository where that differs, by digest where the tag is the same.
 func tellApart(v site.Value, was site.Named) (found, locked string, same bool) {
-	found, locked = short(v.Tag), short(was.Tag)
+	found, locked = bare(v.Tag), bare(was.Tag)
 	r, err := ref.ParseRepository(v.Repository)
 	same = err == nil && r == was.Repository
 	switch {
 	case !same:
 		return v.Repository + ":" + found, was.Repository.String() + ":" + locked, false
 	case found == locked && !v.Digest.IsZero():
-		found += "@sha256:" + v.Digest.Hex()[:12] + "…"
-		locked += "@sha256:" + was.Digest.Hex()[:12] + "…"
+		found += "@" + brief(v.Digest)
+		locked += "@" + brief(was.Digest)
 	}
 	return found, locked, true
-}
-
-func dirName(file string) string {
-	if i := strings.LastIndexByte(file, '/'); i > 0 {
-		return file[:i]
-	}
-	return "."
 }

@@ -1,6 +1,7 @@
-package deploy
+package verify
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -8,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/yamledit"
 )
 
 // unpacked compares a chart that lies in charts/ as files: its version, then
@@ -53,7 +55,7 @@ func unpack(dir, name string) string { return fmt.Sprintf("remove %s, then: %s",
 func (v *verification) readUnpacked(name string) (*archive.Package, error) {
 	read, ok := v.unpackeds[name]
 	if !ok {
-		read.pkg, read.err = readDir(v.top, name)
+		read.pkg, read.err = readDir(v.repo.Root().Dir(), name)
 		v.unpackeds[name] = read
 	}
 	return read.pkg, read.err
@@ -97,7 +99,7 @@ func (v *verification) unpackedImages(s subject, dir, name string, p *archive.Pa
 			if have.Digest != "" {
 				f.Found += "@" + have.Digest
 			}
-			f.Message = fmt.Sprintf("the %s image in the unpacked chart is %s, locked for its version is %s", is.Role, cutText(f.Found), own)
+			f.Message = fmt.Sprintf("the %s image in the unpacked chart is %s, locked for its version is %s", is.Role, shortened(f.Found), own)
 			v.add(s, f)
 		}
 	}
@@ -106,4 +108,18 @@ func (v *verification) unpackedImages(s subject, dir, name string, p *archive.Pa
 // isImage compares as far as the chart says it: its values may name no digest.
 func isImage(i archive.Image, n site.Named) bool {
 	return i.Repository == n.Repository.String() && (i.Tag == n.Tag || n.Tag == "") && (i.Digest == "" || i.Digest == n.Digest.String())
+}
+
+// chartVersion reads the version of a chart that lies in files.
+func (v *verification) chartVersion(file string) (string, int, error) {
+	b, err := v.files.Bytes(file)
+	if err != nil {
+		var at *site.Error
+		if errors.As(err, &at) {
+			return "", 0, errors.New(at.Text)
+		}
+		return "", 0, err
+	}
+	s, err := yamledit.Find(b, "version")
+	return s.Value, s.Line, err
 }

@@ -1,4 +1,4 @@
-package deploy
+package verify
 
 import (
 	"slices"
@@ -80,7 +80,7 @@ func TestVerifyOverrides(t *testing.T) {
 			r.files["deployments/data8/config/staging.yaml"], r.files["deployments/r/config/staging.yaml"] = "", ""
 			r.files["grafana/Chart.yaml"] = "name: grafana\nversion: 1.0.0\n"
 			r.files[tt.file] = tt.text
-			v, err := r.verify(VerifyOptions{})
+			v, err := r.verify(Options{})
 			if got := lines(v); err != nil || !slices.Equal(got, tt.want) || len(v.Notes) > 0 {
 				t.Errorf("%v\n%v\n%q\nwant %q", err, v.Findings, v.Notes, tt.want)
 			}
@@ -91,7 +91,7 @@ func TestVerifyOverrides(t *testing.T) {
 func TestVerifyOverrideLine(t *testing.T) {
 	r := newDeployRepo(t)
 	r.files["deployments/data8/config/staging.yaml"] = "jupyterhub:\n  hub:\n    image:\n      name: quay.io/evil/hub\n      tag: '2026.1'\n"
-	v, err := r.verify(VerifyOptions{})
+	v, err := r.verify(Options{})
 	want := "deployments/data8/config/staging.yaml:4: jupyterhub.hub.image says name quay.io/evil/hub, tag 2026.1, locked is quay.io/campus/hub:2026.2@sha256:" +
 		r.entry.Images[0].Digest.Hex()[:12] + "…: it is no site, and a deployment that is given this file does not run the locked image. " +
 		"Mend: remove it, or name it as a site of the role hub in .chartctl.yaml, so that it moves with the others (data8/staging)"
@@ -99,7 +99,7 @@ func TestVerifyOverrideLine(t *testing.T) {
 		t.Errorf("%v\n%v\nwant\n%s", err, v.Findings, want)
 	}
 	r.files["deployments/data8/config/staging.yaml"] = "jupyterhub: {hub: {image: [}\n"
-	if v, err = r.verify(VerifyOptions{}); err != nil || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "could not be searched for another jupyterhub.hub.image") {
+	if v, err = r.verify(Options{}); err != nil || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "could not be searched for another jupyterhub.hub.image") {
 		t.Errorf("%v, %q", err, v.Notes)
 	}
 }
@@ -112,7 +112,7 @@ func TestVerifyOverrideKeys(t *testing.T) {
 	r.edit("hub/values.yaml", "jupyterhub:", "jh:")
 	r.files[".chartctl.yaml"] = strings.ReplaceAll(strings.ReplaceAll(r.files[".chartctl.yaml"], "prefix: jupyterhub", "prefix: jh"), "path: jupyterhub.hub", "path: jh.hub")
 	r.files["hub/values-x.yaml"] = nest("jh.hub.image", "tag: '1'") + nest("jupyterhub.hub.image", "tag: '1'")
-	if v, err := r.verify(VerifyOptions{}); err != nil || !slices.Equal(lines(v), []string{"hub/values-x.yaml:4 override data8/staging,r/staging"}) {
+	if v, err := r.verify(Options{}); err != nil || !slices.Equal(lines(v), []string{"hub/values-x.yaml:4 override data8/staging,r/staging"}) {
 		t.Errorf("alias: %v, %v", err, v.Findings)
 	}
 
@@ -126,7 +126,7 @@ func TestVerifyOverrideKeys(t *testing.T) {
 		delete(r.files, name)
 	}
 	r.lock("data8/prod", "data8/staging")
-	if v, err := r.verify(VerifyOptions{}); err != nil || !slices.Equal(lines(v), []string{"data8/values-prod.yaml:3 override data8/prod"}) {
+	if v, err := r.verify(Options{}); err != nil || !slices.Equal(lines(v), []string{"data8/values-prod.yaml:3 override data8/prod"}) {
 		t.Errorf("no wrapper: %v, %v", err, v.Findings)
 	}
 }
@@ -138,7 +138,7 @@ func TestVerifyOverrideOfAnotherSite(t *testing.T) {
 	r.edit(".chartctl.yaml", "  user:\n", "  special:\n    - {kind: image, file: special.yaml, path: jupyterhub.hub.image, role: hub}\n  user:\n")
 	r.edit(".chartctl.yaml", "sites: [hub, user]", "sites: [hub, user, special]")
 	r.edit("special.yaml", "2026.2", "2026.3")
-	if v, err := r.verify(VerifyOptions{}); err != nil || !slices.Equal(lines(v), []string{"special.yaml:5 pair r/staging"}) {
+	if v, err := r.verify(Options{}); err != nil || !slices.Equal(lines(v), []string{"special.yaml:5 pair r/staging"}) {
 		t.Errorf("%v, %v", err, v.Findings)
 	}
 }
@@ -148,23 +148,23 @@ func TestVerifyOverrideOfAnotherSite(t *testing.T) {
 func TestVerifyReadsAsHelm(t *testing.T) {
 	r := newDeployRepo(t)
 	r.files["hub/values.yaml"] = "a: 1\n---\n" + r.files["hub/values.yaml"]
-	v, err := r.verify(VerifyOptions{})
+	v, err := r.verify(Options{})
 	if err != nil || !slices.Equal(lines(v), []string{"hub/values.yaml:6 site data8/staging,r/staging"}) || !strings.Contains(v.Findings[0].Message, "stands in YAML document 2, and Helm reads only the first") {
 		t.Errorf("second document: %v, %v", err, v.Findings)
 	}
 	r = newDeployRepo(t)
 	r.files["hub/values.yaml"] = "---\n# values\n" + r.files["hub/values.yaml"] + "---\n"
-	if v, err := r.verify(VerifyOptions{}); err != nil || len(v.Findings) > 0 {
+	if v, err := r.verify(Options{}); err != nil || len(v.Findings) > 0 {
 		t.Errorf("first document: %v, %v", err, v.Findings)
 	}
 	r = newDeployRepo(t)
 	r.edit("hub/values.yaml", "      name: quay.io/campus/hub\n", "      name: quay.io/evil/hub\n      repository: quay.io/campus/hub\n")
-	v, err = r.verify(VerifyOptions{})
+	v, err = r.verify(Options{})
 	if err != nil || !slices.Equal(lines(v), []string{"hub/values.yaml:4 site data8/staging,r/staging"}) || !strings.Contains(v.Findings[0].Message, "has the name quay.io/evil/hub and the repository quay.io/campus/hub") {
 		t.Errorf("two names: %v, %v", err, v.Findings)
 	}
 	r.edit("hub/values.yaml", "evil", "campus")
-	if v, err := r.verify(VerifyOptions{}); err != nil || len(v.Findings) > 0 {
+	if v, err := r.verify(Options{}); err != nil || len(v.Findings) > 0 {
 		t.Errorf("one name twice: %v, %v", err, v.Findings)
 	}
 }
@@ -185,18 +185,18 @@ func TestVerifyUnpacked(t *testing.T) {
 	}
 	const values = "hub/charts/jupyterhub/values.yaml"
 	published := must[*archive.Package](t)(archive.Read(newDeployRepo(t).pkg, archive.Options{})).Content
-	online := VerifyOptions{Charts: map[string]api.Chart{"jupyterhub@1.1.0": {Content: published}}}
+	online := Options{Charts: map[string]api.Chart{"jupyterhub@1.1.0": {Content: published}}}
 	both := " packed data8/staging,r/staging"
 	for name, tt := range map[string]struct {
 		change func(r *deployRepo)
-		o      VerifyOptions
+		o      Options
 		want   []string
 		notes  int
 	}{
 		"as published":          {func(*deployRepo) {}, online, nil, 0},
-		"offline":               {func(*deployRepo) {}, VerifyOptions{}, nil, 1},
+		"offline":               {func(*deployRepo) {}, Options{}, nil, 1},
 		"another image":         {func(r *deployRepo) { r.edit(values, "quay.io/example/hub", "quay.io/evil/hub") }, online, []string{"hub/charts/jupyterhub" + both}, 0},
-		"another image offline": {func(r *deployRepo) { r.edit(values, "quay.io/example/hub", "quay.io/evil/hub") }, VerifyOptions{}, []string{values + both}, 1},
+		"another image offline": {func(r *deployRepo) { r.edit(values, "quay.io/example/hub", "quay.io/evil/hub") }, Options{}, []string{values + both}, 1},
 		"another file": {func(r *deployRepo) { r.files["hub/charts/jupyterhub/templates/more.yaml"] = "a: b\n" },
 			online, []string{"hub/charts/jupyterhub" + both}, 0},
 		"a file that .helmignore names": {func(r *deployRepo) {
@@ -206,9 +206,9 @@ func TestVerifyUnpacked(t *testing.T) {
 		"the locked image": {func(r *deployRepo) {
 			r.edit(values, "quay.io/example/hub", "quay.io/campus/hub")
 			r.edit(values, `tag: "1.1.0"`, "tag: '2026.2@"+r.entry.Images[0].Digest.String()+"'")
-		}, VerifyOptions{}, nil, 1},
-		"no image":    {func(r *deployRepo) { r.files[values] = "{}\n" }, VerifyOptions{}, []string{values + both}, 1},
-		"not a chart": {func(r *deployRepo) { r.files[values] = "a: [\n" }, VerifyOptions{}, []string{"hub/charts/jupyterhub/Chart.yaml" + both}, 0},
+		}, Options{}, nil, 1},
+		"no image":    {func(r *deployRepo) { r.files[values] = "{}\n" }, Options{}, []string{values + both}, 1},
+		"not a chart": {func(r *deployRepo) { r.files[values] = "a: [\n" }, Options{}, []string{"hub/charts/jupyterhub/Chart.yaml" + both}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := fresh()
@@ -232,11 +232,11 @@ func TestVerifyOverridesByBranch(t *testing.T) {
 	}
 	stage, _ := ref.ParseEnv("data8/staging")
 	for name, tt := range map[string]struct {
-		o    VerifyOptions
+		o    Options
 		want []string
 	}{
-		"a stage": {VerifyOptions{Envs: []ref.Env{stage}}, []string{"deployments/data8/config/staging.yaml:4 override data8/staging"}},
-		"any": {VerifyOptions{Envs: []ref.Env{stage}, AnyStage: true},
+		"a stage": {Options{Envs: []ref.Env{stage}}, []string{"deployments/data8/config/staging.yaml:4 override data8/staging"}},
+		"any": {Options{Envs: []ref.Env{stage}, AnyStage: true},
 			[]string{"deployments/data8/config/prod.yaml:4 override data8", "deployments/data8/config/staging.yaml:4 override data8"}},
 	} {
 		v, err := r.verify(tt.o)

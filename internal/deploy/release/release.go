@@ -1,4 +1,8 @@
-package deploy
+// Package release reads what Helm says that it deployed: a release secret, what
+// helm prints of a release, or a list of them. What it reads is as little
+// trusted as any file: it is bounded, and a form that it does not know is
+// ErrFormat.
+package release
 
 import (
 	"bytes"
@@ -14,13 +18,13 @@ import (
 	"chartd.dev/chartd/internal/yamledit"
 )
 
-// ErrRelease is wrapped where a file is none of the forms that ReadReleases
-// knows, or is one that is damaged or too large.
-var ErrRelease = errors.New("not a Helm release")
+// ErrFormat is wrapped where a file is none of the forms that Read knows, or is
+// damaged or too large.
+var ErrFormat = errors.New("not a Helm release")
 
-// MaxRelease is the largest file of a Helm release that is read, in bytes. A
+// MaxSize is the largest file of a Helm release that is read, in bytes. A
 // release itself is kept by Kubernetes in at most 1 MiB.
-const MaxRelease = 16 << 20
+const MaxSize = 16 << 20
 
 // maxUnpacked bounds what all releases of one file unpack to, and maxReleases
 // how many it may hold.
@@ -29,40 +33,40 @@ const (
 	maxReleases = 10_000
 )
 
-// HelmRelease is what Helm says that it deployed.
-type HelmRelease struct {
+// Release is one revision of a Helm release.
+type Release struct {
 	Name, Namespace string
 	Revision        int
 	Status          string
-	Chart           ReleaseChart   // zero where only Label is known
-	Label           string         // "jupyterhub-3.3.8", of "helm list"
-	Dependencies    []ReleaseChart // with the exact versions of the chart's lock file
-	Rendered        bool           // the form holds the manifest, and so the images
-	Images          []RunningImage // of the containers in the manifest
+	Chart           Chart   // zero where only Label is known
+	Label           string  // "jupyterhub-3.3.8", of "helm list"
+	Dependencies    []Chart // with the exact versions of the chart's lock file
+	Rendered        bool    // the form holds the manifest, and so the images
+	Images          []Image // of the containers in the manifest
 }
 
-// ReleaseChart is a chart as a release names it: no digest is kept there.
-type ReleaseChart struct{ Name, Version string }
+// Chart is a chart as a release names it: no digest is kept there.
+type Chart struct{ Name, Version string }
 
-// RunningImage is one container's image in a rendered manifest.
-type RunningImage struct {
+// Image is one container's image in a rendered manifest.
+type Image struct {
 	Object    string // "Deployment/hub"
 	Container string
 	Text      string        // as written
 	Ref       ref.Reference // zero where the text is no reference
 }
 
-// ReadReleases reads what runs: a Helm release secret or config map (as
+// Read reads what runs: a Helm release secret or config map (as
 // kubectl prints it in JSON or YAML, a list of them, or the value alone), the
 // release in JSON as "helm status" and "helm get all" style commands print it,
 // or the rows of "helm list -o json" and "helm get metadata -o json", which
 // hold no image. Of several revisions of one release only the one that is
 // deployed counts. The result is sorted by namespace and name.
-func ReadReleases(data []byte) ([]HelmRelease, error) {
-	if len(data) > MaxRelease {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRelease, len(data), MaxRelease)
+func Read(data []byte) ([]Release, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrFormat, len(data), MaxSize)
 	}
-	d := releaseDecoder{left: maxUnpacked}
+	d := decoder{left: maxUnpacked}
 	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
 	var err error
 	switch {
@@ -79,19 +83,19 @@ func ReadReleases(data []byte) ([]HelmRelease, error) {
 		err = errors.New("it holds no release")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: want a release secret (kubectl get secret NAME -o json), or the output of helm list -o json", ErrRelease, err)
+		return nil, fmt.Errorf("%w: %w: want a release secret (kubectl get secret NAME -o json), or the output of helm list -o json", ErrFormat, err)
 	}
 	return current(d.out), nil
 }
 
 // current keeps one revision of each release: the deployed one, else the
 // newest.
-func current(all []HelmRelease) []HelmRelease {
-	slices.SortFunc(all, func(a, b HelmRelease) int {
+func current(all []Release) []Release {
+	slices.SortFunc(all, func(a, b Release) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
 			-cmp.Compare(rank(a.Status), rank(b.Status)), -cmp.Compare(a.Revision, b.Revision))
 	})
-	return slices.CompactFunc(all, func(a, b HelmRelease) bool { return a.Namespace == b.Namespace && a.Name == b.Name })
+	return slices.CompactFunc(all, func(a, b Release) bool { return a.Namespace == b.Namespace && a.Name == b.Name })
 }
 
 func rank(status string) int {
@@ -101,10 +105,10 @@ func rank(status string) int {
 	return 0
 }
 
-// releaseDecoder gathers the releases of one file under one budget.
-type releaseDecoder struct {
+// decoder gathers the releases of one file under one budget.
+type decoder struct {
 	left int64 // bytes that may still be unpacked
-	out  []HelmRelease
+	out  []Release
 }
 
 // object is every JSON form at once; what is set tells which it is.
@@ -129,7 +133,7 @@ type object struct {
 
 // object decodes a JSON object. The status of Kubernetes' own objects is not
 // a text, and none of our business.
-func (d *releaseDecoder) object(data []byte) (object, error) {
+func (d *decoder) object(data []byte) (object, error) {
 	var o struct {
 		object
 		Status json.RawMessage `json:"status"`
@@ -141,7 +145,7 @@ func (d *releaseDecoder) object(data []byte) (object, error) {
 	return o.object, nil
 }
 
-func (d *releaseDecoder) json(data []byte) error {
+func (d *decoder) json(data []byte) error {
 	if data[0] == '[' {
 		var rows []json.RawMessage
 		if err := json.Unmarshal(data, &rows); err != nil {
@@ -169,7 +173,7 @@ func (d *releaseDecoder) json(data []byte) error {
 
 // each reads the items of a list. Other secrets may stand between those of
 // Helm's.
-func (d *releaseDecoder) each(items []json.RawMessage) error {
+func (d *decoder) each(items []json.RawMessage) error {
 	if len(items) > maxReleases {
 		return fmt.Errorf("a list of %d, at most %d", len(items), maxReleases)
 	}
@@ -192,8 +196,8 @@ func (d *releaseDecoder) each(items []json.RawMessage) error {
 	return nil
 }
 
-func (d *releaseDecoder) release(o object) error {
-	r := HelmRelease{Name: o.Name, Namespace: o.Namespace, Status: cmp.Or(o.Info.Status, o.Status)}
+func (d *decoder) release(o object) error {
+	r := Release{Name: o.Name, Namespace: o.Namespace, Status: cmp.Or(o.Info.Status, o.Status)}
 	if r.Name == "" || len(o.Chart) == 0 {
 		return errors.New("a JSON object without the name and the chart of a release")
 	}
@@ -203,18 +207,18 @@ func (d *releaseDecoder) release(o object) error {
 	var c struct {
 		Metadata struct {
 			Name, Version string
-			Dependencies  []ReleaseChart
+			Dependencies  []Chart
 		}
-		Lock struct{ Dependencies []ReleaseChart }
+		Lock struct{ Dependencies []Chart }
 	}
 	if err := json.Unmarshal(o.Chart, &c); err != nil {
 		return fmt.Errorf("read the chart of release %q: %w", cutText(r.Name), err)
 	}
 	r.Revision = number(o.Version)
-	r.Chart = ReleaseChart{c.Metadata.Name, c.Metadata.Version}
+	r.Chart = Chart{c.Metadata.Name, c.Metadata.Version}
 	r.Dependencies = c.Lock.Dependencies
 	for _, dep := range c.Metadata.Dependencies { // without a lock file: those that are exact
-		locked := slices.ContainsFunc(r.Dependencies, func(l ReleaseChart) bool { return l.Name == dep.Name })
+		locked := slices.ContainsFunc(r.Dependencies, func(l Chart) bool { return l.Name == dep.Name })
 		if _, err := ref.ParseImported(dep.Name, dep.Version); err == nil && !locked {
 			r.Dependencies = append(r.Dependencies, dep)
 		}
@@ -235,14 +239,14 @@ func (d *releaseDecoder) release(o object) error {
 
 // row is a line of "helm list" (chart "jupyterhub-3.3.8") or of "helm get
 // metadata" (chart and version apart).
-func (d *releaseDecoder) row(r HelmRelease, o object) error {
+func (d *decoder) row(r Release, o object) error {
 	var chart, version string
 	if err := json.Unmarshal(o.Chart, &chart); err != nil {
 		return fmt.Errorf("read the chart of release %q: %w", cutText(r.Name), err)
 	}
 	r.Revision = number(o.Revision)
 	if json.Unmarshal(o.Version, &version) == nil && version != "" {
-		r.Chart = ReleaseChart{chart, version}
+		r.Chart = Chart{chart, version}
 	} else {
 		r.Label = chart
 	}
@@ -260,7 +264,7 @@ func number(raw json.RawMessage) int {
 }
 
 // yaml goes by way of JSON, as Kubernetes does.
-func (d *releaseDecoder) yaml(data []byte) error {
+func (d *decoder) yaml(data []byte) error {
 	f, err := yamledit.Parse(data, yamledit.Limits{})
 	if err != nil {
 		return err

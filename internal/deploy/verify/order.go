@@ -1,6 +1,7 @@
-package deploy
+package verify
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -21,11 +22,11 @@ func (c course) String() string {
 	return map[course]string{unknownCourse: "moved", stayed: "stayed", back: "moved back", forward: "moved forward"}[c]
 }
 
-func courseOf(cmp int) course {
+func courseOf(order int) course {
 	switch {
-	case cmp < 0:
+	case order < 0:
 		return back
-	case cmp > 0:
+	case order > 0:
 		return forward
 	}
 	return stayed
@@ -41,7 +42,7 @@ func (v *verification) chartCourse(chart, from, to string) course {
 	a, ok := v.o.Charts[chart+"@"+from]
 	b, ok2 := v.o.Charts[chart+"@"+to]
 	if ok && ok2 && a.Seq != b.Seq && !a.OrderUnknown && !b.OrderUnknown {
-		return courseOf(compare(b.Seq, a.Seq))
+		return courseOf(cmp.Compare(b.Seq, a.Seq))
 	}
 	x, err := semver.NewVersion(from)
 	y, err2 := semver.NewVersion(to)
@@ -49,16 +50,6 @@ func (v *verification) chartCourse(chart, from, to string) course {
 		return unknownCourse
 	}
 	return courseOf(y.Compare(x))
-}
-
-func compare[N uint64 | int](a, b N) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // tagCourse is the way from one tag to another where both count something at
@@ -81,7 +72,7 @@ func tagCourse(from, to string) course {
 		if !ok || !ok2 || x == y || len(a) == 1 {
 			return unknownCourse
 		}
-		return courseOf(compare(y, x))
+		return courseOf(cmp.Compare(y, x))
 	}
 	return unknownCourse
 }
