@@ -159,8 +159,8 @@ func TestCommitUnborn(t *testing.T) {
 	}
 }
 
-// A signature that the user's configuration asks for is made, or there is no
-// commit.
+// A signature that the configuration asks for is made by the program that the
+// user chose, whatever the checkout names, or there is no commit.
 func TestCommitSigns(t *testing.T) {
 	dir := checkout(t)
 	signer := filepath.Join(t.TempDir(), "signer")
@@ -169,13 +169,16 @@ func TestCommitSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	git(t, dir, "config", "commit.gpgSign", "true")
-	git(t, dir, "config", "gpg.program", signer)
+	git(t, dir, "config", "--global", "gpg.program", signer)
+	bad, check := trap(t)
+	git(t, dir, "config", "gpg.program", bad)
 	write(t, dir, "chartd.lock", "second\n")
 	head, err := open(t, dir).Commit(t.Context(), "signed", []string{"chartd.lock"})
 	if err != nil || !strings.Contains(git(t, dir, "cat-file", "commit", "HEAD"), "gpgsig -----BEGIN PGP") {
 		t.Errorf("Commit: %q, %v", head, err)
 	}
-	git(t, dir, "config", "gpg.program", "false")
+	check("a signed commit")
+	git(t, dir, "config", "--global", "gpg.program", "false")
 	write(t, dir, "chartd.lock", "third\n")
 	if _, err := open(t, dir).Commit(t.Context(), "not signed", []string{"chartd.lock"}); !errors.Is(err, ErrCommit) || git(t, dir, "rev-parse", "HEAD") != head {
 		t.Errorf("Commit without a key: %v", err)

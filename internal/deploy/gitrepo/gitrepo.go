@@ -1,5 +1,6 @@
-// Package gitrepo asks git about a checkout. No hook, filter or shell of the
-// repository is ever run.
+// Package gitrepo asks git about a checkout. No hook, filter, signing program or
+// shell that the repository names is ever run, and no file that it names is
+// waited for.
 package gitrepo
 
 import (
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"sync"
 )
 
 var (
@@ -22,6 +24,9 @@ var (
 type Repo struct {
 	place Place
 	git   string // the program
+
+	owned   sync.Mutex
+	options []string // see own
 }
 
 // Open finds the checkout that dir lies in; no git process is run. It is

@@ -37,12 +37,23 @@ func (e *exitError) Error() string {
 }
 
 func (r *Repo) run(ctx context.Context, c call) ([]byte, error) {
+	own, err := r.own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.args = append(slices.Clone(own), c.args...)
+	return r.start(ctx, c, r.place.Root)
+}
+
+// start runs git in a directory, with the repository's own configuration where
+// that is not told otherwise.
+func (r *Repo) start(ctx context.Context, c call, dir string) ([]byte, error) {
 	// No hook, no watcher, no pager, whatever the repository's configuration
 	// names. Each of these would be a program of its choice.
 	args := append([]string{"--no-pager", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
 		"-c", "log.showSignature=false", "-c", "submodule.recurse=false"}, c.args...)
 	cmd := exec.CommandContext(ctx, r.git, args...)
-	cmd.Dir = r.place.Root
+	cmd.Dir = dir
 	cmd.Env = append(append(cleanEnv(os.Environ()), c.env...), "LC_ALL=C", "GIT_PAGER=cat", "GIT_EDITOR=false",
 		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=false", "GIT_LITERAL_PATHSPECS=1", "GIT_NO_REPLACE_OBJECTS=1",
 		// A partial clone would fetch what it lacks, by a program of its choice.
@@ -70,8 +81,14 @@ func (r *Repo) run(ctx context.Context, c call) ([]byte, error) {
 }
 
 func verbOf(args []string) string {
-	i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
-	return args[i]
+	for i := 0; i < len(args); i++ {
+		if args[i] == "-c" {
+			i++ // its value
+		} else if !strings.HasPrefix(args[i], "-") {
+			return args[i]
+		}
+	}
+	return ""
 }
 
 // cleanEnv drops what would point git at another repository or make it run or
