@@ -28,7 +28,7 @@ func (a *app) prepareBump(ctx context.Context, s scope, version string) error {
 		if err != nil {
 			return err
 		}
-		if ch.State != model.Listed {
+		if ch.State != "listed" {
 			return &api.Error{Code: api.CodeGate, Rule: model.Rule(ch.State), Message: fmt.Sprintf("%s@%s was %s: %s", ch.Name, ch.Version, ch.State, ch.Reason), Want: "prepare another version"}
 		}
 		bases, err := ownImages(ch)

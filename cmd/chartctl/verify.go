@@ -1,12 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
@@ -15,6 +16,16 @@ import (
 type verifyFlags struct {
 	dir, branch, deployed, release string
 	offline, registry, pending     bool
+}
+
+// verified is what verify prints.
+type verified struct {
+	OK           bool              `json:"ok"`
+	Environments []string          `json:"environments"`
+	Checked      []string          `json:"checked"` // sites, pin, history, registry, deployed, gate
+	Findings     []verify.Finding  `json:"findings"`
+	Notes        []string          `json:"notes"`
+	Gate         []api.GateVerdict `json:"gate,omitempty"`
 }
 
 func (a *app) verify() *cobra.Command {
@@ -84,7 +95,7 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 	if err := f.check(len(names)); err != nil {
 		return err
 	}
-	co, err := a.find(ctx, fileFlags{dir: cmp.Or(f.dir, "."), branch: f.branch})
+	co, err := a.find(ctx, fileFlags{dir: first(f.dir, "."), branch: f.branch})
 	if err != nil {
 		return err
 	}
@@ -94,55 +105,104 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 	}
 	// CI often checks out a commit and no branch.
 	if f.branch == "" && a.getenv("GITHUB_BASE_REF") == "" && a.getenv("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") == "" {
-		co.repo.TargetBranch(cmp.Or(a.getenv("GITHUB_REF_NAME"), a.getenv("CI_COMMIT_BRANCH")), false)
+		co.repo.TargetBranch(first(a.getenv("GITHUB_REF_NAME"), a.getenv("CI_COMMIT_BRANCH")), false)
 	}
-	q, err := a.question(ctx, co, f, names)
+	o, err := a.verifyScope(ctx, co, names)
 	if err != nil {
 		return err
 	}
-	out, err := verify.Ask(ctx, co.repo, q)
+	o.Pending = f.pending
+	out := verified{Checked: []string{"sites"}, Findings: []verify.Finding{}, Notes: []string{}}
+	if f.deployed != "" {
+		if o.Deployed, err = a.readDeployed(co, f, o.Envs[0]); err != nil {
+			return err
+		}
+		out.Checked = append(out.Checked, "deployed")
+	}
+	var asked error
+	if !f.offline {
+		asked = a.askServer(ctx, co, f, &o, &out)
+	}
+	verdict, err := verify.Repo(co.repo, o)
 	if err != nil {
+		return repoError(err)
+	}
+	out.Findings = append(out.Findings, verdict.Findings...)
+	out.Notes = append(out.Notes, verdict.Notes...)
+	for _, e := range o.Envs {
+		out.Environments = append(out.Environments, a.shownEnv(co, o, e))
+	}
+	if asked == nil && f.pending {
+		asked = a.askGate(ctx, co, o, &out)
+	}
+	out.OK = len(out.Findings) == 0 && asked == nil
+	if err := a.printVerified(co, out, asked); err != nil {
 		return err
 	}
-	if err := a.printVerified(co, out); err != nil {
-		return err
-	}
-	return out.Err()
+	return verdictError(out, asked)
 }
 
-// question is what the flags ask about the checkout.
-func (a *app) question(ctx context.Context, co *checkout, f verifyFlags, names []string) (q verify.Question, err error) {
-	var envs []ref.Env
-	for _, name := range names {
-		e, err := parseEnv(name)
-		if err != nil {
-			return q, err
-		}
-		envs = append(envs, e)
+// verdictError decides the exit code: what could not be asked comes first,
+// then the differences, then the gate.
+func verdictError(out verified, asked error) error {
+	var e *api.Error
+	gate := errors.As(asked, &e) && (e.Code == api.CodeGate || e.Code == api.CodeHalted)
+	switch {
+	case asked != nil && !gate:
+		return asked
+	case len(out.Findings) > 0:
+		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s found", plural(len(out.Findings), "difference"))}
 	}
+	return asked
+}
+
+// verifyScope finds the environments to look at.
+func (a *app) verifyScope(ctx context.Context, co *checkout, names []string) (verify.Options, error) {
+	var o verify.Options
+	for _, s := range names {
+		e, err := parseEnv(s)
+		if err != nil {
+			return o, err
+		}
+		o.Envs = append(o.Envs, e)
+	}
+	conf := co.repo.Config()
 	stage, err := co.stageOf(ctx)
 	if err != nil {
-		return q, err
+		return o, err
 	}
-	if q.Options, err = verify.Scope(co.repo, stage, envs); err != nil {
-		return q, err
-	}
-	q.Pending, q.Registry, q.Ahead = f.pending, f.registry, co.pending
-	if !f.offline {
-		q.Connect = func() (*client.Client, error) {
-			co.client, err = a.clientAt(co.repo.Config().Server)
-			return co.client, err
+	for _, e := range o.Envs {
+		if _, ok := conf.Environment(e); ok && conf.ByBranch() && stage != "" && e.Stage() != stage {
+			return o, usage("the files here are those of stage %q, and %s is not of it: check out its branch", stage, e)
 		}
 	}
-	if f.deployed == "" {
-		return q, nil
+	if len(names) > 0 {
+		return o, nil
 	}
-	env := q.Envs[0]
+	if conf.ByBranch() && stage == "" {
+		o.AnyStage, stage = true, conf.Stages()[0]
+	}
+	o.Envs, err = co.repo.Environments(stage)
+	return o, repoError(err)
+}
+
+// shownEnv is what an environment is called where its stage is not known.
+func (a *app) shownEnv(co *checkout, o verify.Options, e ref.Env) string {
+	if o.AnyStage {
+		return co.repo.Key(e)
+	}
+	return e.String()
+}
+
+// readDeployed reads what runs in an environment.
+func (a *app) readDeployed(co *checkout, f verifyFlags, env ref.Env) (map[ref.Env]release.Release, error) {
 	conf, ok := co.repo.Config().Environment(env)
 	if !ok {
-		return q, usage("%s is not in this deploy repo", env)
+		return nil, usage("%s is not in this deploy repo", env)
 	}
 	r, err := a.readRelease(f.deployed, f.release, env, conf.Chart)
-	q.Deployed = map[ref.Env]release.Release{env: r}
-	return q, err
+	if err != nil {
+		return nil, err
+	}
+	return map[ref.Env]release.Release{env: r}, nil
 }

@@ -13,53 +13,49 @@ import (
 	"chartd.dev/chartd/internal/ref"
 )
 
-// pending judges the locks that wait for their pin, which are those that
-// chartctl apply would not pin after a merge, whatever the gate says.
-func (co *checkout) pending(ctx context.Context, envs []ref.Env, now map[ref.Env]api.Environment) (verify.Pending, error) {
-	out := verify.Pending{Unfollowed: map[ref.Env]*api.Error{}}
-	var j job
-	var past history
-	for _, env := range envs {
-		lock, err := co.repo.Lock()
-		e, ok := lock.Get(co.repo.Key(env))
-		is, known := now[env]
-		if err != nil || !ok || !e.Pinned() || !known || is.Pin != nil && is.Pin.Binding == e.Binding {
-			continue
-		}
-		if co.repo.Config().Flow == repoconfig.Review {
-			if past.locks == nil {
-				if past, err = co.proposed(ctx); err != nil {
-					return out, err
-				}
-			}
-			out.Judged = true
-			if err := co.judge(ctx, past, e, is, &out); err != nil {
-				return out, err
-			}
-		}
-		if out.Unfollowed[env] == nil {
-			j.moves = append(j.moves, newMove(is, api.Binding{ID: e.Binding}, ""))
-		}
-	}
-	out.AskGate = func(ctx context.Context) ([]api.GateVerdict, error) { return co.askGate(ctx, j) }
-	return out, nil
+// pendingEntry is what the lock has of an environment that is pinned otherwise.
+func (co *checkout) pendingEntry(o *verify.Options, env ref.Env) (lockfile.Entry, api.Environment, bool) {
+	lock, err := co.repo.Lock()
+	e, ok := lock.Get(co.repo.Key(env))
+	now, known := o.Environments[env]
+	return e, now, err == nil && ok && e.Pinned() && known && (now.Pin == nil || now.Pin.Binding != e.Binding)
 }
 
-func (co *checkout) judge(ctx context.Context, past history, entry lockfile.Entry, now api.Environment, out *verify.Pending) error {
-	err := co.pinnable(ctx, past, entry, now)
-	var e *api.Error
-	switch {
-	case err == nil:
-	case !errors.As(err, &e) || e.Code != api.CodeDrift && e.Code != api.CodeStale:
-		return err
-	case past.cut && e.Code == api.CodeStale || past.cut && now.Pin != nil && !slices.Contains(past.bindings(entry.Key), now.Pin.Binding):
-		why := "the history of the checkout is cut off (fetch-depth: 0 gets all of it)"
-		if co.repo.Git() == nil {
-			why = "it is in no git repository, or there is no git"
+// askHistory finds out which of the pending locks chartctl apply would not pin
+// after a merge, whatever the gate says.
+func (co *checkout) askHistory(ctx context.Context, o *verify.Options, out *verified) error {
+	if co.repo.Config().Flow != repoconfig.Review {
+		return nil
+	}
+	var past history
+	for _, env := range o.Envs {
+		entry, now, pending := co.pendingEntry(o, env)
+		if !pending {
+			continue
 		}
-		out.Notes = append(out.Notes, fmt.Sprintf("whether apply would pin the lock of %s is not known: %s", now.Env, why))
-	default:
-		out.Unfollowed[now.Env] = e
+		if past.locks == nil {
+			var err error
+			if past, err = co.proposed(ctx); err != nil {
+				return err
+			}
+			out.Checked = append(out.Checked, "history")
+			o.Unfollowed = map[ref.Env]*api.Error{}
+		}
+		err := co.pinnable(ctx, past, entry, now)
+		var e *api.Error
+		switch {
+		case err == nil:
+		case !errors.As(err, &e) || e.Code != api.CodeDrift && e.Code != api.CodeStale:
+			return err
+		case past.cut && e.Code == api.CodeStale || past.cut && now.Pin != nil && !slices.Contains(past.bindings(entry.Key), now.Pin.Binding):
+			why := "the history of the checkout is cut off (fetch-depth: 0 gets all of it)"
+			if co.repo.Git() == nil {
+				why = "it is in no git repository, or there is no git"
+			}
+			out.Notes = append(out.Notes, fmt.Sprintf("whether apply would pin the lock of %s is not known: %s", env, why))
+		default:
+			o.Unfollowed[env] = e
+		}
 	}
 	return nil
 }
@@ -129,21 +125,27 @@ func (co *checkout) everHad(ctx context.Context, key string, want ref.BindingID)
 }
 
 // askGate asks what the gate would say to the pins that the lock waits for.
-// The first refusal is the error.
-func (co *checkout) askGate(ctx context.Context, j job) ([]api.GateVerdict, error) {
-	for i, m := range j.moves {
-		b, err := co.client.Binding(ctx, m.to.ID)
-		if err != nil {
-			return nil, err
+// The first refusal is the exit code.
+func (a *app) askGate(ctx context.Context, co *checkout, o verify.Options, out *verified) error {
+	var j job
+	for _, env := range o.Envs {
+		entry, now, pending := co.pendingEntry(&o, env)
+		if !pending || o.Unfollowed[env] != nil {
+			continue
 		}
-		j.moves[i].to = b
+		b, err := co.client.Binding(ctx, entry.Binding)
+		if err != nil {
+			return err
+		}
+		j.moves = append(j.moves, newMove(now, b, ""))
 	}
 	if len(j.moves) == 0 {
-		return nil, nil
+		return nil
 	}
 	_, list, err := co.kindOf(ctx, j)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return list, byApply(refusedBy(list))
+	out.Gate, out.Checked = list, append(out.Checked, "gate")
+	return byApply(refusedBy(list))
 }

@@ -5,13 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy/verify"
 )
 
 // printVerified prints the differences: the lines, the whole as JSON or YAML,
 // or GitHub's annotations.
-func (a *app) printVerified(co *checkout, out verify.Answer) error {
+func (a *app) printVerified(co *checkout, out verified, asked error) error {
 	if a.output == "github" {
 		_, err := a.out.Write([]byte(annotations(out, a.inWorkspace(co.repo.Root().Dir()))))
 		if err != nil {
@@ -31,7 +30,7 @@ func (a *app) printVerified(co *checkout, out verify.Answer) error {
 				w.line("%s: %s %s is not pinned yet, and the gate would pass it", v.Env, v.Name, v.Version)
 			}
 		}
-		if out.OK {
+		if len(out.Findings) == 0 && asked == nil {
 			w.line("%s: no difference (compared: %s)", plural(len(out.Environments), "environment"), strings.Join(out.Checked, ", "))
 		}
 	})
@@ -57,7 +56,7 @@ func (a *app) inWorkspace(dir string) string {
 	return filepath.ToSlash(rel) + "/"
 }
 
-func annotations(out verify.Answer, prefix string) string {
+func annotations(out verified, prefix string) string {
 	var b strings.Builder
 	for _, f := range out.Findings {
 		b.WriteString(annotation("error", prefix, f))
@@ -91,10 +90,3 @@ var (
 
 func escapeData(s string) string     { return dataEscapes.Replace(s) }
 func escapeProperty(s string) string { return propertyEscapes.Replace(s) }
-
-func refusal(v api.GateVerdict) error {
-	if v.Refusal != nil {
-		return v.Refusal
-	}
-	return &api.Error{Code: api.CodeGate, Message: fmt.Sprintf("the gate refuses %s %s in %s", v.Name, v.Version, v.Env)}
-}

@@ -56,7 +56,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 	root.Long = root.Short + ".\n\nWithout a command it serves, as \"chartd serve\" does."
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(serve, newConfig(getenv), newFsck(getenv), newBackup(getenv), newRestore(getenv), newToken(getenv), newVersion())
+	root.AddCommand(serve, newConfig(getenv), newFsck(getenv), newBackup(getenv), newRestore(getenv), newToken(getenv), newRender(), newVersion())
 	return root
 }
 

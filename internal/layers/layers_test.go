@@ -52,7 +52,7 @@ var named = regexp.MustCompile("`[^`]+`")
 // support lists the packages that exist for tests; only tests, and each other,
 // may import them.
 var support = []string{
-	"storage/storagetest", "lock/locktest", "lock/gatetest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools",
+	"storage/storagetest", "lock/locktest", "lock/gatetest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools", "internal/render/rendertest",
 	"internal/layers", "internal/e2e", "internal/demo", "internal/bench",
 }
 
@@ -62,7 +62,7 @@ var owners = []struct {
 	library string
 	rooms   []string
 }{
-	{"helm.sh/helm/", []string{"repo"}},
+	{"helm.sh/helm/", []string{"repo", "internal/render/renderer"}},
 	{"github.com/google/go-containerregistry/", []string{"internal/resolve"}},
 	{"go.etcd.io/bbolt", []string{"lock/boltstore"}},
 	{"github.com/prometheus/", []string{"internal/server", "cmd/chartd"}},
@@ -70,8 +70,9 @@ var owners = []struct {
 	{"github.com/go-json-experiment/", []string{"internal/strictjson"}},
 	{"github.com/spf13/cobra", []string{"cmd/chartd", "cmd/chartctl"}},
 	{"net/http", []string{"internal/client", "internal/events", "internal/imports", "internal/resolve", "internal/server", "cmd/chartctl", "cmd/chartd"}},
-	// Rendering and talking to a cluster are never our business.
-	{"helm.sh/helm/v3/pkg/engine", nil},
+	// Rendering has a process of its own.
+	{"helm.sh/helm/v3/pkg/engine", []string{"internal/render/renderer"}},
+	// Talking to a cluster is never our business.
 	{"helm.sh/helm/v3/pkg/action", nil},
 	{"helm.sh/helm/v3/pkg/kube", nil},
 	{"k8s.io/", nil},
@@ -82,7 +83,7 @@ var unlinked = map[string][]string{
 	"cmd/chartctl": {"go.etcd.io/bbolt", "helm.sh/", "k8s.io/", "github.com/prometheus/",
 		module + "internal/server", module + "lock", module + "storage", module + "repo"},
 	// Helm's index loader brings Helm's Kubernetes client with it, unused.
-	"cmd/chartd": {"helm.sh/helm/v3/pkg/action", "helm.sh/helm/v3/pkg/engine", module + "internal/client"},
+	"cmd/chartd": {"helm.sh/helm/v3/pkg/action", module + "internal/client"},
 }
 
 type pkg struct {

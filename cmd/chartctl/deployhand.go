@@ -1,4 +1,4 @@
-package rollout
+package main
 
 import (
 	"bytes"
@@ -16,52 +16,47 @@ import (
 	"chartd.dev/chartd/internal/ref"
 )
 
-// Handed is what a deploying command gets: the pair of one revision in its
+// handed is what a deploying command gets: the pair of one revision in its
 // environment, and two files.
-type Handed struct {
-	Pin     api.Pin
-	Binding api.Binding
-	Notes   []string // for a person, before the command runs
+type handed struct {
+	pin     api.Pin
+	binding api.Binding
+	server  string
+	dir     string // temporary; holds what follows
 	// Package is the sealed package, or the original where there is no sealed
 	// one. Values puts the images over the original; "" where the chart has no
 	// place for that.
 	Package, Values string
-
-	server string
-	dir    string // temporary; holds the files
 }
 
 // hand downloads what the command gets. Everything in it belongs to one
 // revision, so that it can't be mixed with what is pinned meanwhile.
-func (h *Handed) hand(ctx context.Context, c *client.Client, prefix, values string) error {
+func (a *app) hand(ctx context.Context, c *client.Client, e api.Environment, prefix, values string) (handed, error) {
+	h := handed{pin: *e.Pin, binding: *e.Binding, server: c.Server()}
 	var err error
 	if h.dir, err = os.MkdirTemp("", "chartctl-deploy-"); err != nil {
-		return api.Errorf(api.CodeLocalIO, "make a place for the package: %v", err)
+		return h, localIO("make a place for the package: %v", err)
 	}
-	return errors.Join(h.fetchPackage(ctx, c), h.fetchValues(ctx, c, prefix, values))
-}
-
-// Drop takes the files away. It does nothing where there are none.
-func (h *Handed) Drop() {
-	if h.dir != "" {
-		os.RemoveAll(h.dir)
+	if err = errors.Join(h.fetchPackage(ctx, c), a.fetchValues(ctx, c, &h, prefix, values)); err != nil {
+		h.drop()
+		return h, err
 	}
+	return h, nil
 }
 
-func (h *Handed) note(format string, args ...any) {
-	h.Notes = append(h.Notes, fmt.Sprintf("note: "+format, args...))
-}
+func (h *handed) drop() { os.RemoveAll(h.dir) }
 
-func (h *Handed) fetchPackage(ctx context.Context, c *client.Client) (err error) {
-	b := h.Binding
+func (h *handed) fetchPackage(ctx context.Context, c *client.Client) error {
+	b := h.binding
 	name := fmt.Sprintf("%s-%s.tgz", b.Name, b.Version)
-	var body []byte
-	if b.Sealed.IsZero() {
-		body, err = c.Package(ctx, api.Chart{Name: b.Name, Version: b.Version, Package: b.Package})
-	} else {
-		name = sealedName(b)
-		body, err = c.Sealed(ctx, b)
+	get := func() ([]byte, error) {
+		return c.Package(ctx, api.Chart{Name: b.Name, Version: b.Version, Package: b.Package})
 	}
+	if !b.Sealed.IsZero() {
+		name = sealedName(b)
+		get = func() ([]byte, error) { return c.Sealed(ctx, b) }
+	}
+	body, err := get()
 	if err != nil {
 		return err
 	}
@@ -69,12 +64,12 @@ func (h *Handed) fetchPackage(ctx context.Context, c *client.Client) (err error)
 	return writeNew(h.Package, body)
 }
 
-func (h *Handed) fetchValues(ctx context.Context, c *client.Client, prefix, path string) error {
-	body, err := c.Overlay(ctx, h.Pin.Env, h.Pin.Revision)
+func (a *app) fetchValues(ctx context.Context, c *client.Client, h *handed, prefix, path string) error {
+	body, err := c.Overlay(ctx, h.pin.Env, h.pin.Revision)
 	var e *api.Error
 	switch {
-	case errors.As(err, &e) && e.Code.Exit() == api.ExitInvalid && path == "" && prefix == "" && !h.Binding.Sealed.IsZero():
-		h.note("%s@%s has no values file for its images (%s); the sealed package holds them", h.Binding.Name, h.Binding.Version, e.Message)
+	case errors.As(err, &e) && e.Code.Exit() == api.ExitInvalid && path == "" && prefix == "" && !h.binding.Sealed.IsZero():
+		a.note("note: %s@%s has no values file for its images (%s); the sealed package holds them", h.binding.Name, h.binding.Version, e.Message)
 		return nil
 	case err != nil:
 		return err
@@ -82,7 +77,7 @@ func (h *Handed) fetchValues(ctx context.Context, c *client.Client, prefix, path
 	if path == "" {
 		path = filepath.Join(h.dir, "values.yaml")
 	} else if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return api.Errorf(api.CodeLocalIO, "replace the values file: %v", err)
+		return localIO("replace the values file: %v", err)
 	}
 	h.Values = path
 	return writeNew(path, under(prefix, body))
@@ -114,7 +109,7 @@ func writeNew(path string, body []byte) error {
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		return api.Errorf(api.CodeLocalIO, "write what the command gets: %v", err)
+		return localIO("write what the command gets: %v", err)
 	}
 	return nil
 }
@@ -127,12 +122,12 @@ func sealedName(b api.Binding) string {
 // environ is inherited with the pair added. What an outer chartctl deploy has
 // left there is dropped: half of it could stay. Our token is in it only if it
 // was there before.
-func (h *Handed) environ(inherited []string) []string {
+func (h *handed) environ(inherited []string) []string {
 	out := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return ours(name)
 	})
-	env, repository := h.Pin.Env, fmt.Sprintf("%s/environments/%s", h.server, h.Pin.Env)
+	env, repository := h.pin.Env, fmt.Sprintf("%s/environments/%s", h.server, h.pin.Env)
 	set := func(name, value string) {
 		if value != "" {
 			out = append(out, "CHARTCTL_"+name+"="+value)
@@ -141,20 +136,20 @@ func (h *Handed) environ(inherited []string) []string {
 	set("ENVIRONMENT", env.String())
 	set("HUB", env.Hub())
 	set("STAGE", env.Stage())
-	set("REVISION", fmt.Sprint(h.Pin.Revision))
-	set("BINDING", h.Binding.ID.String())
-	set("CHART", h.Binding.Name)
-	set("VERSION", h.Binding.Version)
-	set("CHART_DIGEST", h.Binding.Package.String())
+	set("REVISION", fmt.Sprint(h.pin.Revision))
+	set("BINDING", h.binding.ID.String())
+	set("CHART", h.binding.Name)
+	set("VERSION", h.binding.Version)
+	set("CHART_DIGEST", h.binding.Package.String())
 	set("PACKAGE", h.Package)
 	set("VALUES", h.Values)
 	set("REPOSITORY", repository)
-	set("REVISION_REPOSITORY", fmt.Sprintf("%s/revisions/%d", repository, h.Pin.Revision))
-	if !h.Binding.Sealed.IsZero() {
-		set("SEALED_URL", repository+"/sealed/"+sealedName(h.Binding))
-		set("SEALED_DIGEST", h.Binding.Sealed.String())
+	set("REVISION_REPOSITORY", fmt.Sprintf("%s/revisions/%d", repository, h.pin.Revision))
+	if !h.binding.Sealed.IsZero() {
+		set("SEALED_URL", repository+"/sealed/"+sealedName(h.binding))
+		set("SEALED_DIGEST", h.binding.Sealed.String())
 	}
-	for name, value := range images(h.Binding) {
+	for name, value := range images(h.binding) {
 		set(name, value)
 	}
 	return out
