@@ -122,11 +122,25 @@ func (g *group) commit() {
 		}
 		close(r.done)
 	}
+	if err == nil && g.frame.count > 0 {
+		g.s.confirm(g.parent.file, g.next.revision)
+	}
 	if cap(g.frame.b) <= maxBuffer {
 		select {
 		case g.s.buffers <- g.frame.b[:0]:
 		default:
 		}
+	}
+}
+
+// confirm marks what was just answered, unless the next group waits for it.
+func (s *Store) confirm(file int, revision uint64) {
+	if s.unmarked++; len(s.groups) > 0 && s.unmarked < markEvery {
+		return
+	}
+	s.unmarked = 0
+	if err := s.log.mark(file, revision); err != nil {
+		_ = s.fail(err) // the next one is told
 	}
 }
 

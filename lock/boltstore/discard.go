@@ -23,7 +23,7 @@ func (s *Store) discard(c contents) (warning string, err error) {
 		return "", fmt.Errorf("%q: %w", s.path, ErrLogWhole)
 	}
 	t := salvage(s.path, c)
-	known := t.last()
+	known := max(t.last(), t.marked)
 	t.cut(c.number(revisionKey))
 	st, err := s.replay(c, t)
 	if err != nil {
@@ -64,6 +64,7 @@ func salvage(path string, c contents) (t tail) {
 		if err != nil {
 			continue // nothing of it can be had
 		}
+		t.marked = max(t.marked, confirmed(b, c.number(epochKey)))
 		for at := 0; at < len(b); at += logPage {
 			f, ok := parseFrame(b[at:])
 			if ok && f.epoch == c.number(epochKey) && f.last() > c.number(revisionKey) {

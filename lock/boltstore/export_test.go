@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -55,6 +56,22 @@ func Length(t testing.TB, b []byte) int64 {
 		t.Fatal(err)
 	}
 	return int64(m.high * m.pageSize)
+}
+
+// Marked waits until the last update is marked.
+func (s *Store) Marked(t testing.TB) error {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for i := range 2 {
+			b, err := readLog(s.path, i)
+			if err != nil {
+				return err
+			}
+			if confirmed(b, s.log.epoch) == s.state.Load().revision {
+				return nil
+			}
+		}
+	}
+	return errors.New("the last update is not marked")
 }
 
 // HoldFlush keeps flushes waiting until release.

@@ -9,7 +9,7 @@ import (
 	"chartd.dev/chartd/lock/store"
 )
 
-// A log file is a header of one page and frames, each of which begins at a
+// A log file is a header of one page, with marks in it, and frames, each of which begins at a
 // page: what a write that is cut off by a power cut can spoil is its own frame.
 // After the last frame comes a page of zeros, so that anything else there is
 // the beginning of a write that did not end.

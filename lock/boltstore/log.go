@@ -34,6 +34,7 @@ type wal struct {
 	sizes [2]int64
 	grow  int64
 	epoch uint64 // 0: not ready for writing
+	marks int
 }
 
 func header(file int, epoch uint64) []byte {

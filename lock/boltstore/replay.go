@@ -41,6 +41,7 @@ type tail struct {
 	frames  []frame
 	after   [2][]byte // of each file what follows the frames that are needed
 	dropped []int     // files that end in what is no whole frame
+	marked  uint64    // up to which update the log was confirmed, as far as marks say
 }
 
 // warning says what is dropped. A write that did not end and a last one that
@@ -64,11 +65,14 @@ func (t *tail) warning(path string, c contents) string {
 // end is the last update that the database file and the log have.
 func (t *tail) end(c contents) uint64 { return max(t.last(), c.number(revisionKey)) }
 
-// unfinished makes sure that what is no whole frame can be one write that did
+// unfinished makes sure that what is missing at the end can be one write that did
 // not end. A frame is begun when the one before it is on disk and confirmed, so
-// the only one that may be torn is that of the next update.
+// the only one that may be torn is that of the next update, and no mark knows it.
 func (t *tail) unfinished(path string, c contents) error {
 	next := t.end(c) + 1
+	if !c.clean() && t.marked >= next {
+		return fmt.Errorf("the updates %d to %d are damaged or missing in its log, and they had been confirmed", next, t.marked)
+	}
 	for file, b := range t.after {
 		for ; len(b) >= logPage; b = b[logPage:] {
 			if f, ok := begun(b, c.number(epochKey)); ok && f.first > next {
@@ -88,6 +92,7 @@ func readTail(path string, c contents) (tail, error) {
 		b, err := readLog(path, i)
 		if err == nil {
 			err = t.read(logBytes{i, b}, c)
+			t.marked = max(t.marked, confirmed(b, c.number(epochKey)))
 		}
 		if err != nil {
 			return t, fmt.Errorf("its log %q: %w", LogPath(path, i), err)

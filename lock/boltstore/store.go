@@ -98,6 +98,7 @@ type Store struct {
 	buffers   chan []byte   // of frames, for the next one
 	failures  atomic.Uint64 // groups that found no space
 	unwritten error         // of the last one
+	unmarked  int           // frames since the last mark; of the sync loop
 	log       wal
 	clean     bool // the file is whole without the log; the writer's
 	upgrading bool // the file is of an older format; the writer's
