@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
@@ -48,7 +49,14 @@ const maxReason = 1000
 
 func checkReason(s string) error { return checkText(s, maxReason) }
 
-func blank(s string) bool { return s != "" && strings.TrimSpace(s) == "" }
+// blank reports whether a text that is there shows nothing.
+func blank(s string) bool { return s != "" && !strings.ContainsFunc(s, visible) }
+
+// visible knows the characters of letters and symbols that are drawn as nothing.
+func visible(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.IsMark(r) && r != '\u2800' &&
+		!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
 
 // checkText holds a text to the length that it has as JSON.
 func checkText(s string, limit int) error {
@@ -57,7 +65,7 @@ func checkText(s string, limit int) error {
 		return fmt.Errorf("encode reason: %w", err)
 	}
 	if blank(s) {
-		return fail(ErrInvalid, "the text %.40q is nothing but blanks: say something, or leave it out", s)
+		return fail(ErrInvalid, "the text %.40q shows nothing but blanks: say something, or leave it out", s)
 	}
 	if n := len(raw) - len(`""`); n > limit {
 		return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, limit)
