@@ -109,6 +109,8 @@ func ReadBackup(ctx context.Context, r io.Reader, to BackupTarget) error {
 		}
 		blob, isBlob := strings.CutPrefix(h.Name, "blobs/")
 		switch {
+		case h.Typeflag != tar.TypeReg:
+			return bad("file %q is not a regular file", h.Name)
 		case n == 0 && h.Name == "backup.json" && h.Size < 1<<16:
 			var head backupHead
 			if err := json.NewDecoder(t).Decode(&head); err != nil {
@@ -133,7 +135,12 @@ func ReadBackup(ctx context.Context, r io.Reader, to BackupTarget) error {
 			} else if err != nil {
 				return fmt.Errorf("restore blob %s: %w", d, err)
 			}
-		case n > 1 && h.Name == "end":
+		case n > 1 && h.Name == "end" && h.Size == 0:
+			if more, err := t.Next(); err == nil {
+				return bad("file %q does not belong behind its end mark", more.Name)
+			} else if err != io.EOF {
+				return bad("behind its end mark: %v", err)
+			}
 			return nil
 		default:
 			return bad("file %q does not belong there", h.Name)

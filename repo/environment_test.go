@@ -1,12 +1,14 @@
 package repo_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -224,10 +226,57 @@ func TestBackupWhileServing(t *testing.T) {
 			t.Errorf("a backup cut off at %d bytes was taken", cut)
 		}
 	}
+	for name, h := range map[string]tar.Header{
+		"a file that is not known": {Name: "admin.token", Typeflag: tar.TypeReg}, "a link for the database": {Name: "lock.db", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"},
+		"a link for a blob": {Name: "blobs/" + out.Chart.Package.Hex(), Typeflag: tar.TypeLink, Linkname: "lock.db"}, "a directory": {Name: "blobs", Typeflag: tar.TypeDir},
+	} {
+		for _, before := range []string{"lock.db", "end", ""} { // where it is put; "" is behind the end mark
+			err := repo.ReadBackup(ctx, with(t, stream.Bytes(), before, h), repo.BackupTarget{Database: io.Discard, Blobs: storage.NewMemory()})
+			if !errors.Is(err, repo.ErrBackup) || !strings.Contains(err.Error(), strconv.Quote(h.Name)) {
+				t.Errorf("%s before %q: %v", name, before, err)
+			}
+		}
+	}
 	damaged := slices.Clone(stream.Bytes())
 	i := bytes.LastIndex(damaged, []byte{0x1f, 0x8b})
 	damaged[i+20] ^= 1
 	if err := repo.ReadBackup(ctx, bytes.NewReader(damaged), repo.BackupTarget{Database: io.Discard, Blobs: storage.NewMemory()}); !errors.Is(err, storage.ErrMismatch) {
 		t.Errorf("a damaged backup gave %v", err)
 	}
+}
+
+// with is a backup with one member more.
+func with(t *testing.T, stream []byte, before string, h tar.Header) io.Reader {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	add := func(h *tar.Header, r io.Reader) {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(w, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := tar.NewReader(bytes.NewReader(stream))
+	for {
+		m, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Name == before {
+			add(&h, strings.NewReader(""))
+		}
+		add(m, r)
+	}
+	if before == "" {
+		add(&h, strings.NewReader(""))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &out
 }
