@@ -31,7 +31,7 @@ func advise(e *api.Error) *api.Error {
 
 // published adds to a chart version that is not there how to see those that are.
 func published(err error, chart string) error {
-	if code(err) != api.CodeNotFound {
+	if api.CodeOf(err) != api.CodeNotFound {
 		return err
 	}
 	return &api.Error{Code: api.CodeNotFound, Message: err.Error(), Want: fmt.Sprintf("chartctl charts %s lists those that are", chart)}

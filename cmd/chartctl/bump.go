@@ -3,29 +3,24 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
 type bumpFlags struct {
-	fileFlags
-	gateFlags
-	version, binding, reason    string
+	moveFlags
+	version, binding            string
 	latest, devel, prepare, fix bool
 	images                      []string
-}
-
-// gateFlags are what a caller may say to the gate, with a reason each.
-type gateFlags struct{ downgrade, breakGlass string }
-
-func (f *gateFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.downgrade, "downgrade", "", "why a proven pair may go back to an older chart or image")
-	c.Flags().StringVar(&f.breakGlass, "break-glass", "", "why the gate is to be passed; marks the pin, and needs a scope of its own")
 }
 
 func (a *app) bump() *cobra.Command {
@@ -78,11 +73,9 @@ and --image completes it.`,
 	c.Flags().StringVar(&f.binding, "binding", "", "exactly this binding of the version (its version, without --version)")
 	c.Flags().BoolVar(&f.devel, "devel", false, "with --latest: pre-releases too")
 	c.Flags().StringArrayVar(&f.images, "image", nil, "bind to this image first: ROLE=REFERENCE (repeatable)")
-	c.Flags().StringVar(&f.reason, "reason", "", "why; kept with the pin")
 	c.Flags().BoolVar(&f.prepare, "prepare", false, "only move what images are built on, and pin nothing")
 	c.Flags().BoolVar(&f.fix, "fix", false, "the one pin that a halted environment takes to mend what failed")
-	f.fileFlags.add(c)
-	f.gateFlags.add(c)
+	f.moveFlags.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error { return a.doBump(cmd.Context(), f, args) }
 	c.ValidArgsFunction = a.completeEnvs
 	return c
@@ -96,34 +89,50 @@ func (a *app) doBump(ctx context.Context, f bumpFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.begin(ctx, f.fileFlags, args)
+	envs, err := parseEnvs(args)
 	if err != nil {
 		return err
 	}
-	defer s.co.leave()
+	s, err := move.Begin(ctx, a.place(f.dir, f.branch), f.Files, envs)
+	defer s.Leave()
+	if err != nil {
+		return a.moved(s.Said(), err)
+	}
 	if f.prepare {
-		return a.prepareBump(ctx, s, f.version)
+		return a.moved(s.Prepare(ctx, f.version))
 	}
-	read, err := readEnvs(ctx, s.client, s.envs)
+	read, err := readEnvs(ctx, s.Client, s.Envs)
 	if err != nil {
-		return err
+		return a.moved(s.Said(), err)
 	}
-	j := job{kind: model.Bump, reason: f.reason, downgrade: f.downgrade, breakGlass: f.breakGlass}
+	m := move.Move{Kind: model.Bump, Why: f.Why}
 	if f.fix {
-		j.kind = model.Fix
+		m.Kind = model.Fix
 	}
 	chosen := map[ref.Env]api.Binding{}
 	for _, e := range read {
-		b, ok := chosen[s.leader[e.Env]]
+		b, ok := chosen[s.Leader(e.Env)]
 		if !ok {
-			if b, err = a.bumpBinding(ctx, s.client, f, e, images); err != nil {
-				return s.grouped(err)
+			if b, err = a.bumpBinding(ctx, s.Client, f, e, images); err != nil {
+				return a.moved(s.Said(), s.Grouped(err))
 			}
 		}
 		chosen[e.Env] = b
-		j.moves = append(j.moves, newMove(e, b, ""))
+		m.Steps = append(m.Steps, move.NewStep(e, b, ""))
 	}
-	return a.do(ctx, s, j)
+	return a.moved(s.Do(ctx, m))
+}
+
+func readEnvs(ctx context.Context, c *client.Client, envs []ref.Env) ([]api.Environment, error) {
+	var out []api.Environment
+	for _, env := range envs {
+		e, err := c.Environment(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
 }
 
 func (f bumpFlags) check(env string) error {
@@ -138,7 +147,7 @@ func (f bumpFlags) check(env string) error {
 		return usage("bump %s: --binding and --image exclude each other: a binding names its images", env)
 	case f.prepare && (f.version == "" || len(f.images) > 0 || f.binding != ""):
 		return usage("bump %s: --prepare wants --version alone: the image comes after it", env)
-	case f.prepare && f.noFiles:
+	case f.prepare && f.None:
 		return usage("bump %s: --prepare only changes files, so --no-files leaves nothing to do", env)
 	case f.devel && !f.latest:
 		return usage("bump %s: --devel is for --latest; --version names a pre-release as it is", env)
@@ -163,7 +172,7 @@ func (a *app) bumpBinding(ctx context.Context, c *client.Client, f bumpFlags, e 
 	switch {
 	case err != nil:
 		return b, err
-	case len(images) > 0 && f.dryRun:
+	case len(images) > 0 && f.DryRun:
 		return boundTo(ctx, c, ch, images)
 	case len(images) > 0:
 		v, err := ref.ParseImported(ch.Name, ch.Version)
@@ -214,4 +223,31 @@ func notBound(ch api.Chart) error {
 		e.Message = fmt.Sprintf("%s is bound to no images and can't be pinned", version)
 	}
 	return e
+}
+
+// boundTo is the newest binding of a version to the images; a dry run makes none.
+func boundTo(ctx context.Context, c *client.Client, ch api.Chart, images map[ref.Role]string) (api.Binding, error) {
+	v, err := ref.ParseImported(ch.Name, ch.Version)
+	if err != nil {
+		return api.Binding{}, err
+	}
+	list, err := c.Bindings(ctx, v)
+	if err != nil {
+		return api.Binding{}, err
+	}
+	for i := len(list.Bindings) - 1; i >= 0; i-- {
+		if has, err := hasImages(list.Bindings[i], images); err != nil || has {
+			return list.Bindings[i], err
+		}
+	}
+	return api.Binding{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not bound to%s yet, and a dry run binds nothing: without a binding neither the digest for the diff is known nor the gate's verdict", v, strings.ReplaceAll(imageFlags(images), " --image", "")),
+		Want: fmt.Sprintf("bind it first, which pins nothing and changes no file, then try again: chartctl bind %s%s", v, imageFlags(images))}
+}
+
+func imageFlags(images map[ref.Role]string) string {
+	var out string
+	for _, role := range slices.Sorted(maps.Keys(images)) {
+		out += fmt.Sprintf(" --image %s=%s", role, images[role])
+	}
+	return out
 }

@@ -79,39 +79,6 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-func TestNotePinned(t *testing.T) {
-	unsealed := pairOf(t, "hub=quay.io/my/hub=base-layers")
-	unsealed.Unsealed = "no tag key"
-	sealed := unsealed
-	sealed.Sealed = ref.DigestOf(nil)
-	const empty = "note: hub@1.0.0 cannot be sealed (no tag key): the environment repository of data8/prod is empty; use revisions/7 with values.yaml\n"
-	for name, tt := range map[string]struct {
-		before, kind string
-		to           api.Binding
-		want         string
-	}{
-		"up":                  {"0.9.0", "bump", sealed, ""},
-		"down":                {"1.0.1", "promote", sealed, "note: data8/prod goes from 1.0.1 to 1.0.0, which is lower\n"},
-		"from a pre-release":  {"1.0.0-rc.1", "bump", sealed, ""},
-		"back by a rollback":  {"1.0.1", "rollback", api.Binding{}, ""},
-		"no sealed package":   {"1.0.0", "bump", unsealed, empty},
-		"no images, no seal":  {"1.0.0", "bump", api.Binding{}, ""},
-		"no version to order": {"latest", "bump", sealed, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a, _, stderr := newApp(nil)
-			p := api.Pin{Name: "hub", Version: "1.0.0", Revision: 7, Kind: model.Kind(tt.kind)}
-			if err := p.Env.UnmarshalText([]byte("data8/prod")); err != nil {
-				t.Fatal(err)
-			}
-			a.notePinned(move{before: &api.Pin{Version: tt.before}, to: tt.to}, p)
-			if stderr.String() != tt.want {
-				t.Errorf("notes are %q, want %q", stderr, tt.want)
-			}
-		})
-	}
-}
-
 func TestPinState(t *testing.T) {
 	for _, tt := range [][3]string{
 		{"verified", "", "verified"}, {"verified", "yanked", "yanked"}, {"verified", "purged", "purged"},

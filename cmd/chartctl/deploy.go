@@ -15,6 +15,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -122,12 +123,12 @@ func (a *app) doDeploy(ctx context.Context, f deployFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	defer co.leave()
+	defer co.Leave()
 	var c *client.Client
 	if co == nil {
 		c, err = a.client()
 	} else {
-		c, err = a.clientAt(co.repo.Config().Server)
+		c, err = a.clientAt(co.Repo.Config().Server)
 	}
 	if err != nil {
 		return err
@@ -141,7 +142,7 @@ func (a *app) doDeploy(ctx context.Context, f deployFlags, name string) error {
 }
 
 // readyToDeploy checks the pin and the checkout, and fetches what the command gets.
-func (a *app) readyToDeploy(ctx context.Context, c *client.Client, co *checkout, f deployFlags, env ref.Env) (handed, error) {
+func (a *app) readyToDeploy(ctx context.Context, c *client.Client, co *move.Checkout, f deployFlags, env ref.Env) (handed, error) {
 	e, err := c.Environment(ctx, env)
 	if err != nil {
 		return handed{}, err
@@ -151,7 +152,7 @@ func (a *app) readyToDeploy(ctx context.Context, c *client.Client, co *checkout,
 	}
 	prefix := ""
 	if co != nil {
-		conf, _ := co.repo.Config().Environment(env)
+		conf, _ := co.Repo.Config().Environment(env)
 		if conf.Wrapper != "" {
 			prefix = first(conf.Prefix, e.Pin.Name)
 		}

@@ -7,24 +7,26 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // deployRepo is the deploy repo that names the environment; nil if there is
 // none. One that was asked for has to be there.
-func (a *app) deployRepo(ctx context.Context, dir string, env ref.Env) (*checkout, error) {
-	co, err := a.find(ctx, fileFlags{dir: dir})
+func (a *app) deployRepo(ctx context.Context, dir string, env ref.Env) (*move.Checkout, error) {
+	co, err := a.find(ctx, dir, "")
 	if err != nil || co == nil {
 		return nil, err
 	}
-	if _, ok := co.repo.Config().Environment(env); ok {
+	if _, ok := co.Repo.Config().Environment(env); ok {
 		return co, nil
 	}
-	top := co.repo.Root().Dir()
-	co.leave()
+	top := co.Repo.Root().Dir()
+	co.Leave()
 	if dir != "" {
 		return nil, usage("%s in %s does not name %s", repoconfig.Name, top, env)
 	}
@@ -34,11 +36,11 @@ func (a *app) deployRepo(ctx context.Context, dir string, env ref.Env) (*checkou
 
 // fresh refuses a checkout that differs from the pin: it may deploy what
 // nobody has pinned, as the submodule did that nobody had updated.
-func (a *app) fresh(ctx context.Context, co *checkout, c *client.Client, e api.Environment) error {
-	if err := co.idle(); err != nil {
+func (a *app) fresh(ctx context.Context, co *move.Checkout, c *client.Client, e api.Environment) error {
+	if err := co.Idle(); err != nil {
 		return err
 	}
-	stage, err := co.stageOf(ctx)
+	stage, err := co.StageOf(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,14 +51,14 @@ func (a *app) fresh(ctx context.Context, co *checkout, c *client.Client, e api.E
 	o := verify.Options{Envs: []ref.Env{e.Env}, Environments: map[ref.Env]api.Environment{e.Env: e}}
 	entries, err := lockedEntries(co, o.Envs)
 	if err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	if o.Charts, err = lockedCharts(ctx, c, entries); err != nil {
 		return err
 	}
-	verdict, err := verify.Repo(co.repo, o)
+	verdict, err := verify.Repo(co.Repo, o)
 	if err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	for _, n := range verdict.Notes {
 		a.note("note: %s", n)

@@ -7,6 +7,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -22,26 +23,26 @@ func (a *app) checkoutSide(ctx context.Context, c *client.Client, s *diffSide, o
 	if err != nil {
 		return err
 	}
-	co, err := a.find(ctx, fileFlags{})
+	co, err := a.find(ctx, "", "")
 	if err != nil {
 		return err
 	}
 	if co == nil {
 		return &api.Error{Code: api.CodeNotFound, Message: "this is no deploy repo: there is no .chartctl.yaml here or above; make one with chartctl init"}
 	}
-	defer co.leave()
-	key := co.repo.Key(env)
-	lock, err := co.repo.Lock()
+	defer co.Leave()
+	key := co.Repo.Key(env)
+	lock, err := co.Repo.Lock()
 	if err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	e, ok := lock.Get(key)
 	if !ok || !e.Pinned() {
-		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s in %s has no pair for %q: write it with chartctl bump %s", lockfile.Name, co.repo.Root().Dir(), key, env)}
+		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s in %s has no pair for %q: write it with chartctl bump %s", lockfile.Name, co.Repo.Root().Dir(), key, env)}
 	}
 	// The server knows the images that are not required, too; a binding that
 	// it does not have is compared by what the lock file says.
-	if err := s.bound(ctx, c, e.Binding); err != nil && code(err) != api.CodeNotFound {
+	if err := s.bound(ctx, c, e.Binding); err != nil && api.CodeOf(err) != api.CodeNotFound {
 		return err
 	}
 	if s.Binding.IsZero() {

@@ -104,7 +104,7 @@ func (a *app) fromRelease(ctx context.Context, c *client.Client, env ref.Env, f 
 		return &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("release %q in %q does not say which version of %s it runs", r.Name, f.deployed, now.Chart), Want: byHand}
 	}
 	ch, err := c.Chart(ctx, now.Chart, version)
-	if code(err) == api.CodeNotFound {
+	if api.CodeOf(err) == api.CodeNotFound {
 		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s runs %s@%s, which is not published on %s", env, now.Chart, version, c.Server()), Want: "import it first with chartctl import"}
 	}
 	if err != nil {

@@ -35,12 +35,12 @@ type policySettings struct {
 }
 
 func (a *app) setFromRepo(ctx context.Context, f fromRepo, names []string) error {
-	co, err := a.find(ctx, fileFlags{dir: first(f.dir, ".")})
+	co, err := a.find(ctx, first(f.dir, "."), "")
 	if err != nil {
 		return err
 	}
-	defer co.leave()
-	conf := co.repo.Config()
+	defer co.Leave()
+	conf := co.Repo.Config()
 	envs, err := withPolicy(conf, names)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -19,7 +20,7 @@ type target struct {
 	version, binding, from string
 	images                 []string
 	fix                    bool
-	rules                  gateFlags
+	why                    move.Why
 }
 
 func (t *target) add(c *cobra.Command) {
@@ -28,7 +29,7 @@ func (t *target) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&t.images, "image", nil, "with --version: the binding with this image, ROLE=REFERENCE (repeatable)")
 	c.Flags().StringVar(&t.from, "from", "", "HUB/STAGE to promote from: its pair now")
 	c.Flags().BoolVar(&t.fix, "fix", false, "as the one fix that a halt lets through")
-	t.rules.add(c)
+	addGateFlags(c, &t.why)
 }
 
 func (a *app) gate() *cobra.Command {
@@ -62,7 +63,7 @@ binding that bump would take. Nothing is bound: an --image must be bound already
 		if err := a.print(v, func(w *writer) { verdictLines(w, v) }); err != nil {
 			return err
 		}
-		return refusedBy([]api.GateVerdict{v})
+		return move.Refusal(v)
 	})
 	c.ValidArgsFunction = a.completeEnvs
 	return c
@@ -84,7 +85,7 @@ func (t target) ask(ctx context.Context, c *client.Client, e api.Environment) (a
 	if err != nil {
 		return none, err
 	}
-	req := api.PinRequest{Binding: b.ID, From: t.from, Downgrade: t.rules.downgrade, BreakGlass: t.rules.breakGlass}
+	req := api.PinRequest{Binding: b.ID, From: t.from, Downgrade: t.why.Downgrade, BreakGlass: t.why.BreakGlass}
 	switch {
 	case t.from != "":
 		req.Kind = model.Promote

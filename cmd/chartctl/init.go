@@ -113,7 +113,7 @@ func (a *app) doInit(ctx context.Context, f initFlags) error {
 		return initError(err)
 	}
 	if err := s.pointAtServer(); err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	if err := s.planEnvironments(ctx); err != nil {
 		return err

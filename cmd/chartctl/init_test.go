@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/deploy/fileset"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/e2e/rig"
-	"chartd.dev/chartd/internal/ref"
 )
 
 // An init that was killed while it wrote its files is finished by the next
@@ -17,17 +17,13 @@ import (
 func TestInitAfterKill(t *testing.T) {
 	b := rig.New(t)
 	b.Publish(rig.Hub{Version: "1.0.0"})
-	env, err := ref.ParseEnv("a/b")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, c := range map[string]struct {
 		note json.RawMessage
 		code int
 		want string
 	}{
-		"of an init": {intent{Format: intentFormat, Server: b.Server.URL}.encode(), 0, "the files of an earlier init were finished"},
-		"of a pin":   {intent{Format: intentFormat, Server: b.Server.URL, Key: "k", Envs: []ref.Env{env}}.encode(), 6, "chartctl recover"},
+		"of an init": {move.FilesOnly(b.Server.URL), 0, "the files of an earlier init were finished"},
+		"of a pin":   {json.RawMessage(`{"format":1,"server":"` + b.Server.URL + `","key":"k","environments":["a/b"]}`), 6, "chartctl recover"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "my-hub")

@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/fileset"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -35,14 +36,14 @@ func (s *setup) writable() error {
 				continue
 			}
 			if err := add(at.File); err != nil {
-				return repoError(err)
+				return deploy.Coded(err)
 			}
 		}
 	}
 	if s.lockOld != nil {
 		changes = append(changes, fileset.Change{Path: lockfile.Name, Old: s.lockOld})
 	}
-	err := repoError(s.root.Check(changes))
+	err := deploy.Coded(s.root.Check(changes))
 	var e *api.Error
 	if errors.As(err, &e) {
 		told := *e
@@ -72,11 +73,11 @@ func (s *setup) writeFiles(a *app) error {
 		entry := deploy.EntryOf(s.conf.Key(e.Env), *e.binding, s.source())
 		entries = append(entries, entry)
 		if err := s.addDigests(e.Env, deploy.WantOf(entry)); err != nil {
-			return repoError(err)
+			return deploy.Coded(err)
 		}
 	}
 	if err := s.collect(); err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	if len(entries) > 0 {
 		now := s.lock.With(entries...).Bytes()
@@ -88,9 +89,9 @@ func (s *setup) writeFiles(a *app) error {
 	if len(s.changes) == 0 {
 		return nil
 	}
-	tx, err := s.root.Stage(s.changes, intent{Format: intentFormat, Server: s.client.Server(), Envs: []ref.Env{}}.encode())
+	tx, err := s.root.Stage(s.changes, move.FilesOnly(s.client.Server()))
 	if err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	for _, w := range tx.Warnings() {
 		a.note("note: %s", w)

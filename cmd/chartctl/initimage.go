@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -24,7 +25,7 @@ func imageIn(env ref.Env, files *site.Files, sites []site.Site, image api.ChartI
 		}
 		v, err := files.Value(at)
 		if err != nil {
-			return "", repoError(err)
+			return "", deploy.Coded(err)
 		}
 		for part, text := range partsOf(part, v) {
 			if was := said.parts[part]; text != "" && was != "" && was != text {

@@ -18,6 +18,7 @@ import (
 	"chartd.dev/chartd/internal/deploy/fileset"
 	"chartd.dev/chartd/internal/deploy/gitrepo"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -58,7 +59,7 @@ func (a *app) openSetup(ctx context.Context, f initFlags) (*setup, error) {
 	}
 	s := &setup{flags: f, git: git, unlock: func() {}}
 	if s.root, err = fileset.Open(dir); err != nil {
-		return nil, repoError(err)
+		return nil, deploy.Coded(err)
 	}
 	s.out = initResult{Directory: s.root.Dir(), Evidence: []initEvidence{}, Notes: []string{}, Environments: []initEnv{}}
 	if err = s.hold(ctx, a); err == nil {
@@ -72,7 +73,7 @@ func (a *app) openSetup(ctx context.Context, f initFlags) (*setup, error) {
 	}
 	if err != nil {
 		s.close()
-		return nil, repoError(err)
+		return nil, deploy.Coded(err)
 	}
 	return s, nil
 }
@@ -85,13 +86,13 @@ func topOf(ctx context.Context, dir string) (string, *gitrepo.Repo, error) {
 	}
 	git, err := gitrepo.Open(ctx, at)
 	if err != nil && !errors.Is(err, gitrepo.ErrNone) && !errors.Is(err, gitrepo.ErrNoGit) {
-		return "", nil, repoError(err)
+		return "", nil, deploy.Coded(err)
 	}
 	if repo, err := deploy.Open(ctx, at); err == nil {
 		defer repo.Close()
 		return repo.Root().Dir(), git, nil
 	} else if !errors.Is(err, deploy.ErrNoRepo) {
-		return "", nil, repoError(err)
+		return "", nil, deploy.Coded(err)
 	}
 	if dir == "" && git != nil {
 		at = git.Root()
@@ -114,11 +115,11 @@ func (s *setup) hold(ctx context.Context, a *app) error {
 	if err != nil || tx == nil {
 		return err
 	}
-	n, err := readIntent(tx)
+	pins, err := move.Pins(tx)
 	if err != nil {
 		return err
 	}
-	if s.flags.dryRun || n.Key != "" {
+	if s.flags.dryRun || pins {
 		return &api.Error{Code: api.CodePrecondition, Message: "an earlier change of this checkout is unfinished", Want: "run chartctl recover first, or chartctl init without --dry-run if that was an init"}
 	}
 	if err := tx.Finish(); err != nil {
@@ -224,7 +225,7 @@ func (s *setup) ownImages(ctx context.Context, chart string) (map[ref.Role]strin
 		return nil, false, nil
 	}
 	list, err := s.client.Versions(ctx, chart)
-	if code(err) == api.CodeNotFound || err == nil && len(list.Charts) == 0 {
+	if api.CodeOf(err) == api.CodeNotFound || err == nil && len(list.Charts) == 0 {
 		return nil, false, nil
 	}
 	if err != nil {
@@ -289,5 +290,5 @@ func initError(err error) error {
 	if errors.Is(err, repoconfig.ErrNothing) {
 		return &api.Error{Code: api.CodeNotFound, Message: err.Error()}
 	}
-	return repoError(err)
+	return deploy.Coded(err)
 }

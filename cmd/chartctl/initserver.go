@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/gitrepo"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
@@ -23,7 +24,7 @@ func (s *setup) planEnvironments(ctx context.Context) error {
 		e := initEnv{Env: env, Chart: of.Chart, Action: "create"}
 		now, err := s.client.Environment(ctx, env)
 		switch {
-		case code(err) == api.CodeNotFound:
+		case api.CodeOf(err) == api.CodeNotFound:
 		case err != nil:
 			return err
 		case now.Chart != of.Chart:
@@ -85,7 +86,7 @@ func (s *setup) filesOf(ctx context.Context, stage string) (*site.Files, error) 
 		if _, err := show("."); errors.Is(err, gitrepo.ErrRevision) {
 			continue
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, repoError(err)
+			return nil, deploy.Coded(err)
 		}
 		return site.NewFiles(show), nil
 	}
@@ -98,13 +99,13 @@ func (s *setup) planAdoption(ctx context.Context, e *initEnv, files *site.Files)
 	sites := s.conf.SitesOf(e.Env)
 	version, err := versionIn(files, sites)
 	if err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	if version == "" {
 		return usage("%s cannot be adopted: no site of it says which version of chart %q runs", e.Env, e.Chart)
 	}
 	ch, err := s.client.Chart(ctx, e.Chart, version)
-	if code(err) == api.CodeNotFound {
+	if api.CodeOf(err) == api.CodeNotFound {
 		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s runs %s@%s, which is not published on %s", e.Env, e.Chart, version, s.client.Server()), Want: "import it first with chartctl import"}
 	}
 	if err != nil {
@@ -219,7 +220,7 @@ func (s *setup) create(ctx context.Context) error {
 			continue
 		}
 		_, err := s.client.CreateEnvironment(ctx, api.CreateEnvironment{Env: e.Env, Chart: e.Chart})
-		if err != nil && code(err) != api.CodeExists {
+		if err != nil && api.CodeOf(err) != api.CodeExists {
 			return s.stopped(i, err)
 		}
 	}
@@ -232,7 +233,7 @@ func (s *setup) create(ctx context.Context) error {
 
 // stopped says how far the server was set up.
 func (s *setup) stopped(done int, err error) error {
-	told := &api.Error{Code: code(err)}
+	told := &api.Error{Code: api.CodeOf(err)}
 	if told.Code == "" {
 		return err
 	}

@@ -50,7 +50,7 @@ func (a *app) doLogin(ctx context.Context, server string) error {
 		return err
 	}
 	me, err := c.WhoAmI(ctx)
-	if code(err) == api.CodeNotFound {
+	if api.CodeOf(err) == api.CodeNotFound {
 		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("no chartd is at %s: %v", u, err), Want: "correct the path in the address"}
 	}
 	if err != nil {

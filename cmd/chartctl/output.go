@@ -287,6 +287,17 @@ func clean(s string) string {
 	}, s)
 }
 
+// verbatim writes text of several lines, without the control sequences that a
+// file may hold.
+func (w *writer) verbatim(s string) {
+	w.buf.WriteString(strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\r' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s))
+}
+
 // note tells a person something that is not part of the output.
 func (a *app) note(format string, args ...any) {
 	fmt.Fprintf(a.err, "%s\n", clean(fmt.Sprintf(format, args...)))

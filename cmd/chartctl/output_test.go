@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -56,8 +57,7 @@ func TestPinLines(t *testing.T) {
 		return api.Pin{Env: e, Revision: rev, Name: "jupyterhub", Version: "1.0.0", Kind: model.Bump, Direction: back}
 	}
 	old, made := pin("data8/prod", 4), pin("r/prod", 5)
-	j := job{moves: []move{{env: old.Env, already: &old}, {env: made.Env}}}
-	if err := a.printJob(j, api.PinSetResult{Pins: []api.Pin{made}}); err != nil {
+	if err := a.moved(move.Outcome{Pins: []move.Now{{Pin: old}, {Pin: made, Made: true}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := "data8/prod is at revision 4: jupyterhub@1.0.0 (bump)\n" +

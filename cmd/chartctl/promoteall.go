@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
 )
 
 // maxSet is the most environments that the server moves in one transaction.
@@ -14,7 +16,7 @@ const maxSet = 60
 
 // promoteAll moves every environment that has STAGE of its hub before it, and
 // whose stage passed: one pin set, all or none.
-func (a *app) promoteAll(ctx context.Context, f fileFlags, j job, stage string, hubs []string) error {
+func (a *app) promoteAll(ctx context.Context, f moveFlags, stage string, hubs []string) error {
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -30,23 +32,24 @@ func (a *app) promoteAll(ctx context.Context, f fileFlags, j job, stage string, 
 	if len(to) == 0 {
 		return a.print(api.PinSetResult{Pins: []api.Pin{}}, func(w *writer) { w.line("Nothing is to be promoted from %s.", stage) })
 	}
-	names := []string{}
+	envs := []ref.Env{}
 	for _, e := range to {
-		names = append(names, e.Env.String())
+		envs = append(envs, e.Env)
 	}
-	s, err := a.begin(ctx, f, names)
+	s, err := move.Begin(ctx, a.place(f.dir, f.branch), f.Files, envs)
+	defer s.Leave()
 	if err != nil {
-		return err
+		return a.moved(s.Said(), err)
 	}
-	defer s.co.leave()
-	for _, env := range s.envs {
-		i := slices.Index(names, env.String())
+	m := move.Move{Kind: model.Promote, Why: f.Why}
+	for _, env := range s.Envs {
+		i := slices.Index(envs, env)
 		if i < 0 {
 			return usage("%s shares sites with what is promoted, and its %s has not passed: promote them one by one", env, stage)
 		}
-		j.moves = append(j.moves, newMove(to[i].Environment, *from[i].Binding, from[i].Env.String()))
+		m.Steps = append(m.Steps, move.NewStep(to[i].Environment, *from[i].Binding, from[i].Env.String()))
 	}
-	return a.do(ctx, s, j)
+	return a.moved(s.Do(ctx, m))
 }
 
 // toPromote are the environments to move with the stage that each comes from. The

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
@@ -26,6 +29,8 @@ type verified struct {
 	Findings     []verify.Finding  `json:"findings"`
 	Notes        []string          `json:"notes"`
 	Gate         []api.GateVerdict `json:"gate,omitempty"`
+
+	pending *move.Pending // nil unless it is asked for
 }
 
 func (a *app) verify() *cobra.Command {
@@ -95,17 +100,15 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 	if err := f.check(len(names)); err != nil {
 		return err
 	}
-	co, err := a.find(ctx, fileFlags{dir: first(f.dir, "."), branch: f.branch})
+	at := a.place(f.dir, f.branch)
+	at.Guess = cmp.Or(at.Guess, a.merged())
+	co, err := move.Find(ctx, at, true)
 	if err != nil {
 		return err
 	}
-	defer co.leave()
-	if err := co.idle(); err != nil {
+	defer co.Leave()
+	if err := co.Idle(); err != nil {
 		return err
-	}
-	// CI often checks out a commit and no branch.
-	if f.branch == "" && a.getenv("GITHUB_BASE_REF") == "" && a.getenv("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") == "" {
-		co.repo.TargetBranch(first(a.getenv("GITHUB_REF_NAME"), a.getenv("CI_COMMIT_BRANCH")), false)
 	}
 	o, err := a.verifyScope(ctx, co, names)
 	if err != nil {
@@ -123,17 +126,19 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 	if !f.offline {
 		asked = a.askServer(ctx, co, f, &o, &out)
 	}
-	verdict, err := verify.Repo(co.repo, o)
+	verdict, err := verify.Repo(co.Repo, o)
 	if err != nil {
-		return repoError(err)
+		return deploy.Coded(err)
 	}
 	out.Findings = append(out.Findings, verdict.Findings...)
 	out.Notes = append(out.Notes, verdict.Notes...)
 	for _, e := range o.Envs {
 		out.Environments = append(out.Environments, a.shownEnv(co, o, e))
 	}
-	if asked == nil && f.pending {
-		asked = a.askGate(ctx, co, o, &out)
+	if asked == nil && out.pending != nil {
+		if out.Gate, asked = out.pending.AskGate(ctx); len(out.Gate) > 0 {
+			out.Checked = append(out.Checked, "gate")
+		}
 	}
 	out.OK = len(out.Findings) == 0 && asked == nil
 	if err := a.printVerified(co, out, asked); err != nil {
@@ -157,7 +162,7 @@ func verdictError(out verified, asked error) error {
 }
 
 // verifyScope finds the environments to look at.
-func (a *app) verifyScope(ctx context.Context, co *checkout, names []string) (verify.Options, error) {
+func (a *app) verifyScope(ctx context.Context, co *move.Checkout, names []string) (verify.Options, error) {
 	var o verify.Options
 	for _, s := range names {
 		e, err := parseEnv(s)
@@ -166,8 +171,8 @@ func (a *app) verifyScope(ctx context.Context, co *checkout, names []string) (ve
 		}
 		o.Envs = append(o.Envs, e)
 	}
-	conf := co.repo.Config()
-	stage, err := co.stageOf(ctx)
+	conf := co.Repo.Config()
+	stage, err := co.StageOf(ctx)
 	if err != nil {
 		return o, err
 	}
@@ -182,21 +187,21 @@ func (a *app) verifyScope(ctx context.Context, co *checkout, names []string) (ve
 	if conf.ByBranch() && stage == "" {
 		o.AnyStage, stage = true, conf.Stages()[0]
 	}
-	o.Envs, err = co.repo.Environments(stage)
-	return o, repoError(err)
+	o.Envs, err = co.Repo.Environments(stage)
+	return o, deploy.Coded(err)
 }
 
 // shownEnv is what an environment is called where its stage is not known.
-func (a *app) shownEnv(co *checkout, o verify.Options, e ref.Env) string {
+func (a *app) shownEnv(co *move.Checkout, o verify.Options, e ref.Env) string {
 	if o.AnyStage {
-		return co.repo.Key(e)
+		return co.Repo.Key(e)
 	}
 	return e.String()
 }
 
 // readDeployed reads what runs in an environment.
-func (a *app) readDeployed(co *checkout, f verifyFlags, env ref.Env) (map[ref.Env]release.Release, error) {
-	conf, ok := co.repo.Config().Environment(env)
+func (a *app) readDeployed(co *move.Checkout, f verifyFlags, env ref.Env) (map[ref.Env]release.Release, error) {
+	conf, ok := co.Repo.Config().Environment(env)
 	if !ok {
 		return nil, usage("%s is not in this deploy repo", env)
 	}

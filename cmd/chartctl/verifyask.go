@@ -13,6 +13,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -32,16 +33,15 @@ func (a *app) readInput(name string, max int64) ([]byte, error) {
 
 // askServer adds what the server knows, and of each thing all or nothing: half
 // an answer would read as differences.
-func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *verify.Options, out *verified) error {
+func (a *app) askServer(ctx context.Context, co *move.Checkout, f verifyFlags, o *verify.Options, out *verified) error {
 	if o.AnyStage {
 		return usage("this branch is none of a stage's, so it is not known which pins to compare with: name HUB/STAGE, or give --offline, or --branch %s",
-			strings.Join(sortedKeys(co.repo.Config().Branches), " or "))
+			strings.Join(sortedKeys(co.Repo.Config().Branches), " or "))
 	}
-	c, err := a.clientAt(co.repo.Config().Server)
-	if err != nil {
+	if err := co.Connect(); err != nil {
 		return err
 	}
-	co.client = c
+	c := co.Client
 	list, err := c.Environments(ctx)
 	if err != nil {
 		return err
@@ -64,9 +64,14 @@ func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *ver
 	o.Environments, o.Charts = envs, charts
 	out.Checked = append(out.Checked, "pin")
 	if f.pending {
-		if err := co.askHistory(ctx, o, out); err != nil {
+		if out.pending, err = co.Pending(ctx, o.Envs, envs); err != nil {
 			return err
 		}
+		if out.pending.Judged {
+			out.Checked = append(out.Checked, "history")
+		}
+		out.Notes = append(out.Notes, out.pending.Notes...)
+		o.Unfollowed = out.pending.Unfollowed
 	}
 	if !f.registry {
 		return nil
@@ -81,15 +86,15 @@ func (a *app) askServer(ctx context.Context, co *checkout, f verifyFlags, o *ver
 }
 
 // lockedEntries are the lock's entries of the environments, each pair once.
-func lockedEntries(co *checkout, envs []ref.Env) ([]lockfile.Entry, error) {
-	lock, err := co.repo.Lock()
+func lockedEntries(co *move.Checkout, envs []ref.Env) ([]lockfile.Entry, error) {
+	lock, err := co.Repo.Lock()
 	if err != nil {
 		return nil, err
 	}
 	var out []lockfile.Entry
 	seen := map[ref.BindingID]bool{}
 	for _, env := range envs {
-		if e, ok := lock.Get(co.repo.Key(env)); ok && e.Pinned() && !seen[e.Binding] {
+		if e, ok := lock.Get(co.Repo.Key(env)); ok && e.Pinned() && !seen[e.Binding] {
 			seen[e.Binding] = true
 			out = append(out, e)
 		}
@@ -99,8 +104,8 @@ func lockedEntries(co *checkout, envs []ref.Env) ([]lockfile.Entry, error) {
 
 // foundCharts adds the versions that the files name in place of the locked
 // ones: in which order the two were published decides the words.
-func foundCharts(ctx context.Context, c *client.Client, co *checkout, o verify.Options, known map[string]api.Chart) error {
-	local, err := verify.Repo(co.repo, o)
+func foundCharts(ctx context.Context, c *client.Client, co *move.Checkout, o verify.Options, known map[string]api.Chart) error {
+	local, err := verify.Repo(co.Repo, o)
 	if err != nil {
 		return nil // the caller's own Verify says it
 	}
@@ -147,11 +152,4 @@ func tagsToday(ctx context.Context, c *client.Client, entries []lockfile.Entry, 
 		}
 	}
 	return tags, nil
-}
-
-func refusal(v api.GateVerdict) error {
-	if v.Refusal != nil {
-		return v.Refusal
-	}
-	return &api.Error{Code: api.CodeGate, Message: fmt.Sprintf("the gate refuses %s %s in %s", v.Name, v.Version, v.Env)}
 }

@@ -5,14 +5,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/verify"
 )
 
 // printVerified prints the differences: the lines, the whole as JSON or YAML,
 // or GitHub's annotations.
-func (a *app) printVerified(co *checkout, out verified, asked error) error {
+func (a *app) printVerified(co *move.Checkout, out verified, asked error) error {
 	if a.output == "github" {
-		_, err := a.out.Write([]byte(annotations(out, a.inWorkspace(co.repo.Root().Dir()))))
+		_, err := a.out.Write([]byte(annotations(out, a.inWorkspace(co.Repo.Root().Dir()))))
 		if err != nil {
 			return localIO("write output: %v", err)
 		}
@@ -66,7 +67,7 @@ func annotations(out verified, prefix string) string {
 	}
 	for _, v := range out.Gate {
 		if !v.Pass {
-			fmt.Fprintf(&b, "::error file=%s,title=chartctl verify::%s\n", escapeProperty(prefix+"chartd.lock"), escapeData(clean(refusal(v).Error())))
+			fmt.Fprintf(&b, "::error file=%s,title=chartctl verify::%s\n", escapeProperty(prefix+"chartd.lock"), escapeData(clean(move.Refusal(v).Error())))
 		}
 	}
 	return b.String()

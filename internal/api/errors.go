@@ -99,6 +99,8 @@ type Error struct {
 	// Foreign: the answer was not the API's own, but of something in between.
 	// It says nothing of what became of an earlier try.
 	Foreign bool `json:"-"`
+	// Again: an earlier try of the request was sent, and its answer is not known.
+	Again bool `json:"-"`
 }
 
 // Errorf makes an error of one sentence.

@@ -14,6 +14,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -210,6 +211,9 @@ func (c *Client) call(ctx context.Context, r request, out any) (int, error) {
 func (c *Client) do(ctx context.Context, r request, use func(*http.Response) error) error {
 	for try := 0; ; try++ {
 		wait, err := c.once(ctx, r, use)
+		if e, ok := errors.AsType[*api.Error](err); ok {
+			e.Again = try > 0
+		}
 		if err == nil || r.once || try >= c.retries || wait < 0 {
 			return err
 		}

@@ -1,4 +1,4 @@
-package main
+package move
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -24,11 +25,11 @@ type history struct {
 
 // history reads the lock files of HEAD and its first-parent ancestors. One
 // that cannot be trusted is passed over.
-func (co *checkout) history(ctx context.Context) (history, error) {
+func (co *Checkout) history(ctx context.Context) (history, error) {
 	var h history
-	git := co.repo.Git()
+	git := co.Repo.Git()
 	if git == nil {
-		return h, usage("%s is in no git repository, and apply pins what a commit has locked", co.repo.Root().Dir())
+		return h, usage("%s is in no git repository, and apply pins what a commit has locked", co.Repo.Root().Dir())
 	}
 	var err error
 	if h.head, err = co.head(ctx); err != nil {
@@ -36,15 +37,15 @@ func (co *checkout) history(ctx context.Context) (history, error) {
 	}
 	state, err := git.State(ctx)
 	if err != nil {
-		return h, repoError(err)
+		return h, deploy.Coded(err)
 	}
-	path, err := co.repo.GitPath(lockfile.Name)
+	path, err := co.Repo.GitPath(lockfile.Name)
 	if err != nil {
-		return h, repoError(err)
+		return h, deploy.Coded(err)
 	}
 	versions, err := git.FirstParents(ctx, path, maxHistory)
 	if err != nil {
-		return h, repoError(err)
+		return h, deploy.Coded(err)
 	}
 	if len(versions) == 0 || versions[0].Blob == "" {
 		h.headErr = &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("HEAD has no %s: nothing is locked yet", lockfile.Name), Want: "make one with chartctl bump and commit it"}
@@ -56,7 +57,7 @@ func (co *checkout) history(ctx context.Context) (history, error) {
 		case err == nil:
 			h.locks = append(h.locks, f)
 		case i == 0 && h.headErr == nil:
-			h.headErr = repoError(err)
+			h.headErr = deploy.Coded(err)
 		}
 	}
 	return h, nil
@@ -77,7 +78,7 @@ func (h history) bindings(key string) []ref.BindingID {
 // allows says whether HEAD's lock of key may follow what the server has
 // pinned: that is the lock of an ancestor, and no lock after that one was
 // pinned and left again, as by a rollback that the repo does not know of.
-func (h history) allows(ctx context.Context, co *checkout, e api.Environment, key string) error {
+func (h history) allows(ctx context.Context, co *Checkout, e api.Environment, key string) error {
 	if e.Pin == nil {
 		return nil
 	}
@@ -88,7 +89,7 @@ func (h history) allows(ctx context.Context, co *checkout, e api.Environment, ke
 	}
 	later := locked[:at]
 	for before := uint64(0); ; {
-		page, err := co.client.Pins(ctx, e.Env, before, 100)
+		page, err := co.Client.Pins(ctx, e.Env, before, 100)
 		if err != nil {
 			return err
 		}
@@ -120,11 +121,11 @@ func (h history) stranger(e api.Environment) error {
 }
 
 // left refuses to go again to a lock that was pinned before the current one.
-func (h history) left(co *checkout, e api.Environment, p api.Pin) error {
-	locked := h.bindings(co.repo.Key(e.Env))[0]
+func (h history) left(co *Checkout, e api.Environment, p api.Pin) error {
+	locked := h.bindings(co.Repo.Key(e.Env))[0]
 	all := e.Env.String()
-	for _, other := range co.repo.Group(e.Env) { // a part of a group would split it
-		if entry, ok := h.locks[0].Get(co.repo.Key(other)); ok && other != e.Env && entry.Binding == locked {
+	for _, other := range co.Repo.Group(e.Env) { // a part of a group would split it
+		if entry, ok := h.locks[0].Get(co.Repo.Key(other)); ok && other != e.Env && entry.Binding == locked {
 			all += " " + other.String()
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package move
 
 import (
 	"context"
@@ -13,52 +13,54 @@ import (
 	"chartd.dev/chartd/internal/ref"
 )
 
-// prepareBump moves what the images of a version are built on, ahead of the pair:
-// the image can only be built once its FROM has moved.
-func (a *app) prepareBump(ctx context.Context, s scope, version string) error {
-	if s.co == nil {
-		return usage("--prepare changes the files of a deploy repo: run it in one, or give -C")
+// Prepare moves what the images of a version are built on, ahead of the pair:
+// an image can only be built once its FROM has moved. Nothing is pinned.
+func (a *Act) Prepare(ctx context.Context, version string) (Outcome, error) {
+	if a.co == nil {
+		return a.out, usage("--prepare changes the files of a deploy repo: run it in one, or give -C")
 	}
-	repo := s.co.repo
+	repo := a.co.Repo
 	var list []deploy.Preparation
-	j := job{kind: "prepare"}
-	for _, env := range s.envs {
-		name := repo.Config().Environments[repo.Key(env)].Chart
-		ch, err := s.client.Chart(ctx, name, version)
+	m := Move{prepares: true}
+	for _, env := range a.Envs {
+		ch, err := a.preparable(ctx, repo.Config().Environments[repo.Key(env)].Chart, version)
 		if err != nil {
-			return err
-		}
-		if ch.State != "listed" {
-			return &api.Error{Code: api.CodeGate, Rule: model.Rule(ch.State), Message: fmt.Sprintf("%s@%s was %s: %s", ch.Name, ch.Version, ch.State, ch.Reason), Want: "prepare another version"}
+			return a.out, err
 		}
 		bases, err := ownImages(ch)
 		if err != nil {
-			return err
+			return a.out, err
 		}
 		list = append(list, deploy.Preparation{Key: repo.Key(env), Source: repo.Config().Server, Bases: bases,
 			Chart: lockfile.Chart{Name: ch.Name, Version: ch.Version, Digest: ch.Package}})
-		j.moves = append(j.moves, move{env: env, to: api.Binding{Name: ch.Name, Version: ch.Version}})
+		m.Steps = append(m.Steps, Step{Env: env, To: api.Binding{Name: ch.Name, Version: ch.Version}})
 	}
 	p, err := repo.Prepare(list)
 	if err != nil {
-		return repoError(err)
+		return a.out, deploy.Coded(err)
 	}
-	out := proposalOf(p)
-	if !s.dryRun {
-		if err := a.writeOnly(ctx, s.co, j, p); err != nil {
-			return err
+	if !a.files.DryRun {
+		if err := a.writeOnly(ctx, m, p); err != nil {
+			return a.out, err
 		}
-		out.Written = true
-		a.note("nothing is pinned: build the image, then complete with chartctl bump %s --version %s --image ROLE=REF%s", s.envs[0], version, groupFlag(s))
+		group := ""
+		if len(a.leader) > 0 {
+			group = " --group"
+		}
+		a.note("nothing is pinned: build the image, then complete with chartctl bump %s --version %s --image ROLE=REF%s", a.Envs[0], version, group)
 	}
-	return a.print(out, out.lines)
+	a.out.Proposal = propose(p)
+	a.out.Proposal.Written = !a.files.DryRun
+	return a.out, nil
 }
 
-func groupFlag(s scope) string {
-	if len(s.leader) > 0 {
-		return " --group"
+// preparable is the version of a chart, unless it was withdrawn.
+func (a *Act) preparable(ctx context.Context, chart, version string) (api.Chart, error) {
+	ch, err := a.Client.Chart(ctx, chart, version)
+	if err == nil && ch.State != model.Listed {
+		err = &api.Error{Code: api.CodeGate, Rule: model.Rule(ch.State), Message: fmt.Sprintf("%s@%s was %s: %s", ch.Name, ch.Version, ch.State, ch.Reason), Want: "prepare another version"}
 	}
-	return ""
+	return ch, err
 }
 
 // ownImages are the images that a chart itself names, by role. A digest is

@@ -1,6 +1,7 @@
-package main
+package move
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,23 +9,24 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/ref"
 )
 
-// wrote tells which files were changed, and commits them if asked.
-func (a *app) wrote(ctx context.Context, co *checkout, j job, p *deploy.Plan) error {
+// wrote says which files were changed, and commits them if asked.
+func (a *Act) wrote(ctx context.Context, m Move, p *deploy.Plan) error {
 	if len(p.Changes) == 0 {
 		a.note("the files are at that pair already")
 		return nil
 	}
 	a.note("wrote %s", strings.Join(p.Paths(), ", "))
-	if !co.flags.commit {
+	if !a.files.Commit {
 		return nil
 	}
-	paths, err := co.gitPaths(p.Paths())
+	paths, err := a.co.gitPaths(p.Paths())
 	if err != nil {
 		return err
 	}
-	commit, err := co.repo.Git().Commit(context.WithoutCancel(ctx), message(co, j), paths)
+	commit, err := a.co.Repo.Git().Commit(context.WithoutCancel(ctx), a.message(m), paths)
 	if err != nil {
 		return err
 	}
@@ -35,30 +37,30 @@ func (a *app) wrote(ctx context.Context, co *checkout, j job, p *deploy.Plan) er
 func halfwayCommit(pins []api.Pin, err error) error {
 	state := "the files are written"
 	if len(pins) > 0 {
-		state = madePins(pins) + ", and " + state
+		state = made(pins) + ", and " + state
 	}
 	return localIO("%s, but they could not be committed: %v; commit them yourself", state, err)
 }
 
-// message is the commit message of a job: what moved from where to where.
-func message(co *checkout, j job) string {
-	old, _ := co.repo.Lock() // parsed before the plan was made
+// message is the commit message of a move: what goes from where to where.
+func (a *Act) message(m Move) string {
+	old, _ := a.co.Repo.Lock() // parsed before the plan was made
 	var each []string
-	for _, m := range j.moves {
-		before, _ := old.Get(co.repo.Key(m.env))
-		after := deploy.EntryOf(co.repo.Key(m.env), m.to, "")
+	for _, s := range m.Steps {
+		before, _ := old.Get(a.co.Repo.Key(s.Env))
+		after := deploy.EntryOf(a.co.Repo.Key(s.Env), s.To, "")
 		what := changes(before, after)
-		if j.kind == "prepare" {
+		if m.prepares {
 			what = "prepare " + after.Chart.Name + " " + after.Chart.Version
 		}
 		each = append(each, what)
 	}
 	if len(each) == 1 {
-		return fmt.Sprintf("%s: %s\n", j.moves[0].env, each[0])
+		return fmt.Sprintf("%s: %s\n", m.Steps[0].Env, each[0])
 	}
-	text := fmt.Sprintf("%s: %s\n\n", plural(len(each), "environment"), each[0])
-	for i, m := range j.moves {
-		text += fmt.Sprintf("%s: %s\n", m.env, each[i])
+	text := fmt.Sprintf("%d environments: %s\n\n", len(each), each[0])
+	for i, s := range m.Steps {
+		text += fmt.Sprintf("%s: %s\n", s.Env, each[i])
 	}
 	return text
 }
@@ -67,12 +69,12 @@ func message(co *checkout, j job) string {
 func changes(before, after lockfile.Entry) string {
 	parts := []string{after.Chart.Name + " " + arrow(before.Chart.Version, after.Chart.Version)}
 	for _, i := range after.Images {
-		was, is := "", first(i.Tag, short(i.Digest))
+		was, is := "", cmp.Or(i.Tag, short(i.Digest))
 		for _, b := range before.Images {
 			if b.Role != i.Role {
 				continue
 			}
-			if was = first(b.Tag, short(b.Digest)); was == is && b.Digest != i.Digest { // built anew
+			if was = cmp.Or(b.Tag, short(b.Digest)); was == is && b.Digest != i.Digest { // built anew
 				was, is = was+"@"+short(b.Digest), is+"@"+short(i.Digest)
 			}
 		}
@@ -87,3 +89,5 @@ func arrow(from, to string) string {
 	}
 	return fmt.Sprintf("%s → %s", from, to)
 }
+
+func short(d ref.Digest) string { return d.Hex()[:12] }

@@ -1,4 +1,4 @@
-package main
+package move
 
 import (
 	"slices"
@@ -42,7 +42,7 @@ func TestLockEntryIsItsBinding(t *testing.T) {
 		if _, err := lockfile.Parse(lockfile.File{}.With(e).Bytes()); err != nil {
 			t.Fatalf("the sum has to fit for this test: %v", err)
 		}
-		if err := same(e, b); code(err) != api.CodeDrift {
+		if err := same(e, b); api.CodeOf(err) != api.CodeDrift {
 			t.Errorf("%+v: %v, want a refusal", e, err)
 		}
 	}

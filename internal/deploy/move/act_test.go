@@ -1,4 +1,4 @@
-package main
+package move_test
 
 import (
 	"bytes"
@@ -33,10 +33,12 @@ type desk struct {
 	proxy *httptest.Server
 	next  http.Handler
 	down  atomic.Bool
-	onPin pinHandler // of the first one only
-	first sync.Once
-	mu    sync.Mutex
-	cmd   *exec.Cmd // that runs now
+	// noPins hangs up on what asks for a pin, and on nothing else.
+	noPins atomic.Bool
+	onPin  pinHandler // of the first one only
+	first  sync.Once
+	mu     sync.Mutex
+	cmd    *exec.Cmd // that runs now
 }
 
 type pinHandler func(d *desk, w http.ResponseWriter, r *http.Request)
@@ -93,11 +95,12 @@ func newDesk(t *testing.T, onPin pinHandler) *desk {
 }
 
 func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if d.down.Load() {
+	pin := r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/pins") || strings.HasSuffix(r.URL.Path, "/pinsets"))
+	if d.down.Load() || pin && d.noPins.Load() {
 		hangUp(w)
 		return
 	}
-	if r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/pins") || strings.HasSuffix(r.URL.Path, "/pinsets")) && d.onPin != nil {
+	if pin && d.onPin != nil {
 		done := false
 		d.first.Do(func() { d.onPin(d, w, r); done = true })
 		if done {
@@ -403,6 +406,29 @@ func TestLateRequest(t *testing.T) {
 	if rec.Code != http.StatusUnprocessableEntity || !strings.Contains(rec.Body.String(), "fenced") {
 		t.Errorf("the late request: %d %s", rec.Code, rec.Body)
 	}
+}
+
+// It is the same where no file waits: what is said of a lost pin stays true.
+func TestLateRequestWithoutFiles(t *testing.T) {
+	kept := make(chan *http.Request, 1)
+	d := newDesk(t, func(d *desk, w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			d.Errorf("read the request: %v", err)
+		}
+		late := r.Clone(context.Background())
+		late.Body = io.NopCloser(bytes.NewReader(body))
+		kept <- late
+		d.noPins.Store(true)
+		hangUp(w)
+	})
+	d.want(api.ExitUnavailable, "nothing was pinned", "bump", "data8/prod", "--version", "1.0.0", "--no-files")
+	rec := httptest.NewRecorder()
+	d.next.ServeHTTP(rec, <-kept)
+	if rec.Code != http.StatusUnprocessableEntity || !strings.Contains(rec.Body.String(), "fenced") {
+		t.Errorf("the late request: %d %s", rec.Code, rec.Body)
+	}
+	d.moved(d.files(), "")
 }
 
 // Two at once in one checkout: both edits are there, or one lost and says so.

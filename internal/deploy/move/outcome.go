@@ -1,0 +1,168 @@
+package move
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/Masterminds/semver/v3"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// entries are the lock file's when the move is made.
+func (co *Checkout) entries(m Move) []lockfile.Entry {
+	var out []lockfile.Entry
+	for _, s := range m.Steps {
+		out = append(out, deploy.EntryOf(co.Repo.Key(s.Env), s.To, co.Repo.Config().Server))
+	}
+	return out
+}
+
+func (a *Act) noteThere(m Move) {
+	for _, s := range m.Steps {
+		if s.there() {
+			a.note("%s is at that pair already, as revision %d", s.Env, s.Pin.Revision)
+		}
+	}
+}
+
+// pinned is the outcome of a move that was made.
+func (a *Act) pinned(m Move, res api.PinSetResult) error {
+	made := map[ref.Env]api.Pin{}
+	for _, p := range res.Pins {
+		made[p.Env] = p
+	}
+	a.out.Set = res.Set
+	for _, s := range m.Steps {
+		p, ok := made[s.Env]
+		switch {
+		case ok:
+			a.notePinned(s, p)
+		case s.there():
+			p = *s.Pin
+		default:
+			return api.Errorf(api.CodeInvalid, "the server's answer has no pin of %s: look with chartctl history %s", s.Env, s.Env)
+		}
+		a.out.Pins = append(a.out.Pins, Now{Pin: p, Made: ok})
+	}
+	return nil
+}
+
+// notePinned says what may surprise about a bump or a promote that was made.
+func (a *Act) notePinned(s Step, p api.Pin) {
+	if d := p.Direction; d != nil && s.Pin != nil && p.Kind != model.Rollback {
+		if is := course(d.Chart, s.Pin.Version, p.Version); is != "" {
+			a.note("note: %s goes from %s to %s, which %s", p.Env, s.Pin.Version, p.Version, is)
+		}
+	}
+	if len(s.To.Images) > 0 && s.To.Sealed.IsZero() {
+		a.note("note: %s@%s cannot be sealed (%s): the environment repository of %s is empty; use revisions/%d with values.yaml",
+			p.Name, p.Version, cmp.Or(s.To.Unsealed, "no reason is known"), p.Env, p.Revision)
+	}
+}
+
+// course says of a chart that goes back, or whose number does not go as the
+// order of publication does. Where a chart goes is for the gate to say.
+func course(heading model.Heading, from, to string) string {
+	x, err := semver.NewVersion(from)
+	y, err2 := semver.NewVersion(to)
+	ordered := err == nil && err2 == nil
+	switch {
+	case heading == model.Back && ordered && y.LessThan(x):
+		return "is lower"
+	case heading == model.Back && ordered && x.LessThan(y):
+		return "was published earlier, though its number is higher"
+	case heading == model.Back:
+		return "was published earlier"
+	case heading == model.Forward && ordered && y.LessThan(x):
+		return "was published later, though its number is lower"
+	}
+	return ""
+}
+
+// verdicts asks the gate about each step that is still to be made.
+func verdicts(ctx context.Context, c *client.Client, m Move) ([]api.GateVerdict, error) {
+	out := []api.GateVerdict{}
+	for _, s := range m.todo() {
+		v, err := c.CheckPin(ctx, m.call(s, ""))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// Refusal is the first refusal among verdicts, as the error that the pin would
+// be; nil if all pass.
+func Refusal(list ...api.GateVerdict) error {
+	for _, v := range list {
+		switch {
+		case v.Pass:
+		case v.Refusal != nil:
+			return v.Refusal
+		default:
+			return api.Errorf(api.CodeGate, "the gate refuses %s@%s for %s", v.Name, v.Version, v.Env)
+		}
+	}
+	return nil
+}
+
+// propose shows what would change and what the gate says to it. The error is
+// that of the pin.
+func (a *Act) propose(ctx context.Context, m Move, p *deploy.Plan) error {
+	said, err := verdicts(ctx, a.Client, m)
+	if err != nil {
+		return err
+	}
+	a.out.Proposal = propose(p)
+	a.out.Proposal.Verdicts = said
+	return Refusal(said...)
+}
+
+// review writes the files if the gate would let the pin pass, and leaves the
+// pin to apply.
+func (a *Act) review(ctx context.Context, m Move, p *deploy.Plan) error {
+	said, err := verdicts(ctx, a.Client, m)
+	if err == nil {
+		err = Refusal(said...)
+	}
+	if err == nil {
+		err = a.writeOnly(ctx, m, p)
+	}
+	if err != nil {
+		return err
+	}
+	a.out.Proposal = propose(p)
+	a.out.Proposal.Verdicts, a.out.Proposal.Written = said, true
+	a.note("nothing is pinned yet (flow: review): chartctl apply%s pins it after the merge", m.Why.flags())
+	return nil
+}
+
+// flags are those of the move that no file holds, so apply needs them again.
+func (w Why) flags() string {
+	var out string
+	for _, f := range []struct{ name, value string }{{"reason", w.Reason}, {"downgrade", w.Downgrade}, {"break-glass", w.BreakGlass}} {
+		if f.value != "" {
+			out += fmt.Sprintf(" --%s %q", f.name, f.value)
+		}
+	}
+	return out
+}
+
+// writeOnly changes files to which no pin belongs.
+func (a *Act) writeOnly(ctx context.Context, m Move, p *deploy.Plan) error {
+	if _, err := a.pinAndWrite(ctx, Move{}, p); err != nil {
+		return err
+	}
+	if err := a.wrote(ctx, m, p); err != nil {
+		return halfwayCommit(nil, err)
+	}
+	return nil
+}
