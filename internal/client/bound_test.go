@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -43,5 +44,24 @@ func TestRetryAfterIsBounded(t *testing.T) {
 		if got := retryAfter(resp, &api.Error{Code: codeOf(c.status)}); got != c.want {
 			t.Errorf("%d with Retry-After %q: wait %v, want %v", c.status, c.after, got, c.want)
 		}
+	}
+}
+
+// Nobody's word but that of the server that saw the key counts for what an
+// earlier try has done.
+func TestRefused(t *testing.T) {
+	for want, list := range map[bool][]api.Error{
+		true: {{Status: 422, Code: api.CodeGate, Again: true}, {Status: 412, Code: api.CodeStale, Again: true}, {Status: 403, Code: api.CodeForbidden}, {Status: 429, Code: api.CodeRateLimited}},
+		false: {{Status: 403, Code: api.CodeForbidden, Again: true}, {Status: 401, Code: api.CodeUnauthorized, Again: true}, {Status: 429, Again: true}, {Status: 408, Again: true},
+			{Status: 404, Foreign: true}, {Status: 503, Code: api.CodeUnavailable}, {Code: api.CodeUnavailable}},
+	} {
+		for _, e := range list {
+			if got := Refused(&e); got != want {
+				t.Errorf("%+v: %v, want %v", e, got, want)
+			}
+		}
+	}
+	if Refused(context.Canceled) {
+		t.Error("an interruption is no answer")
 	}
 }

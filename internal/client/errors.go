@@ -118,6 +118,19 @@ func (c *Client) answerError(resp *http.Response) *api.Error {
 	return &e
 }
 
+// Refused reports whether err is the server's word that a write had no effect.
+// It knows a key that it has seen; a proxy, a rate limit and the check of a
+// credential do not, so theirs counts only where no earlier try was sent.
+func Refused(err error) bool {
+	e, ok := errors.AsType[*api.Error](err)
+	if !ok || e.Foreign || e.Status/100 != 4 {
+		return false
+	}
+	unread := e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests ||
+		e.Code == api.CodeUnauthorized || e.Code == api.CodeForbidden
+	return !unread || !e.Again
+}
+
 func codeOf(status int) api.Code {
 	switch status {
 	case http.StatusUnauthorized:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"chartd.dev/chartd/internal/api"
@@ -17,7 +16,7 @@ import (
 // will be under that key, if that is known; else the error says that it isn't.
 func (m Move) pin(ctx context.Context, c *client.Client, n intent, files bool) (res api.PinSetResult, known bool, err error) {
 	res, err = m.send(ctx, c, n.Key)
-	if err == nil || refused(err) {
+	if err == nil || client.Refused(err) {
 		return res, true, m.explain(err)
 	}
 	pins, unknown := settle(ctx, c, n)
@@ -39,19 +38,6 @@ func (m Move) send(ctx context.Context, c *client.Client, key string) (api.PinSe
 		return api.PinSetResult{Pins: []api.Pin{p}}, err
 	}
 	return c.PinSet(ctx, m.set(), key)
-}
-
-// refused reports whether err is the server's word that nothing was pinned. It
-// knows a key that it has seen; a proxy, a rate limit and the check of a
-// credential do not, and an earlier try may have pinned.
-func refused(err error) bool {
-	var e *api.Error
-	if !errors.As(err, &e) || e.Foreign || e.Status/100 != 4 {
-		return false
-	}
-	unread := e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests ||
-		e.Code == api.CodeUnauthorized || e.Code == api.CodeForbidden
-	return !unread || !e.Again
 }
 
 // settleTimeout bounds the question what became of a pin.
