@@ -101,7 +101,7 @@ func newestOfEach(list []api.Chart, devel bool) []api.Chart {
 // stable before pre-release, a known place in the order before none, and then
 // by publication.
 func newer(x, y api.Chart, devel bool) bool {
-	if a, b := x.State == "listed", y.State == "listed"; a != b {
+	if a, b := x.State == model.Listed, y.State == model.Listed; a != b {
 		return a
 	}
 	if a, b := preRelease(x.Version), preRelease(y.Version); a != b && !devel {

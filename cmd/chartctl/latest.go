@@ -8,6 +8,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 )
 
 // search is what was found while looking for the latest version.
@@ -36,7 +37,7 @@ func (a *app) latest(ctx context.Context, c *client.Client, e api.Environment, f
 		if err != nil {
 			return api.Chart{}, api.Binding{}, err
 		}
-		if ch.State != "listed" {
+		if ch.State != model.Listed {
 			continue
 		}
 		s.unbound = s.unbound || len(ch.Bindings) == 0

@@ -105,7 +105,7 @@ func (co *Checkout) begin(ctx context.Context, dry bool) ([]string, error) {
 func (co *Checkout) names(envs []ref.Env, needed bool) (bool, error) {
 	var in, out []string
 	for _, e := range envs {
-		if _, ok := co.Repo.Config().Environment(e); ok {
+		if _, ok := co.Repo.Config().Environments[co.Repo.Key(e)]; ok {
 			in = append(in, e.String())
 		} else {
 			out = append(out, e.String())

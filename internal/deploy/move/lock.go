@@ -39,10 +39,10 @@ type Resolving struct {
 // to be called after it, unless there is an error.
 func ResolveLock(ctx context.Context, at Place, dry bool) (*Resolving, error) {
 	co, err := Find(ctx, at, true)
-	if err != nil {
-		return nil, err
-	}
 	r := &Resolving{Checkout: co}
+	if err != nil {
+		return r, err
+	}
 	if r.Notes, err = co.begin(ctx, dry); err == nil {
 		err = co.NeedStage(ctx)
 	}
