@@ -256,7 +256,7 @@ func TestProgressOfAShortRun(t *testing.T) {
 
 func TestNewestOfEach(t *testing.T) {
 	chart := func(version string, seq uint64) api.Chart {
-		return api.Chart{Name: "hub", Version: version, Seq: seq, State: "listed"}
+		return api.Chart{Name: "hub", Version: version, Seq: seq, State: model.Listed}
 	}
 	yanked := chart("9.0.0", 9)
 	yanked.State = model.Yanked
