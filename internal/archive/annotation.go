@@ -2,10 +2,8 @@ package archive
 
 import (
 	"slices"
-	"strings"
 
 	"chartd.dev/chartd/internal/ref"
-	yamlv4 "go.yaml.in/yaml/v4"
 	"sigs.k8s.io/yaml"
 )
 
@@ -35,12 +33,6 @@ func (r *reader) crossCheck(annotation string, images []Image) {
 
 // listed reads the images of the annotation.
 func (r *reader) listed(annotation []byte) ([]string, bool) {
-	if root, nodes, ok := readPlain(annotation, r.b.l.YAMLNodes-r.b.nodes); ok {
-		if list, ok := plainListed(root); ok {
-			r.b.nodes += nodes
-			return list, true
-		}
-	}
 	var list []struct {
 		Image string `json:"image"`
 	}
@@ -51,28 +43,6 @@ func (r *reader) listed(annotation []byte) ([]string, bool) {
 	var out []string
 	for _, l := range list {
 		out = append(out, l.Image)
-	}
-	return out, true
-}
-
-// plainListed reads a list of mappings with one image each, and nothing more
-// unusual than that.
-func plainListed(root *yamlv4.Node) (out []string, ok bool) {
-	if root.Kind != yamlv4.SequenceNode {
-		return nil, false
-	}
-	for _, item := range root.Content {
-		n := len(out)
-		for i := 0; i+1 < len(item.Content) && item.Kind == yamlv4.MappingNode; i += 2 {
-			if v := item.Content[i+1]; item.Content[i].Value == "image" && v.Tag == "!!str" && v.Style&isBlock == 0 {
-				out = append(out, v.Value)
-			} else if strings.EqualFold(item.Content[i].Value, "image") {
-				return nil, false
-			}
-		}
-		if len(out) != n+1 {
-			return nil, false
-		}
 	}
 	return out, true
 }

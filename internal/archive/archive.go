@@ -102,7 +102,7 @@ type Image struct {
 	Required   bool
 	Problem    string // why the image cannot be bound as it is; "" if it can
 
-	site   site
+	site   imageMap // each scalar in the file that has the last word on it
 	values []string // path of the map as the top chart's values have it
 }
 

@@ -2,9 +2,9 @@ package archive
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -24,38 +24,44 @@ const (
 	isImports = "a list of texts or of mappings with child and parent"
 )
 
-var chartFields = map[string]string{
-	"apiVersion": isText, "name": isText, "version": isText, "appVersion": isVersion, "kubeVersion": isText,
-	"description": isText, "type": isText, "home": isText, "icon": isText, "condition": isText, "tags": isText,
-	"keywords": isTexts, "sources": isTexts, "maintainers": isPeople, "annotations": isTextMap,
-	"deprecated": isBool, "dependencies": isDeps,
+// What the fields may hold follows from the types that they are read into.
+var (
+	chartFields      = fieldsOf[metadata]()
+	personFields     = fieldsOf[maintainer]()
+	dependencyFields = fieldsOf[Dependency]()
+	importFields     = map[string]string{"child": isText, "parent": isText}
+)
+
+func fieldsOf[T any]() map[string]string {
+	out := map[string]string{}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch f.Type {
+		case reflect.TypeFor[bool]():
+			out[name] = isBool
+		case reflect.TypeFor[[]string]():
+			out[name] = isTexts
+		case reflect.TypeFor[map[string]string]():
+			out[name] = isTextMap
+		case reflect.TypeFor[[]*maintainer]():
+			out[name] = isPeople
+		case reflect.TypeFor[[]*Dependency]():
+			out[name] = isDeps
+		case reflect.TypeFor[[]any]():
+			out[name] = isImports
+		default:
+			out[name] = isText
+		}
+	}
+	if _, ok := out["appVersion"]; ok {
+		out["appVersion"] = isVersion // which nothing compares
+	}
+	return out
 }
-
-var personFields = map[string]string{"name": isText, "email": isText, "url": isText}
-
-var dependencyFields = map[string]string{
-	"name": isText, "version": isText, "repository": isText, "condition": isText, "alias": isText,
-	"tags": isTexts, "enabled": isBool, "import-values": isImports,
-}
-
-var importFields = map[string]string{"child": isText, "parent": isText}
 
 // strict checks Chart.yaml and requirements.yaml beyond what Helm does.
 type strict struct {
 	file string
-}
-
-// parseYAML reads a YAML file under the shared budget.
-func (b *budget) parseYAML(file string, data []byte) (*yamledit.File, error) {
-	f, err := yamledit.Parse(data, yamledit.Limits{Depth: b.l.YAMLDepth, Nodes: max(1, b.l.YAMLNodes-b.nodes)})
-	switch {
-	case errors.Is(err, yamledit.ErrLimit):
-		return nil, refused("yaml-limit", "%s: %s", file, firstLine(err))
-	case err != nil:
-		return nil, refused("yaml", "%s: %s", file, firstLine(err))
-	}
-	b.nodes += f.Nodes()
-	return f, nil
 }
 
 // check returns the first fault.
@@ -71,6 +77,9 @@ func (s *strict) check(data []byte, docs []*yaml.Node, requirements bool) error 
 	}
 	if err := s.plainYAML(docs[0]); err != nil {
 		return err
+	}
+	if key := doubledKey(docs[0]); key != nil {
+		return s.fault(key, "the key %s is given twice", quote(key.Value))
 	}
 	fields := chartFields
 	if requirements {
@@ -100,8 +109,8 @@ func tabbed(data []byte) bool {
 	return false
 }
 
-// plainYAML refuses what readers disagree about: doubled keys, anchors,
-// aliases, merge keys, explicit tags.
+// plainYAML refuses what readers disagree about: anchors, aliases, merge keys,
+// explicit tags.
 func (s *strict) plainYAML(n *yaml.Node) error {
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -111,16 +120,9 @@ func (s *strict) plainYAML(n *yaml.Node) error {
 	case n.Style&yaml.TaggedStyle != 0:
 		return s.fault(n, "the tag %s; Chart.yaml takes none", quote(n.Tag))
 	}
-	seen := map[string]bool{}
 	for i, c := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 {
-			if c.Kind != yaml.ScalarNode || c.ShortTag() != "!!str" {
-				return s.fault(c, "the key %s is not a text", quote(c.Value))
-			}
-			if seen[c.Value] {
-				return s.fault(c, "the key %s is given twice", quote(c.Value))
-			}
-			seen[c.Value] = true
+		if n.Kind == yaml.MappingNode && i%2 == 0 && (c.Kind != yaml.ScalarNode || c.ShortTag() != "!!str") {
+			return s.fault(c, "the key %s is not a text", quote(c.Value))
 		}
 		if err := s.plainYAML(c); err != nil {
 			return err
@@ -224,16 +226,6 @@ func describe(n *yaml.Node) string {
 		return "empty"
 	}
 	return n.Value
-}
-
-// get returns a key's value.
-func get(n *yaml.Node, key string) *yaml.Node {
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return &yaml.Node{}
 }
 
 func (s *strict) urls(root *yaml.Node) error {

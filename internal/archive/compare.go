@@ -91,9 +91,9 @@ func (c *comparer) file(a, b *header, t [2]*tarReader, where string, depth int) 
 	}
 	var data [2][]byte
 	for i := range t {
-		data[i] = make([]byte, t[i].left)
-		if _, err := io.ReadFull(t[i], data[i]); err != nil && len(data[i]) > 0 {
-			return nil, truncated(err)
+		var err error
+		if data[i], err = t[i].rest(); err != nil {
+			return nil, err
 		}
 		if err := t[i].skip(); err != nil {
 			return nil, err
@@ -146,11 +146,11 @@ func (c *comparer) values(file string, from, to []byte) ([]Splice, error) {
 	if len(f.Documents()) == 0 || len(g.Documents()) == 0 {
 		return nil, differs("%s is empty on one side", quote(file))
 	}
-	now, err := c.b[1].imageMaps(file, g.Documents()[0], false)
+	now, err := c.b[1].imageMaps(file, g.Documents()[0])
 	if err != nil {
 		return nil, err
 	}
-	before, err := c.b[0].imageMaps(file, f.Documents()[0], false)
+	before, err := c.b[0].imageMaps(file, f.Documents()[0])
 	if err != nil {
 		return nil, err
 	}

@@ -65,17 +65,8 @@ type lockFile struct {
 	Dependencies []*Dependency `json:"dependencies"`
 }
 
-// readMetadata decodes and checks.
+// readMetadata decodes and checks Chart.yaml and what requirements.yaml adds.
 func readMetadata(file string, chartYAML, requirements []byte) (*metadata, error) {
-	m, err := decodeMetadata(file, chartYAML, requirements)
-	if err != nil {
-		return nil, err
-	}
-	return m, m.check(file)
-}
-
-// decodeMetadata decodes Chart.yaml and what requirements.yaml adds.
-func decodeMetadata(file string, chartYAML, requirements []byte) (*metadata, error) {
 	m := new(metadata)
 	if err := yaml.Unmarshal(chartYAML, m); err != nil {
 		return nil, refused("chart-yaml", "%s: Helm cannot read it: %s", file, firstLine(err))
@@ -90,7 +81,7 @@ func decodeMetadata(file string, chartYAML, requirements []byte) (*metadata, err
 	if m.Name != before.Name || m.Version != before.Version || m.APIVersion != before.APIVersion || m.Type != before.Type {
 		return nil, refused("identity", "requirements.yaml would make %s %s of %s %s", quote(m.Name), quote(m.Version), quote(before.Name), quote(before.Version))
 	}
-	return m, nil
+	return m, m.check(file)
 }
 
 // check applies the checks without which Helm does not load a chart.

@@ -58,8 +58,8 @@ func Peek(data []byte, o Options, dated bool) (Glance, error) {
 		if h.size > o.Limits.ChartYAML || !g.Chart.IsZero() {
 			return g, errNoGlance
 		}
-		text := make([]byte, h.size)
-		if _, err := io.ReadFull(t, text); err != nil {
+		text, err := t.rest()
+		if err != nil {
 			return g, err
 		}
 		if g.Chart, err = identity(text); err != nil || !dated {
@@ -70,9 +70,7 @@ func Peek(data []byte, o Options, dated bool) (Glance, error) {
 
 func identity(chartYAML []byte) (ref.ChartVersion, error) {
 	var m metadata
-	if plain, ok := plainIdentity(chartYAML); ok {
-		m = *plain
-	} else if err := yaml.Unmarshal(bytes.TrimPrefix(chartYAML, []byte(bom)), &m); err != nil {
+	if err := yaml.Unmarshal(bytes.TrimPrefix(chartYAML, []byte(bom)), &m); err != nil {
 		return ref.ChartVersion{}, err
 	}
 	v, err := ref.ParseChartVersion(m.Name, m.Version)
@@ -80,14 +78,4 @@ func identity(chartYAML []byte) (ref.ChartVersion, error) {
 		v, err = ref.ParseImported(m.Name, m.Version)
 	}
 	return v, err
-}
-
-func plainIdentity(chartYAML []byte) (*metadata, bool) {
-	p := plainReaders.Get().(*plainYAML)
-	defer p.free()
-	root, _, ok := p.read(chartYAML, DefaultLimits().YAMLNodes)
-	if !ok {
-		return nil, false
-	}
-	return plainMetadata(root)
 }

@@ -20,7 +20,6 @@ type plainYAML struct {
 	at    int
 	nodes int
 	fail  bool
-	cut   bool             // the last line does not end
 	made  []*[64]yaml.Node // used again, with the room in their Content
 	used  int              // of made
 }
@@ -52,22 +51,20 @@ type plainLine struct {
 	number int
 }
 
+// isBlock marks a text block, whose text is not in the tree.
+const isBlock = yaml.LiteralStyle
+
 // plainDepth is far below any limit of nesting that is in force.
 const plainDepth = 24
 
-// readPlain returns the tree of a document and the number of its nodes, as the
-// full reader counts them; a text that could have more than limit is left to
-// that one. A mapping in which a text block could say something about an image
-// is declined.
-func readPlain(data []byte, limit int) (root *yaml.Node, nodes int, ok bool) {
-	return new(plainYAML).read(data, limit)
-}
-
+// read returns the tree of a mapping and the number of its nodes, as the full
+// reader counts them; a text that could have more than limit is left to that
+// one. A mapping in which a text block could say something about an image is
+// declined. The tree is good until p is free.
 func (p *plainYAML) read(data []byte, limit int) (root *yaml.Node, nodes int, ok bool) {
 	if most, ok := plainText(data); !ok || most > limit {
 		return nil, 0, false
 	}
-	p.cut = !bytes.HasSuffix(data, []byte("\n"))
 	p.nodes, p.lines = 1, slices.Grow(p.lines[:0], bytes.Count(data, []byte("\n"))+1)
 	text := string(data)
 	for number := 1; text != ""; number++ {
@@ -80,11 +77,7 @@ func (p *plainYAML) read(data []byte, limit int) (root *yaml.Node, nodes int, ok
 	if !ok || l.indent != 0 {
 		return nil, 0, false
 	}
-	if l.text[0] == '-' {
-		root = p.sequence(0, 0)
-	} else {
-		root = p.mapping(0, 0)
-	}
+	root = p.mapping(0, 0)
 	if _, more := p.peek(); more || p.fail {
 		return nil, 0, false
 	}
@@ -168,20 +161,11 @@ func (p *plainYAML) mapping(indent, depth int) *yaml.Node {
 		if p.fail {
 			return nil
 		}
-		if value.Style&isBlock != 0 && imageKey(key) {
+		if value.Style == isBlock && slices.Contains(imageKeys[:], key) {
 			return p.decline()
 		}
 		n.Content = append(n.Content, value)
 	}
-}
-
-func imageKey(key string) bool {
-	for _, k := range imageKeys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
 
 // sequence reads the items that stand at an indentation.
@@ -241,9 +225,7 @@ func (p *plainYAML) inline(s string, l plainLine) *yaml.Node {
 	kind, tag, value, rest := plainScalar(s)
 	switch {
 	case kind != 0:
-		if n = p.node(kind, tag, value, l.number); s[0] == '"' || s[0] == '\'' {
-			n.Style = yaml.DoubleQuotedStyle
-		}
+		n = p.node(kind, tag, value, l.number)
 	case s[0] == '[':
 		n, rest = p.plainList(s, l)
 	}
@@ -260,19 +242,14 @@ func (p *plainYAML) inline(s string, l plainLine) *yaml.Node {
 	return n
 }
 
-// block passes over a text block.
+// block passes over a text block: nobody asks for its text.
 func (p *plainYAML) block(s string, l plainLine) *yaml.Node {
-	folded := s[0] == '>'
 	if s = s[1:]; s != "" && s != "-" && s != "+" {
 		return p.decline()
 	}
 	n := p.node(yaml.ScalarNode, "!!str", "", l.number)
-	n.Style = yaml.LiteralStyle
-	if folded {
-		n.Style = yaml.FoldedStyle
-	}
-	inner, first := 0, p.at
-	defer func() { p.text(n, s, first, inner) }()
+	n.Style = isBlock
+	inner := 0
 	for ; p.at < len(p.lines); p.at++ {
 		b := p.lines[p.at]
 		switch {
@@ -293,38 +270,6 @@ func (p *plainYAML) block(s string, l plainLine) *yaml.Node {
 	return n
 }
 
-const isBlock = yaml.LiteralStyle | yaml.FoldedStyle
-
-// text fills in the text of a block of the usual kind, whose lines begin at
-// first. Of others only the place is kept, without a tag.
-func (p *plainYAML) text(n *yaml.Node, chomp string, first, inner int) {
-	lines := p.lines[first:p.at]
-	for len(lines) > 0 && lines[len(lines)-1].text == "" {
-		lines = lines[:len(lines)-1]
-	}
-	if n.Style == yaml.FoldedStyle || chomp == "+" || p.cut && first+len(lines) == len(p.lines) {
-		n.Value = unread
-		return
-	}
-	var b strings.Builder
-	for i, l := range lines {
-		if l.text != "" {
-			for range l.indent - inner {
-				b.WriteByte(' ')
-			}
-			b.WriteString(l.text)
-		}
-		if i < len(lines)-1 || chomp == "" {
-			b.WriteByte('\n')
-		}
-	}
-	n.Value = b.String()
-}
-
-// unread stands for the text of a block that was passed over; no text that is
-// read holds it.
-const unread = "\x00"
-
 // plainList reads a list of words on one line.
 func (p *plainYAML) plainList(s string, l plainLine) (*yaml.Node, string) {
 	end := strings.IndexByte(s, ']')
@@ -341,11 +286,7 @@ func (p *plainYAML) plainList(s string, l plainLine) (*yaml.Node, string) {
 		if kind == 0 || rest != "" {
 			return nil, ""
 		}
-		v := p.node(kind, tag, value, l.number)
-		if item[0] == '"' || item[0] == '\'' {
-			v.Style = yaml.DoubleQuotedStyle
-		}
-		n.Content = append(n.Content, v)
+		n.Content = append(n.Content, p.node(kind, tag, value, l.number))
 	}
 	return n, s[end+1:]
 }

@@ -198,12 +198,11 @@ func (s *sealer) inside(prefix string) bool {
 }
 
 func applyEdits(file string, t *tarReader, edits []edit) ([]byte, error) {
-	data := make([]byte, t.left)
-	if _, err := io.ReadFull(t, data); err != nil {
-		return nil, truncated(err)
+	data, err := t.rest()
+	if err != nil {
+		return nil, err
 	}
 	for _, e := range edits {
-		var err error
 		if data, _, err = yamledit.Set(data, e.path, e.value); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrNoSite, file, err)
 		}

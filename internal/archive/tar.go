@@ -169,6 +169,15 @@ func (t *tarReader) whole() ([]byte, bool) {
 	return p, true
 }
 
+// rest returns what is left of the current file.
+func (t *tarReader) rest() ([]byte, error) {
+	data := make([]byte, t.left)
+	if _, err := io.ReadFull(t, data); err != nil && len(data) > 0 {
+		return nil, truncated(err)
+	}
+	return data, nil
+}
+
 // Read reads the current file's data.
 func (t *tarReader) Read(p []byte) (int, error) {
 	if t.left == 0 {
