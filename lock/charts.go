@@ -343,9 +343,11 @@ func (l *Lockfile) ByFile(ctx context.Context, file string) (ChartVersion, error
 
 // Versions returns all versions of a chart, last published first.
 func (l *Lockfile) Versions(ctx context.Context, name string) ([]ChartVersion, error) {
-	all, err := view(ctx, l, func(t store.Tx) ([]ChartVersion, error) {
-		return list[ChartVersion](t, bucketCharts, store.ScanOptions{Prefix: name + "\x00"})
-	})
+	return view(ctx, l, func(t store.Tx) ([]ChartVersion, error) { return versionsOf(t, name) })
+}
+
+func versionsOf(t store.Tx, name string) ([]ChartVersion, error) {
+	all, err := list[ChartVersion](t, bucketCharts, store.ScanOptions{Prefix: name + "\x00"})
 	if err == nil && len(all) == 0 {
 		err = fail(ErrNotFound, "there is no chart named %q", name)
 	}

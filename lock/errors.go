@@ -104,6 +104,9 @@ type Refusal struct {
 	List    []string   `json:"list,omitempty"` // one by one
 	Want    string     `json:"want"`
 	Command string     `json:"command,omitempty"`
+
+	// Chart is the version that was chosen, where it has no binding to take.
+	Chart ref.ChartVersion `json:"chart,omitzero"`
 }
 
 func (e *Refusal) Error() string { return e.Facts }

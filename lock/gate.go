@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,6 +21,15 @@ type Verdict struct {
 	OK        bool          `json:"ok"` // the pin would be written
 	Direction Direction     `json:"direction,omitzero"`
 	Rules     []RuleVerdict `json:"rules"`
+
+	// What follows is of the same state of the store.
+	Pair          Binding       `json:"-"` // that is judged
+	From          string        `json:"-"` // what the pin's From has to be
+	Pin           *Pin          `json:"-"` // that the environment has; nil before the first
+	Pinned        *Binding      `json:"-"` // of that pin
+	PassedOver    []PassedOver  `json:"-"`
+	PublishedLast string        `json:"-"` // of Latest, where it is not the highest
+	ByVersion     model.Heading `json:"-"` // of the chart by SemVer, where its direction is the opposite
 }
 
 // RuleVerdict is what one rule says: the facts that it saw, and, where it
@@ -104,20 +112,6 @@ var gate = []rule{
 	{4, model.RuleApprovals, (*question).approvals},
 	{4, model.RuleFreeze, (*question).freeze},
 	{5, model.RuleDirection, (*question).direction},
-}
-
-// Gate says what the gate would answer to the pin, by the same code, and
-// writes nothing.
-func (l *Lockfile) Gate(ctx context.Context, op Op, np NewPin) (Verdict, error) {
-	now := l.time()
-	return view(ctx, l, func(t store.Tx) (Verdict, error) {
-		q, err := l.question(t, np)
-		if err != nil {
-			return Verdict{}, err
-		}
-		q.now, q.actor, q.explain = now, op.Actor, true
-		return q.verdict()
-	})
 }
 
 // question reads what the rules are about.
@@ -203,9 +197,9 @@ func (v *Verdict) add(q *question, r RuleVerdict) {
 	}
 }
 
-// refusal is the answer of the first rule that refuses the move; nil if none
-// does.
-func (v Verdict) refusal() error {
+// Refusal is what the pin would be answered, by the first rule that refuses it:
+// a *Refusal or a *StaleError; nil if none does.
+func (v Verdict) Refusal() error {
 	for _, r := range v.Rules {
 		if !r.OK && r.Skipped == "" {
 			return r.refusal()

@@ -215,7 +215,7 @@ func (c *change) plan(l *Lockfile, np NewPin) (Pin, Environment, error) {
 		q.explain = true // now that somebody reads it
 		v, err = q.verdict()
 	}
-	if no := v.refusal(); no != nil && (err == nil || errors.Is(no, ErrStale)) {
+	if no := v.Refusal(); no != nil && (err == nil || errors.Is(no, ErrStale)) {
 		err = no // who lost the race is told so, whatever else is wrong
 	}
 	if err != nil {

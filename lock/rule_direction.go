@@ -22,6 +22,12 @@ func (q *question) direction(r *RuleVerdict) error {
 	q.way = d
 	proof := q.b.Evidence.Proof()
 	r.fact("from %s, %s", q.from.Chart, d)
+	switch byVersion(d, *q.from, q.b) {
+	case model.Forward:
+		r.fact("%s was published before %s, though its version is higher", q.b.Chart, q.from.Chart)
+	case model.Back:
+		r.fact("%s was published after %s, though its version is lower", q.b.Chart, q.from.Chart)
+	}
 	switch {
 	case d.back() && proof:
 		r.fact("content proves this pair (%s)", q.b.Evidence)

@@ -31,11 +31,9 @@ func (q *question) pair(r *RuleVerdict) error {
 		return no(model.RuleUnverified, "bind an image that is proven to belong to it; see "+show, show,
 			"the binding of %s is %s: %s", q.b.Chart, q.b.State, q.b.Why)
 	}
-	for _, i := range q.b.Images { // a chart that names no image rests on its digest alone
-		if i.Required && !slices.Contains(q.e.Policy.Accept, i.Evidence) {
-			return no(model.RuleEvidence, "bind an image with accepted evidence; see "+show, show,
-				"%s accepts %v, and the %s image of %s rests on %q", q.e.Env, q.e.Policy.Accept, i.Role, q.b.Chart, i.Evidence)
-		}
+	if i, refused := q.e.Policy.refused(q.b); refused {
+		return no(model.RuleEvidence, "bind an image with accepted evidence; see "+show, show,
+			"%s accepts %v, and the %s image of %s rests on %q", q.e.Env, q.e.Policy.Accept, i.Role, q.b.Chart, i.Evidence)
 	}
 	switch {
 	case q.chart.State == model.Purged:
@@ -46,4 +44,16 @@ func (q *question) pair(r *RuleVerdict) error {
 	}
 	r.fact("%s with binding %s rests on %s", q.b.Chart, q.b.ID, q.b.Evidence)
 	return nil
+}
+
+// refused is the first required image of the binding whose evidence the policy
+// does not accept, if any. A chart that names no image rests on its digest
+// alone.
+func (p Policy) refused(b Binding) (BoundImage, bool) {
+	for _, i := range b.Images {
+		if i.Required && !slices.Contains(p.Accept, i.Evidence) {
+			return i, true
+		}
+	}
+	return BoundImage{}, false
 }

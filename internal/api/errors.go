@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
 )
 
 // Code says what kind of error an answer is; programs decide by it. The exit
@@ -88,12 +89,14 @@ type Error struct {
 	RequestID string `json:"request_id,omitempty"`
 
 	// Gate facts, where Code is CodeGate, CodeHalted or CodeStale.
-	Rule     model.Rule `json:"rule,omitempty"`     // the rule that refused
-	Facts    []string   `json:"facts,omitempty"`    // that it saw, one by one
-	Want     string     `json:"want,omitempty"`     // what would satisfy it
-	Command  string     `json:"command,omitempty"`  // the command for that
-	Revision uint64     `json:"revision,omitempty"` // the environment's revision now, for CodeStale
-	Current  *Pin       `json:"current,omitempty"`  // the pin that won, for CodeStale
+	Rule    model.Rule `json:"rule,omitempty"`    // the rule that refused
+	Facts   []string   `json:"facts,omitempty"`   // that it saw, one by one
+	Want    string     `json:"want,omitempty"`    // what would satisfy it
+	Command string     `json:"command,omitempty"` // the command for that
+	// Chart is the version that was chosen, where it has no binding to take.
+	Chart    ref.ChartVersion `json:"chart,omitzero"`
+	Revision uint64           `json:"revision,omitempty"` // the environment's revision now, for CodeStale
+	Current  *Pin             `json:"current,omitempty"`  // the pin that won, for CodeStale
 
 	Status int `json:"-"`
 	// Foreign: the answer was not the API's own, but of something in between.

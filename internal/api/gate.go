@@ -55,20 +55,6 @@ type Fence struct {
 	Pin    *Pin `json:"pin,omitempty"`
 }
 
-// GateVerdict answers a dry run: what the gate would say to this pin now.
-type GateVerdict struct {
-	Env       ref.Env       `json:"environment"`
-	Revision  uint64        `json:"revision"` // that the environment is at
-	Binding   ref.BindingID `json:"binding"`
-	Name      string        `json:"name"`
-	Version   string        `json:"version"`
-	Kind      model.Kind    `json:"kind"`
-	Pass      bool          `json:"pass"`
-	Refusal   *Error        `json:"refusal,omitempty"` // as the pin would be refused
-	Direction *Direction    `json:"direction,omitempty"`
-	Rules     []GateRule    `json:"rules"` // all of them, in the order in which they are asked
-}
-
 // GateRule is one rule's answer: the facts that it saw and, where it refuses,
 // what would satisfy it, with the command.
 type GateRule struct {

@@ -32,14 +32,26 @@ func (c *Client) FencePin(ctx context.Context, e ref.Env, key string) (api.Fence
 	return out, err
 }
 
-// CheckPin asks what the gate would say to a pin now, and writes nothing. A
-// refusal is an answer and no error.
-func (c *Client) CheckPin(ctx context.Context, p PinCall) (api.GateVerdict, error) {
-	r := post(p.Pin, "/api/v1/environments/%s/%s/gate", p.Env.Hub(), p.Env.Stage())
-	r.ifMatch = &p.Base
+// GateCall is a question to the gate.
+type GateCall struct {
+	Env  ref.Env
+	Base *uint64 // the revision that it is judged on; nil: the one that is current
+	Ask  api.GateRequest
+}
+
+// Gate asks what the gate would say to a pin now, and writes nothing. A refusal
+// is an answer and no error; where no pair can be chosen it is an error.
+func (c *Client) Gate(ctx context.Context, g GateCall) (api.GateVerdict, error) {
+	r := post(g.Ask, "/api/v1/environments/%s/%s/gate", g.Env.Hub(), g.Env.Stage())
+	r.ifMatch = g.Base
 	var out api.GateVerdict
 	_, err := c.call(ctx, r, &out)
 	return out, err
+}
+
+// CheckPin asks the gate about a pin as it would be sent.
+func (c *Client) CheckPin(ctx context.Context, p PinCall) (api.GateVerdict, error) {
+	return c.Gate(ctx, GateCall{Env: p.Env, Base: &p.Base, Ask: api.GateRequest{PinRequest: p.Pin}})
 }
 
 // SetPolicy replaces the policy of an environment.

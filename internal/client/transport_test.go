@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
@@ -104,7 +105,7 @@ func TestErrorsSurvive(t *testing.T) {
 	w := newWire(t, answer{status: 412, body: string(b)})
 	_, err = w.client(t).Pin(context.Background(), client.PinCall{Env: env})
 	got := wantCode(t, err, api.CodeStale)
-	if d := cmp.Diff(&want, got, cmp.Comparer(func(a, b ref.Env) bool { return a == b }), cmp.Comparer(func(a, b ref.BindingID) bool { return a == b })); d != "" {
+	if d := cmp.Diff(&want, got, cmpopts.EquateComparable(ref.Env{}, ref.BindingID{}, ref.ChartVersion{})); d != "" {
 		t.Errorf("error changed on the wire (-sent +got):\n%s", d)
 	}
 }

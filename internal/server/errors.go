@@ -127,6 +127,27 @@ func problemOf(err error) problem {
 	return problem{err, mapping{status: 500, code: api.CodeInternal, say: "internal error; the server's log has it under this request id"}}
 }
 
+// body is what a caller is told of it, with the facts of a refusal.
+func (p problem) body() api.Error {
+	out := api.Error{Message: p.say, Code: p.code}
+	if out.Message == "" {
+		out.Message = p.err.Error()
+	}
+	var stale *lock.StaleError
+	if errors.As(p.err, &stale) {
+		out.Revision = stale.Revision
+		if stale.Current != nil {
+			pin := pinOf(*stale.Current)
+			out.Current = &pin
+		}
+	}
+	var gate *lock.Refusal
+	if errors.As(p.err, &gate) {
+		out.Rule, out.Facts, out.Want, out.Command, out.Chart = gate.Rule, gate.List, gate.Want, gate.Command, gate.Chart
+	}
+	return out
+}
+
 // fail answers with an error, notes it for the access line, and tells the
 // process when it has to stop.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -146,22 +167,8 @@ func writeError(w http.ResponseWriter, r *http.Request, p problem) {
 	p = problemOf(p.err)
 	st := stateOf(w)
 	st.err = p.err
-	body := api.Error{Message: p.say, Code: p.code, RequestID: st.id}
-	if body.Message == "" {
-		body.Message = p.err.Error()
-	}
-	var stale *lock.StaleError
-	if errors.As(p.err, &stale) {
-		body.Revision = stale.Revision
-		if stale.Current != nil {
-			pin := pinOf(*stale.Current)
-			body.Current = &pin
-		}
-	}
-	var gate *lock.Refusal
-	if errors.As(p.err, &gate) {
-		body.Rule, body.Facts, body.Want, body.Command = gate.Rule, gate.List, gate.Want, gate.Command
-	}
+	body := p.body()
+	body.RequestID = st.id
 	h := w.Header()
 	for _, name := range []string{"ETag", "Content-Encoding", "Content-Disposition", "Content-Length", "Accept-Ranges", "Cache-Control", "Last-Modified"} {
 		h.Del(name)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -139,7 +140,7 @@ func (c *call) newPin(env ref.Env, base uint64, in api.PinRequest) (lock.NewPin,
 		}
 	}
 	return lock.NewPin{
-		Env: env, Base: base, Binding: in.Binding, Kind: in.Kind.Or(), From: in.From, Reason: in.Reason,
+		Env: env, Base: base, Binding: in.Binding, Kind: in.Kind, From: in.From, Reason: in.Reason,
 		Commit: in.Commit, Downgrade: in.Downgrade, BreakGlass: in.BreakGlass,
 	}, nil
 }
@@ -150,16 +151,12 @@ func (s *Server) gate(c *call) error {
 	if err != nil {
 		return err
 	}
-	base, err := c.base()
+	var in api.GateRequest
+	body, err := decode(c, &in)
 	if err != nil {
 		return err
 	}
-	var in api.PinRequest
-	body, err := decode(c, &in, "binding")
-	if err != nil {
-		return err
-	}
-	np, err := c.newPin(env, base, in)
+	ask, err := c.ask(env, in)
 	if err != nil {
 		return err
 	}
@@ -167,56 +164,73 @@ func (s *Server) gate(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.Lock.Gate(c.ctx(), op, np)
+	v, err := s.Lock.Judge(c.ctx(), op, ask)
 	if err != nil {
 		return err
 	}
-	b, err := s.Lock.Binding(c.ctx(), v.Binding)
-	if err != nil {
-		return err
+	return c.answer(http.StatusOK, verdictOf(v))
+}
+
+// ask is the question that a request asks. Without a precondition it is about
+// the revision that is current.
+func (c *call) ask(env ref.Env, in api.GateRequest) (lock.Ask, error) {
+	var out lock.Ask
+	if in.Choose == nil && in.Binding.IsZero() {
+		return out, badRequest("read JSON body: %q is missing or empty, and so is %q", "binding", "choose")
 	}
-	out := verdictOf(v)
-	out.Name, out.Version = b.Chart.Name(), b.Chart.Version()
-	return c.answer(http.StatusOK, out)
+	base, err := c.base()
+	if out.Current = errors.Is(err, errNeedMatch); err != nil && !out.Current {
+		return out, err
+	}
+	if out.NewPin, err = c.newPin(env, base, in.PinRequest); err != nil || in.Choose == nil {
+		return out, err
+	}
+	ch := in.Choose
+	out.Choose = &lock.Choice{Version: ch.Version, Latest: ch.Latest, Devel: ch.Devel, Passed: ch.Passed, Revision: ch.Revision}
+	if ch.From != nil {
+		out.Choose.From = *ch.From
+	}
+	out.Choose.Images, err = references(ch.Images)
+	return out, err
 }
 
 func verdictOf(v lock.Verdict) api.GateVerdict {
+	pair := bindingOf(v.Pair)
 	out := api.GateVerdict{
-		Env: v.Env, Revision: v.Revision, Binding: v.Binding, Kind: v.Kind, Pass: v.OK,
-		Direction: directionOf(v.Direction), Rules: []api.GateRule{},
+		Env: v.Env, Revision: v.Revision, Binding: v.Binding, Name: pair.Name, Version: pair.Version, Kind: v.Kind, From: v.From,
+		Pass: v.OK, Direction: directionOf(v.Direction), Rules: []api.GateRule{},
+		Pair: &pair, PublishedLast: v.PublishedLast, ByVersion: v.ByVersion,
 	}
 	for _, r := range v.Rules {
-		rule := api.GateRule{Number: r.Number, Rule: r.Rule, State: model.RulePassed, Waived: r.Skipped, Facts: r.Facts, Want: r.Want, Command: r.Command}
-		switch {
-		case r.OK:
-		case r.Skipped != "":
-			rule.State = model.RuleWaived
-		case r.Unknown:
-			rule.State = model.RuleUnsure
-		default:
-			rule.State = model.RuleRefused
-		}
-		if rule.Facts == nil {
-			rule.Facts = []string{}
-		}
-		out.Rules = append(out.Rules, rule)
-		if !r.OK && r.Skipped == "" && out.Refusal == nil {
-			out.Refusal = refusalOf(rule, v.Revision)
-		}
+		out.Rules = append(out.Rules, ruleOf(r))
+	}
+	if no := v.Refusal(); no != nil {
+		e := problemOf(no).body()
+		out.Refusal = &e
+	}
+	if v.Pin != nil {
+		p := pinOf(*v.Pin)
+		p.Images = imagesOf(v.Pinned.Images)
+		out.Pin, out.Already = &p, v.Pin.Binding == v.Binding
+	}
+	for _, o := range v.PassedOver {
+		out.PassedOver = append(out.PassedOver, api.PassedOver{Version: o.Chart.Version(), Revision: o.Revision, Why: o.Why, Command: o.Command})
 	}
 	return out
 }
 
-// refusalOf is the error that the pin would get.
-func refusalOf(r api.GateRule, revision uint64) *api.Error {
-	e := &api.Error{Message: strings.Join(r.Facts, "; "), Code: api.CodeGate, Rule: r.Rule, Facts: r.Facts, Want: r.Want, Command: r.Command}
-	switch r.Rule {
-	case model.RuleBase:
-		e.Code, e.Revision, e.Rule = api.CodeStale, revision, ""
-	case model.RuleHalt:
-		e.Code = api.CodeHalted
+func ruleOf(r lock.RuleVerdict) api.GateRule {
+	out := api.GateRule{Number: r.Number, Rule: r.Rule, State: model.RulePassed, Waived: r.Skipped, Facts: append([]string{}, r.Facts...), Want: r.Want, Command: r.Command}
+	switch {
+	case r.OK:
+	case r.Skipped != "":
+		out.State = model.RuleWaived
+	case r.Unknown:
+		out.State = model.RuleUnsure
+	default:
+		out.State = model.RuleRefused
 	}
-	return e
+	return out
 }
 
 func directionOf(d lock.Direction) *api.Direction {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,8 +123,59 @@ func TestTheGateSaysWhatThePinWouldBeAnswered(t *testing.T) {
 	if strings.Join(st.Approved, "") != "head" || len(st.Stages) != 1 || !st.Stages[0].OK {
 		t.Errorf("status %+v", st)
 	}
-	g.want(428, request{method: "POST", path: ownProd + "/gate", token: g.admin, json: body})
+	g.want(400, request{method: "POST", path: ownProd + "/gate", token: g.admin, json: map[string]any{}})
 	g.want(404, request{method: "POST", path: ownProd + "/gate", token: g.admin, header: map[string]string{"If-Match": `"0"`}, json: map[string]any{"binding": "b1:" + strings.Repeat("A", 43)}})
+}
+
+// Without a precondition the gate judges the revision that is current, and
+// says which that is.
+func TestTheServerChooses(t *testing.T) {
+	g := newRig(t)
+	first, second := g.stages()
+	reader := g.token("reader", "read")
+	choose := func(status int, choice map[string]any) *httptest.ResponseRecorder {
+		t.Helper()
+		return g.want(status, request{method: "POST", path: ownDev + "/gate", token: reader, json: map[string]any{"choose": choice}})
+	}
+	verdict := func(choice map[string]any) api.GateVerdict {
+		t.Helper()
+		return decodeAs[api.GateVerdict](t, choose(200, choice))
+	}
+	v := verdict(map[string]any{"latest": true})
+	if !v.Pass || v.Binding.String() != second || v.Pair.ID != v.Binding || v.Version != "1.1.0" || v.Kind != model.Bump || v.Pin != nil || v.Revision != 0 {
+		t.Errorf("the latest: %+v", v)
+	}
+	g.want(201, g.pinRequest(`"0"`, "k1", map[string]any{"binding": second}))
+	g.publish("demo", "1.0.1", "z")
+	if v = verdict(map[string]any{"latest": true}); !v.Already || v.Revision != 1 || v.Pin.Revision != 1 || v.PublishedLast != "1.0.1" {
+		t.Errorf("the latest again: %+v", v)
+	}
+	v = verdict(map[string]any{"version": "1.0.1"})
+	if !v.Pass || v.Direction.Chart != model.Forward || v.ByVersion != model.Back {
+		t.Errorf("to 1.0.1: %+v", v)
+	}
+	v = verdict(map[string]any{"version": "1.0.0"})
+	if v.Pass || v.Refusal.Rule != model.RuleDirection || v.Binding.String() != first {
+		t.Errorf("to 1.0.0: %+v", v)
+	}
+	choose(404, map[string]any{"version": "9.9.9"})
+	choose(404, map[string]any{"from": "own/prod"})
+	choose(400, map[string]any{})
+	choose(400, map[string]any{"latest": true, "version": "1.0.0"})
+	choose(422, map[string]any{"version": "1.0.0", "images": map[string]any{"main": "NO"}})
+	e := decodeAs[api.Error](t, choose(422, map[string]any{"version": "1.0.0", "images": map[string]any{"main": "quay.io/my/demo:1"}}))
+	if e.Code != api.CodeGate || e.Rule != model.RuleBinding || e.Chart.String() != "demo@1.0.0" {
+		t.Errorf("not bound to it: %+v", e)
+	}
+	if e = decodeAs[api.Error](t, choose(422, map[string]any{"passed": true})); e.Code != api.CodeGate || e.Rule != model.RuleRollback {
+		t.Errorf("nothing passed: %+v", e)
+	}
+	g.want(201, request{method: "POST", path: ownReports, token: g.admin, json: map[string]any{"state": "passed"}})
+	g.want(201, g.pinRequest(`"1"`, "k2", map[string]any{"binding": v.Binding, "downgrade": "a trial"}))
+	if v = verdict(map[string]any{"passed": true}); !v.Pass || v.Binding.String() != second || v.Kind != model.Rollback || v.From != "1" {
+		t.Errorf("back: %+v", v)
+	}
+	g.want(400, request{method: "POST", path: ownDev + "/gate", token: g.admin, header: map[string]string{"If-Match": "x"}, json: map[string]any{"choose": map[string]any{"latest": true}}})
 }
 
 func TestBreakGlassNeedsItsOwnScope(t *testing.T) {

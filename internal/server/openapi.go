@@ -83,6 +83,9 @@ func (d *document) operation(rt route) object {
 	for _, h := range rt.headers {
 		params = append(params, object{"name": h, "in": "header", "required": true, "schema": object{"type": "string"}})
 	}
+	for _, h := range rt.accepts {
+		params = append(params, object{"name": h, "in": "header", "schema": object{"type": "string"}})
+	}
 	if params != nil {
 		op["parameters"] = params
 	}
@@ -181,7 +184,11 @@ func (d *document) fields(t reflect.Type, props object, required map[string]bool
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
-			d.fields(f.Type, props, required)
+			needs := required
+			if f.Tag.Get("openapi") == "optional" {
+				needs = map[string]bool{}
+			}
+			d.fields(f.Type, props, needs)
 			continue
 		}
 		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
