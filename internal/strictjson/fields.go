@@ -21,6 +21,9 @@ func fieldsOf(t reflect.Type) *fields {
 	}
 	out := &fields{}
 	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue // its fields are among them
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",") // all of them have one
 		out.names, out.index = append(out.names, name), append(out.index, f.Index)
 	}

@@ -66,3 +66,15 @@ func TestUnmarshal(t *testing.T) {
 		}
 	}
 }
+
+// The fields of an embedded struct are named as its own.
+func TestEmbedded(t *testing.T) {
+	var v struct {
+		part
+		Name string `json:"name"`
+	}
+	err := strictjson.Unmarshal([]byte(`{"name":"a","sizes":1}`), &v)
+	if err == nil || err.Error() != `unknown field "sizes", want one of size, name` {
+		t.Errorf("%v", err)
+	}
+}
