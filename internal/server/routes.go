@@ -16,10 +16,10 @@ type route struct {
 	do      func(*Server, *call) error
 	name    string // operation id
 	summary string
-	in      any   // value of the JSON body's type; nil: none
-	out     any   // value of the JSON answer's type; nil: not JSON
-	status  []int // of success
-	upload  bool  // takes one of the upload slots
+	in      any      // value of the JSON body's type; nil: none
+	out     any      // value of the JSON answer's type; nil: not JSON
+	status  []int    // of success
+	upload  bool     // takes one of the upload slots
 	headers []string // that have to be sent
 	accepts []string // headers that may be sent
 	query   []string
