@@ -60,12 +60,15 @@ func visible(r rune) bool {
 
 // checkText holds a text to the length that it has as JSON.
 func checkText(s string, limit int) error {
+	if blank(s) {
+		return fail(ErrInvalid, "the text %.40q shows nothing but blanks: say something, or leave it out", s)
+	}
+	if len(s) <= limit/len(`\u0000`) {
+		return nil // whatever is in it
+	}
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encode reason: %w", err)
-	}
-	if blank(s) {
-		return fail(ErrInvalid, "the text %.40q shows nothing but blanks: say something, or leave it out", s)
 	}
 	if n := len(raw) - len(`""`); n > limit {
 		return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, limit)

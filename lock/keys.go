@@ -1,12 +1,10 @@
 package lock
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +81,7 @@ func remember[T any](c *change, out T, verdict error) error {
 			o.Result = raw
 		}
 	}
-	raw, err := o.encode()
+	raw, err := kept.Wrap(o)
 	if err != nil {
 		return fmt.Errorf("encode the outcome of %q: %w", c.op.Key, err)
 	}
@@ -94,20 +92,6 @@ func remember[T any](c *change, out T, verdict error) error {
 		return nil
 	}
 	return c.Put(bucketKeyTimes, c.now.Format(time.RFC3339)+"\x00"+c.op.Key, nil)
-}
-
-// encode is json.Marshal, but does not go through the result again, which came
-// from there. The time stands last.
-func (o outcome) encode() ([]byte, error) {
-	result := o.Result
-	o.Result = nil
-	raw, err := json.Marshal(o)
-	if err != nil || len(result) == 0 {
-		return raw, err
-	}
-	const last = `,"at":`
-	i := bytes.LastIndex(raw, []byte(last))
-	return slices.Concat(raw[:i], []byte(`,"result":`), result, raw[i:]), nil
 }
 
 func isPin(verb string) bool { return verb == verbPin || verb == verbPinSet || verb == verbAdopt }

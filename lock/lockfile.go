@@ -19,7 +19,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -144,23 +143,11 @@ func (c *change) writeLine() error {
 		return err
 	}
 	c.line.Seq = n
-	raw, err := c.line.encode()
+	raw, err := kept.Wrap(c.line)
 	if err != nil {
 		return fmt.Errorf("encode journal line %d: %w", n, err)
 	}
 	return c.Put(bucketJournal, number(n), raw)
-}
-
-// encode is json.Marshal, but does not go through the detail again, which came
-// from there and stands last.
-func (l Line) encode() ([]byte, error) {
-	detail := l.Detail
-	l.Detail = nil
-	raw, err := json.Marshal(l)
-	if err != nil || len(detail) == 0 {
-		return raw, err
-	}
-	return slices.Concat(raw[:len(raw)-1], []byte(`,"detail":`), detail, []byte("}")), nil
 }
 
 // nextSequence numbers publications and first image observations alike.
@@ -244,7 +231,11 @@ func stamp(t store.Txn) error {
 }
 
 // number is an ordered key.
-func number(n uint64) string { return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, n)) }
+func number(n uint64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n)
+	return string(hex.AppendEncode(make([]byte, 0, 2*len(b)), b[:]))
+}
 
 func get[T any](t store.Tx, bucket, key string) (T, error) {
 	var v T

@@ -67,7 +67,7 @@ var owners = []struct {
 	{"go.etcd.io/bbolt", []string{"lock/boltstore"}},
 	{"github.com/prometheus/", []string{"internal/server", "cmd/chartd"}},
 	{"github.com/gorilla/mux", []string{"internal/server"}},
-	{"github.com/go-json-experiment/", []string{"internal/strictjson"}},
+	{"github.com/go-json-experiment/", []string{"internal/strictjson", "lock/kept"}},
 	{"github.com/spf13/cobra", []string{"cmd/chartd", "cmd/chartctl"}},
 	{"net/http", []string{"internal/client", "internal/events", "internal/imports", "internal/resolve", "internal/server", "cmd/chartctl", "cmd/chartd"}},
 	// Rendering has a process of its own.

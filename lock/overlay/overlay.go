@@ -24,7 +24,7 @@ type Write struct {
 // writes beside the state it reads, so that an error leaves no trace.
 type Overlay struct {
 	base    store.Tx
-	buckets []*overlaid // few
+	buckets []overlaid // few
 	writes  int
 	bytes   int
 	err     error // the first refused write; the update fails with it
@@ -36,11 +36,12 @@ type overlaid struct {
 	writes []Write // in order of key
 }
 
-// bucket returns the part that belongs to a bucket; nil if there is none.
+// bucket returns the part that belongs to a bucket, until a write makes a new
+// one; nil if there is none.
 func (o *Overlay) bucket(name string) *overlaid {
-	for _, b := range o.buckets {
-		if b.name == name {
-			return b
+	for i := range o.buckets {
+		if o.buckets[i].name == name {
+			return &o.buckets[i]
 		}
 	}
 	return nil
@@ -66,7 +67,7 @@ func (b *overlaid) get(key string) (Write, bool) {
 var _ store.Txn = (*Overlay)(nil)
 
 // New returns an empty overlay of base.
-func New(base store.Tx) *Overlay { return &Overlay{base: base} }
+func New(base store.Tx) *Overlay { return &Overlay{base: base, buckets: make([]overlaid, 0, 6)} }
 
 // Run runs the closure of an Update on the overlay. A panic becomes a
 // PanicError, and a refused write fails the update even if the closure went
@@ -93,7 +94,7 @@ func (o *Overlay) Run(fn func(store.Txn) error) (err error) {
 // Writes returns what was written, in order of bucket and key.
 func (o *Overlay) Writes() []Write {
 	out := make([]Write, 0, o.writes)
-	slices.SortFunc(o.buckets, func(a, b *overlaid) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(o.buckets, func(a, b overlaid) int { return strings.Compare(a.name, b.name) })
 	for _, b := range o.buckets {
 		out = append(out, b.writes...)
 	}
@@ -124,8 +125,8 @@ func (o *Overlay) write(w Write) error {
 	}
 	b := o.bucket(w.Bucket)
 	if b == nil {
-		b = &overlaid{name: w.Bucket}
-		o.buckets = append(o.buckets, b)
+		o.buckets = append(o.buckets, overlaid{name: w.Bucket})
+		b = &o.buckets[len(o.buckets)-1]
 	}
 	i, ok := b.find(w.Key)
 	if ok {
