@@ -56,7 +56,7 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 	}
 	e := Environment{Format: FormatVersion, Env: ne.Env, Chart: ne.Chart, Created: c.now, By: c.op.Actor.Name}
 	var err error
-	e.Policy, err = checkPolicy(c, e, Policy{Accept: ne.Accept, Upstream: ne.Upstream})
+	e.Policy, err = checkPolicy(c, c.now, e, Policy{Accept: ne.Accept, Upstream: ne.Upstream})
 	return e, err
 }
 
@@ -108,6 +108,12 @@ func (l *Lockfile) Environment(ctx context.Context, env ref.Env) (EnvironmentSta
 		}
 		return environmentState(t, e)
 	})
+}
+
+// StateOf returns an environment as it was read or written, with its pin of
+// then.
+func (l *Lockfile) StateOf(ctx context.Context, e Environment) (EnvironmentState, error) {
+	return view(ctx, l, func(t store.Tx) (EnvironmentState, error) { return environmentState(t, e) })
 }
 
 // Environments returns all environments in order of name, from one snapshot.

@@ -1,10 +1,8 @@
 package lock
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"time"
@@ -109,35 +107,9 @@ func (f Freeze) check(now time.Time) error {
 	return checkText(f.Reason, 200)
 }
 
-// SetPolicy replaces the policy of an environment. The same policy again
-// changes nothing.
-func (l *Lockfile) SetPolicy(ctx context.Context, op Op, env ref.Env, p Policy) (Environment, error) {
-	return run(ctx, l, op, func(c *change) (Environment, error) {
-		e, err := getEnvironment(c, env)
-		if err != nil {
-			return e, err
-		}
-		if p, err = checkPolicy(c, e, p); err != nil || reflect.DeepEqual(p, e.Policy) {
-			return e, err
-		}
-		old := e.Policy
-		e.Policy = p
-		return e, errors.Join(
-			put(c, bucketEnvironments, env.String(), e),
-			c.journal(verbPolicy, env.String(), policyChange{Old: old, New: p}),
-		)
-	})
-}
-
-// policyChange is the detail of its journal line.
-type policyChange struct {
-	Old Policy `json:"old"`
-	New Policy `json:"new"`
-}
-
 // checkPolicy holds the policy of e against what there is and fills its
 // defaults in.
-func checkPolicy(c *change, e Environment, p Policy) (Policy, error) {
+func checkPolicy(t store.Tx, now time.Time, e Environment, p Policy) (Policy, error) {
 	p.Accept = slices.Clone(p.Accept)
 	if len(p.Upstream) == 0 {
 		p.Upstream = nil
@@ -160,14 +132,14 @@ func checkPolicy(c *change, e Environment, p Policy) (Policy, error) {
 		return p, err
 	}
 	for _, f := range p.Freeze {
-		if err := f.check(c.now); err != nil {
+		if err := f.check(now); err != nil {
 			return p, err
 		}
 	}
 	if len(p.Upstream) == 0 && p.Soak > 0 {
 		return p, fail(ErrInvalid, "%s soaks for %s in no upstream stage: name one", e.Env, p.Soak)
 	}
-	return p, checkUpstream(c, e, p.Upstream)
+	return p, checkUpstream(t, e, p.Upstream)
 }
 
 func (p Policy) checkNumbers() error {

@@ -169,3 +169,50 @@ func TestStatus(t *testing.T) {
 	}
 	r.refused(lock.ErrNotFound, func() error { _, err := r.Status(r.ctx, env("no/where")); return err }, "no/where")
 }
+
+// Two policies that ask for the same are equal, however they are written; any
+// field that differs is told, and nothing else is written.
+func TestPolicyChanges(t *testing.T) {
+	r := checked(t)
+	for _, e := range []string{"data8/staging", "r/dev", "data8/prod"} {
+		r.create(e)
+	}
+	prod := env("data8/prod")
+	window := func(length time.Duration) []lock.Freeze {
+		return []lock.Freeze{{Cron: "0 17 * * 5", Zone: "UTC", For: lock.Duration(length)}}
+	}
+	hours := lock.Duration(24 * time.Hour)
+	for _, same := range [][2]lock.Policy{
+		{{}, {Accept: []model.Evidence{model.BaseLayers, model.ChartValues}, Halt: model.ScopeHub, Overdue: model.OverdueUnknown}},
+		{{Upstream: []ref.Env{env("data8/staging"), env("r/dev")}, Soak: hours}, {Upstream: []ref.Env{env("r/dev"), env("data8/staging")}, Soak: hours}},
+		{{Freeze: window(90 * time.Minute)}, {Freeze: window(90 * time.Minute), Upstream: []ref.Env{}}},
+	} {
+		first := must(r.SetPolicy(r.ctx, alice, prod, same[0]))
+		before := r.dump()
+		if got := must(r.SetPolicy(r.ctx, by("bob"), prod, same[1])); len(got.Changes) != 0 || r.dump() != before {
+			t.Errorf("%+v and %+v differ by %v", same[0], same[1], got.Changes)
+		}
+		must(r.SetPolicy(r.ctx, by("bob"), prod, lock.Policy{Approvals: 1}))
+		if s := must(r.StateOf(r.ctx, first.Environment)); !reflect.DeepEqual(s.Policy, first.Policy) {
+			t.Errorf("what was set is answered as %+v, not %+v", s.Policy, first.Policy)
+		}
+	}
+	must(r.SetPolicy(r.ctx, alice, prod, lock.Policy{}))
+	before := r.dump()
+	for field, p := range map[string]lock.Policy{
+		"accepts": {Accept: []model.Evidence{model.ChartValues}}, "upstream": {Upstream: []ref.Env{env("data8/staging")}}, "approvals": {Approvals: 1},
+		"freeze": {Freeze: window(time.Hour)}, "failure halts": {Halt: model.ScopeEnvironment}, "deadline": {Deadline: hours},
+	} {
+		got := must(r.TryPolicy(r.ctx, prod, p)).Changes
+		if len(got) != 1 || got[0].Field != field || got[0].New == "" {
+			t.Errorf("%s: %v", field, got)
+		}
+	}
+	if r.dump() != before {
+		t.Error("to try a policy wrote something")
+	}
+	must(r.SetPolicy(r.ctx, alice, prod, lock.Policy{Deadline: hours}))
+	if got := must(r.TryPolicy(r.ctx, prod, lock.Policy{Deadline: hours, Overdue: model.OverdueHalt})).Changes; len(got) != 1 {
+		t.Errorf("overdue: %v", got)
+	}
+}

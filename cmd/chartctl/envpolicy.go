@@ -143,7 +143,7 @@ func setPolicies(ctx context.Context, c *client.Client, list []policySetting) er
 		if s.Action != "set" {
 			continue
 		}
-		_, err := c.SetPolicy(ctx, s.Env, s.Policy)
+		_, err := c.SetPolicy(ctx, s.Env, s.Policy, false)
 		var e *api.Error
 		switch {
 		case err == nil:

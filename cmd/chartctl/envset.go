@@ -80,7 +80,7 @@ func (a *app) setFromFile(ctx context.Context, name, file string) error {
 	if err != nil {
 		return err
 	}
-	e, err := c.SetPolicy(ctx, env, p)
+	e, err := c.SetPolicy(ctx, env, p, false)
 	if err != nil {
 		return err
 	}

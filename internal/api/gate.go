@@ -102,6 +102,21 @@ type Policy struct {
 	Overdue   model.Overdue    `json:"overdue,omitempty"`  // what a missed deadline is: unknown (default) or halt
 }
 
+// PolicySet answers a new policy: the environment with the policy that this
+// request set, or with dry_run would set, and the fields in which it differs
+// from the one before.
+type PolicySet struct {
+	Environment
+	Changes []PolicyChange `json:"changes"`
+}
+
+// PolicyChange is one field of a policy, in words; "" is nothing.
+type PolicyChange struct {
+	Field string `json:"field"`
+	Old   string `json:"old"`
+	New   string `json:"new"`
+}
+
 // Freeze is a window in which nothing is pinned.
 type Freeze struct {
 	Cron   string `json:"cron"` // when it opens: minute, hour, day, month, weekday

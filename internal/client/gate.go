@@ -54,11 +54,15 @@ func (c *Client) CheckPin(ctx context.Context, p PinCall) (api.GateVerdict, erro
 	return c.Gate(ctx, GateCall{Env: p.Env, Base: &p.Base, Ask: api.GateRequest{PinRequest: p.Pin}})
 }
 
-// SetPolicy replaces the policy of an environment.
-func (c *Client) SetPolicy(ctx context.Context, e ref.Env, p api.Policy) (api.Environment, error) {
+// SetPolicy replaces the policy of an environment; with dry it only says what
+// that would change.
+func (c *Client) SetPolicy(ctx context.Context, e ref.Env, p api.Policy, dry bool) (api.PolicySet, error) {
 	r := post(p, "/api/v1/environments/%s/%s/policy", e.Hub(), e.Stage())
 	r.method = http.MethodPut
-	var out api.Environment
+	if dry {
+		r.query = url.Values{"dry_run": {"true"}}
+	}
+	var out api.PolicySet
 	_, err := c.call(ctx, r, &out)
 	return out, err
 }

@@ -30,7 +30,10 @@ func TestRoutesOfTheGate(t *testing.T) {
 			return ignore(c.CheckPin(ctx, client.PinCall{Env: env, Base: 17, Pin: api.PinRequest{Binding: binding, Downgrade: "back"}}))
 		}},
 		{"PUT " + at + "/policy", `{"upstream":["staging"],"soak":"1h"}`, func(c *client.Client) error {
-			return ignore(c.SetPolicy(ctx, env, api.Policy{Upstream: []string{"staging"}, Soak: "1h"}))
+			return ignore(c.SetPolicy(ctx, env, api.Policy{Upstream: []string{"staging"}, Soak: "1h"}, false))
+		}},
+		{"PUT " + at + "/policy?dry_run=true", `{}`, func(c *client.Client) error {
+			return ignore(c.SetPolicy(ctx, env, api.Policy{}, true))
 		}},
 		{"POST " + at + "/approvals", `{"binding":"` + b + `"}`, func(c *client.Client) error {
 			return ignore(c.Approve(ctx, env, api.ApprovalRequest{Binding: binding}))

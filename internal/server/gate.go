@@ -12,12 +12,22 @@ import (
 	"chartd.dev/chartd/lock"
 )
 
-// setPolicy replaces a policy as a whole. It takes no precondition: who sets
-// a policy says all of it, and the journal has the one before.
+// setPolicy replaces a policy as a whole, or says what that would change. It
+// takes no precondition: who sets a policy says all of it, and the journal has
+// the one before.
 func (s *Server) setPolicy(c *call) error {
 	env, err := c.env()
 	if err != nil {
 		return err
+	}
+	dry, _, err := c.flag("dry_run")
+	if err != nil {
+		return err
+	}
+	if !dry { // to ask is to read
+		if err := c.who.Require(auth.Env, ""); err != nil {
+			return err
+		}
 	}
 	var in api.Policy
 	body, err := decode(c, &in)
@@ -32,14 +42,24 @@ func (s *Server) setPolicy(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Lock.SetPolicy(c.ctx(), op, env, p); err != nil {
-		return err
+	var set lock.PolicySet
+	if dry {
+		set, err = s.Lock.TryPolicy(c.ctx(), env, p)
+	} else {
+		set, err = s.Lock.SetPolicy(c.ctx(), op, env, p)
 	}
-	e, err := s.Lock.Environment(c.ctx(), env)
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, environmentOf(e))
+	e, err := s.Lock.StateOf(c.ctx(), set.Environment)
+	if err != nil {
+		return err
+	}
+	out := api.PolicySet{Environment: environmentOf(e), Changes: []api.PolicyChange{}}
+	for _, f := range set.Changes {
+		out.Changes = append(out.Changes, api.PolicyChange(f))
+	}
+	return c.answer(http.StatusOK, out)
 }
 
 // upstreamFrom reads stages of the environment's hub, and environments.

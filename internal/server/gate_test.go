@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func (g *rig) setPolicy(status int, policy any) api.Environment {
 	if status != 200 {
 		return api.Environment{}
 	}
-	return decodeAs[api.Environment](g.t, w)
+	return decodeAs[api.PolicySet](g.t, w).Environment
 }
 
 func TestPolicy(t *testing.T) {
@@ -68,6 +69,41 @@ func TestPolicy(t *testing.T) {
 		t.Errorf("the default policy is %+v", back)
 	}
 	g.want(404, request{method: "PUT", path: "/api/v1/environments/own/none/policy", token: g.admin, json: map[string]any{}})
+}
+
+// A policy is answered with what it changed, and a dry run, for which reading
+// is enough, with what it would change.
+func TestPolicyChanges(t *testing.T) {
+	g := newRig(t)
+	g.stages()
+	set := func(query, token string, body map[string]any) api.PolicySet {
+		t.Helper()
+		return decodeAs[api.PolicySet](t, g.want(200, request{method: "PUT", path: ownProd + "/policy" + query, token: token, json: body}))
+	}
+	lines := func() int {
+		t.Helper()
+		n, err := g.lock.JournalEnd(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	reader, n := g.token("reader", "read"), lines()
+	strict := map[string]any{"upstream": []string{"dev"}, "soak": "60m", "accept": []string{"base-layers", "chart-values"}}
+	want := []api.PolicyChange{{Field: "upstream", New: "own/dev"}, {Field: "soak", New: "1h"}}
+	if s := set("?dry_run=true", reader, strict); !slices.Equal(s.Changes, want) || s.Policy.Soak != "1h" || lines() != n {
+		t.Errorf("a dry run: %+v, %d lines", s, lines()-n)
+	}
+	g.want(403, request{method: "PUT", path: ownProd + "/policy", token: reader, json: strict})
+	if s := set("", g.admin, strict); !slices.Equal(s.Changes, want) || s.Policy.Soak != "1h" || s.Policy.Halt != model.ScopeHub || lines() != n+1 {
+		t.Errorf("set: %+v, %d lines", s, lines()-n)
+	}
+	same := map[string]any{"upstream": []string{"own/dev"}, "soak": "3600s", "halt": "hub", "overdue": "unknown"}
+	if s := set("", g.admin, same); len(s.Changes) != 0 || lines() != n+1 {
+		t.Errorf("the same in other words: %+v, %d lines", s.Changes, lines()-n)
+	}
+	g.want(400, request{method: "PUT", path: ownProd + "/policy?dry_run=true", token: reader, json: map[string]any{"soak": "1h"}})
+	g.want(400, request{method: "PUT", path: ownProd + "/policy?dry_run=yes", token: reader, json: strict})
 }
 
 // ask asks the gate about a pin of own/prod.

@@ -127,7 +127,7 @@ func gateRoutes() []route {
 	return []route{
 		{method: get, path: "/api/v1/status", access: reads, do: (*Server).status, name: "status", summary: "All environments with their verdicts, soak and halts.", out: api.Status{}, status: []int{200}},
 		{method: get, path: envPath + "/status", access: reads, do: (*Server).environmentStatus, name: "environmentStatus", summary: "One environment with all that explains its state.", out: api.EnvironmentStatus{}, status: []int{200}},
-		{method: put, path: envPath + "/policy", access: needs(auth.Env), do: (*Server).setPolicy, name: "setPolicy", summary: "Replace an environment's policy.", in: api.Policy{}, out: api.Environment{}, status: []int{200}},
+		{method: put, path: envPath + "/policy", access: reads, do: (*Server).setPolicy, name: "setPolicy", summary: "Replace an environment's policy; dry_run=true only says what that changes.", in: api.Policy{}, out: api.PolicySet{}, status: []int{200}, query: []string{"dry_run"}},
 		{method: post, path: envPath + "/gate", access: reads, do: (*Server).gate, name: "gate", summary: "What a pin would be answered now, by every rule; nothing is written. The server can choose the pair.", in: api.GateRequest{}, out: api.GateVerdict{}, status: []int{200}, accepts: pinHeaders[:1]},
 		{method: post, path: envPath + "/approvals", access: needsOnEnv(auth.Approve), do: (*Server).approve, name: "approve", summary: "Approve a binding, to be pinned by somebody else.", in: api.ApprovalRequest{}, out: api.Approval{}, status: []int{201}},
 		{method: post, path: envPath + "/halts", access: needsOnEnv(auth.Override), do: (*Server).halt, name: "halt", summary: "Halt by hand.", in: api.HaltRequest{}, out: api.Halt{}, status: []int{201}},

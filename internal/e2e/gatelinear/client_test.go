@@ -101,7 +101,7 @@ func (p *player) do(in gatetest.Ask, n int) (out gatetest.Told, err error) {
 	case "policy":
 		e := p.start.Envs[in.Env]
 		e.Soak, e.Approvals = in.Soak, in.Approvals
-		_, err = p.api.SetPolicy(p.ctx, env, p.policy(e, in.Env, 1+p.ID*each+n))
+		_, err = p.api.SetPolicy(p.ctx, env, p.policy(e, in.Env, 1+p.ID*each+n), false)
 	case "read":
 		return p.read(in.Env)
 	}

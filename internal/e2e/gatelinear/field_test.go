@@ -176,7 +176,7 @@ func (f *field) begin(t *testing.T, seed uint64) *game {
 	for i := range g.start.Envs {
 		e := gatetest.Env{Scope: []model.Scope{model.ScopeEnvironment, model.ScopeHub, model.ScopeEverything}[random.IntN(3)], Approvals: random.IntN(2)}
 		g.start.Envs[i] = e
-		if _, err := g.admin.SetPolicy(t.Context(), f.envs[i], f.policy(e, i, 0)); err != nil {
+		if _, err := g.admin.SetPolicy(t.Context(), f.envs[i], f.policy(e, i, 0), false); err != nil {
 			t.Fatal(err)
 		}
 	}
