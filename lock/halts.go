@@ -48,6 +48,43 @@ type HaltEnd struct {
 // Open reports whether the halt still stops pins.
 func (h Halt) Open() bool { return h.Ended == HaltEnd{} }
 
+// OpenHalt is a halt that is open, with what it waits for.
+type OpenHalt struct {
+	Halt
+	// Awaits is the revision that was pinned where the failure was, and whose
+	// pass ends the halt; 0 if there is none yet.
+	Awaits uint64
+}
+
+// open adds what the halt waits for.
+func (h Halt) open(t store.Tx) (OpenHalt, error) {
+	out := OpenHalt{Halt: h}
+	if h.Cause == model.CauseHand {
+		return out, nil
+	}
+	e, err := getEnvironment(t, h.Env)
+	if err != nil || e.Revision == 0 {
+		return out, err
+	}
+	p, err := getPin(t, h.Env, e.Revision)
+	if err == nil && h.endsBy(p) {
+		out.Awaits = p.Revision
+	}
+	return out, err
+}
+
+// step is what ends the halt.
+func (h OpenHalt) step() Next {
+	n := Next{Step: model.StepRollback, Env: h.Env, Halt: h.ID}
+	switch {
+	case h.Cause == model.CauseHand:
+		n.Step = model.StepResolve
+	case h.Awaits > 0:
+		n.Step, n.Revision = model.StepReport, h.Awaits
+	}
+	return n
+}
+
 // scopes are the names under which the open halts that stop env are kept.
 func scopes(env ref.Env) []string {
 	return []string{scopeOf(model.ScopeEnvironment, env), scopeOf(model.ScopeHub, env), scopeOf(model.ScopeEverything, env)}

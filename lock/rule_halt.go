@@ -28,14 +28,25 @@ func (q *question) halt(r *RuleVerdict) error {
 	case fix && here && q.e.Fixed == 0 && against == nil:
 		r.fact("this is the one fix that is let through where the failure was")
 	case fix && against != nil:
-		r.refuse(against.wants())
+		return q.halted(r, *against)
 	default:
 		if fix && here {
 			r.fact("revision %d is the fix that was let through", q.e.Fixed)
 		}
-		r.refuse(open[0].wants())
+		return q.halted(r, open[0])
 	}
 	return nil
+}
+
+// halted refuses by the halt, and says what ends it as things stand.
+func (q *question) halted(r *RuleVerdict, h Halt) error {
+	if !q.explain {
+		r.refuse("", "")
+		return nil
+	}
+	open, err := h.open(q)
+	r.refuse(open.wants())
+	return err
 }
 
 // fixable reports whether a failure here is among the halts, and which of them
@@ -53,13 +64,17 @@ func (q *question) fixable(open []Halt) (here bool, against *Halt) {
 	return here, against
 }
 
-// wants is what ends the halt.
-func (h Halt) wants() (want, command string) {
-	if h.Cause == model.CauseHand {
-		resolve := fmt.Sprintf("chartctl resolve %s --reason \"…\"", h.ID)
+// wants is what ends the halt, as things stand.
+func (h OpenHalt) wants() (want, command string) {
+	resolve := fmt.Sprintf("chartctl resolve %s --reason \"…\"", h.ID)
+	switch n := h.step(); n.Step {
+	case model.StepResolve:
 		return fmt.Sprintf("wait until what %s halted it for is over; a pass does not end it", h.By), resolve
+	case model.StepReport:
+		return fmt.Sprintf("deploy revision %d of %s and report that it passed; or end the halt: %s", n.Revision, n.Env, resolve),
+			fmt.Sprintf("chartctl report %s --revision %d --passed", n.Env, n.Revision)
 	}
-	return fmt.Sprintf("roll %s back to a pair that passed there, or fix it there, and report it passed; or end the halt: chartctl resolve %s --reason \"…\"", h.Env, h.ID),
+	return fmt.Sprintf("roll %s back to a pair that passed there, or fix it there, and report it passed; or end the halt: %s", h.Env, resolve),
 		fmt.Sprintf("chartctl rollback %s", h.Env)
 }
 

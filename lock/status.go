@@ -2,6 +2,7 @@ package lock
 
 import (
 	"context"
+	"slices"
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
@@ -17,8 +18,34 @@ type EnvironmentStatus struct {
 	Waited    Duration         `json:"waited,omitzero"`   // for a verdict, counted where there is a deadline
 	Held      Duration         `json:"held"`              // by the current revision since it passed
 	Upstream  []UpstreamStatus `json:"upstream"`          // on the current binding
-	Halts     []Halt           `json:"open_halts"`        // that stop it
+	Halts     []OpenHalt       `json:"open_halts"`        // that stop it
 	Approvals []Approval       `json:"approvals"`         // that no pin has used yet, of all bindings
+	Next      Next             `json:"next,omitzero"`     // zero: nothing is open
+}
+
+// Next is what an environment needs before anything else moves it on.
+type Next struct {
+	Step     model.Step `json:"step"`
+	Env      ref.Env    `json:"environment"`        // where: a halt may come from another one
+	Revision uint64     `json:"revision,omitempty"` // that waits for a report
+	Halt     string     `json:"halt,omitempty"`     // that this ends
+}
+
+// next is the step that the state asks for; of several halts that which does
+// not wait for a person alone.
+func (out *EnvironmentStatus) next() Next {
+	if i := slices.IndexFunc(out.Halts, func(h OpenHalt) bool { return h.Cause != model.CauseHand }); i >= 0 {
+		return out.Halts[i].step()
+	}
+	switch {
+	case len(out.Halts) > 0:
+		return out.Halts[0].step()
+	case out.Pin == nil:
+		return Next{Step: model.StepPin, Env: out.Env}
+	case out.Verdict == "":
+		return Next{Step: model.StepReport, Env: out.Env, Revision: out.Revision}
+	}
+	return Next{}
 }
 
 // Status returns all about one environment, from one snapshot.
@@ -58,8 +85,16 @@ func status(t store.Tx, e Environment) (EnvironmentStatus, error) {
 	if out.EnvironmentState, err = environmentState(t, e); err != nil {
 		return out, err
 	}
-	if out.Halts, err = haltsOn(t, e.Env); err != nil {
+	open, err := haltsOn(t, e.Env)
+	if err != nil {
 		return out, err
+	}
+	for _, h := range open {
+		o, err := h.open(t)
+		if err != nil {
+			return out, err
+		}
+		out.Halts = append(out.Halts, o)
 	}
 	for _, id := range e.Approved {
 		have, err := getApprovals(t, e, id)
@@ -69,6 +104,7 @@ func status(t store.Tx, e Environment) (EnvironmentStatus, error) {
 		out.Approvals = append(out.Approvals, have...)
 	}
 	if out.Pin == nil {
+		out.Next = out.next()
 		return out, nil
 	}
 	for _, up := range e.Policy.Upstream {
@@ -78,7 +114,9 @@ func status(t store.Tx, e Environment) (EnvironmentStatus, error) {
 		}
 		out.Upstream = append(out.Upstream, u)
 	}
-	return out, out.judge(t)
+	err = out.judge(t)
+	out.Next = out.next()
+	return out, err
 }
 
 // judge adds what the reports say of the current revision.

@@ -298,10 +298,12 @@ type AdoptRequest struct {
 // Adopt records what runs today, proven or not.
 func (r *Repository) Adopt(ctx context.Context, op lock.Op, q AdoptRequest) (p lock.Pin, err error) {
 	name := q.Chart
-	if e, err := r.Lock.Environment(ctx, q.Env); err == nil {
+	if name == "" {
+		e, err := r.Lock.Environment(ctx, q.Env)
+		if err != nil {
+			return p, err
+		}
 		name = e.Chart
-	} else if name == "" || !errors.Is(err, lock.ErrNotFound) {
-		return p, err
 	}
 	v, err := r.Lock.FindVersion(ctx, name, q.Version)
 	if err != nil {

@@ -139,6 +139,9 @@ type Halt struct {
 	By       string        `json:"by"`
 	At       time.Time     `json:"at"`
 	Ended    *HaltEnd      `json:"ended,omitempty"`
+	// Awaits, of one that is open, is the revision that was pinned since where
+	// the failure was, and whose pass ends the halt; none: no such pin yet.
+	Awaits uint64 `json:"awaits,omitempty"`
 }
 
 // HaltEnd says how a halt ended: by a revision that passed, or by an override.
@@ -174,7 +177,16 @@ type EnvironmentStatus struct {
 	Approved []string      `json:"approved,omitempty"` // who approved the current pair before it was pinned
 	// Approvals are those that no pin has used yet, of other pairs.
 	Approvals []Approval `json:"approvals"`
-	Halts     []Halt     `json:"halts"` // that stop it
+	Halts     []Halt     `json:"halts"`          // that stop it
+	Next      *Next      `json:"next,omitempty"` // none: nothing is open
+}
+
+// Next is what an environment needs before anything else moves it on.
+type Next struct {
+	Step     model.Step `json:"step"`
+	Env      ref.Env    `json:"environment"`        // where: a halt may come from another one
+	Revision uint64     `json:"revision,omitempty"` // that is to be deployed and reported
+	Halt     string     `json:"halt,omitempty"`     // that this ends
 }
 
 // Stage is what an upstream stage says of a pair.

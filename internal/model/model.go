@@ -132,6 +132,16 @@ const (
 // Overdues are those that a policy can choose.
 func Overdues() []Overdue { return []Overdue{OverdueUnknown, OverdueHalt} }
 
+// Step is what an environment needs before anything else moves it on.
+type Step string
+
+const (
+	StepPin      Step = "pin"      // its first pin
+	StepReport   Step = "report"   // to be deployed, and a report how that went
+	StepRollback Step = "rollback" // a rollback to a pair that passed, or a fix
+	StepResolve  Step = "resolve"  // that a person ends what a person halted
+)
+
 // Heading is where one half of a pair moves to, by the order of publication.
 type Heading string
 

@@ -80,7 +80,7 @@ func (s *Server) adopt(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Repo.Adopt(c.ctx(), op, repo.AdoptRequest{Env: env, Version: in.Version, Images: images, Reason: in.Reason, AssumePassed: in.AssumePassed})
+	p, err := s.Repo.Adopt(c.ctx(), op, repo.AdoptRequest{Env: env, Chart: in.Chart, Version: in.Version, Images: images, Reason: in.Reason, AssumePassed: in.AssumePassed})
 	if err != nil {
 		return err
 	}

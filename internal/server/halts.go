@@ -60,13 +60,14 @@ func (s *Server) halts(c *call) error {
 	if err != nil {
 		return err
 	}
-	var list []lock.Halt
-	var next uint64
-	if all {
-		list, next, err = s.Lock.Halts(c.ctx(), before, limit)
-	} else {
-		list, err = s.Lock.OpenHalts(c.ctx())
+	if !all {
+		list, err := s.Lock.OpenHalts(c.ctx())
+		if err != nil {
+			return err
+		}
+		return c.answer(http.StatusOK, api.Halts{Halts: openHaltsOf(list)})
 	}
+	list, next, err := s.Lock.Halts(c.ctx(), before, limit)
 	if err != nil {
 		return err
 	}
@@ -110,6 +111,16 @@ func haltOf(h lock.Halt) api.Halt {
 	}
 	if !h.Open() {
 		out.Ended = &api.HaltEnd{Revision: h.Ended.Revision, Reason: h.Ended.Reason, By: h.Ended.By, At: h.Ended.At}
+	}
+	return out
+}
+
+func openHaltsOf(list []lock.OpenHalt) []api.Halt {
+	out := []api.Halt{}
+	for _, h := range list {
+		wire := haltOf(h.Halt)
+		wire.Awaits = h.Awaits
+		out = append(out, wire)
 	}
 	return out
 }

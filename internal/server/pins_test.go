@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/model"
 )
 
 // environment makes own/dev with one chart version and returns its binding.
@@ -155,4 +156,29 @@ func TestEnvironmentRepository(t *testing.T) {
 	if last.By != "admin" || last.Object != "own/dev" && !strings.HasPrefix(last.Object, "own/dev") {
 		t.Errorf("last line %+v", last)
 	}
+}
+
+// An environment that is not there yet is made by adopting, of the chart named.
+func TestAdoptMakesTheEnvironment(t *testing.T) {
+	g := newRig(t)
+	g.publish("demo", "1.0.0", "x")
+	adopt := func(key string, body map[string]any) request {
+		return request{method: "POST", path: "/api/v1/environments/own/new/adopt", token: g.admin, header: map[string]string{"Idempotency-Key": key}, json: body}
+	}
+	g.want(404, adopt("k1", map[string]any{"version": "1.0.0", "reason": "it runs"}))
+	g.want(404, adopt("k2", map[string]any{"chart": "none", "version": "1.0.0", "reason": "it runs"}))
+	p := decodeAs[api.Pin](t, g.want(201, adopt("k3", map[string]any{"chart": "demo", "version": "1.0.0", "reason": "it runs"})))
+	if p.Revision != 1 || p.Name != "demo" || p.Kind != model.Adopt {
+		t.Errorf("adopted %+v", p)
+	}
+	e := decodeAs[api.Environment](t, g.want(200, request{path: "/api/v1/environments/own/new", token: g.admin}))
+	if e.Chart != "demo" || e.Revision != 1 || e.Policy.Halt != model.ScopeHub {
+		t.Errorf("made %+v", e)
+	}
+	g.want(409, adopt("k4", map[string]any{"chart": "demo", "version": "1.0.0", "reason": "it runs"}))
+	g.publish("other", "1.0.0", "x")
+	g.want(201, request{method: "POST", path: "/api/v1/environments", token: g.admin, json: map[string]any{"environment": "own/dev", "chart": "demo"}})
+	wrong := adopt("k5", map[string]any{"chart": "other", "version": "1.0.0", "reason": "it runs"})
+	wrong.path = "/api/v1/environments/own/dev/adopt"
+	g.want(422, wrong)
 }

@@ -16,12 +16,9 @@ func (s *Server) status(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := api.Status{Environments: []api.EnvironmentStatus{}, Halts: []api.Halt{}}
+	out := api.Status{Environments: []api.EnvironmentStatus{}, Halts: openHaltsOf(open)}
 	for _, st := range list {
 		out.Environments = append(out.Environments, statusOf(st))
-	}
-	for _, h := range open {
-		out.Halts = append(out.Halts, haltOf(h))
 	}
 	return c.answer(http.StatusOK, out)
 }
@@ -51,7 +48,7 @@ func (s *Server) environmentStatus(c *call) error {
 func statusOf(st lock.EnvironmentStatus) api.EnvironmentStatus {
 	out := api.EnvironmentStatus{
 		Environment: environmentOf(st.EnvironmentState), Verdict: st.Verdict, Overdue: st.Overdue, Held: st.Held.String(),
-		Stages: []api.Stage{}, Approvals: []api.Approval{}, Halts: []api.Halt{},
+		Stages: []api.Stage{}, Approvals: []api.Approval{}, Halts: openHaltsOf(st.Halts),
 	}
 	if st.Report != nil {
 		r := reportOf(*st.Report)
@@ -69,8 +66,9 @@ func statusOf(st lock.EnvironmentStatus) api.EnvironmentStatus {
 	for _, a := range st.Approvals {
 		out.Approvals = append(out.Approvals, approvalOf(a))
 	}
-	for _, h := range st.Halts {
-		out.Halts = append(out.Halts, haltOf(h))
+	if st.Next != (lock.Next{}) {
+		next := api.Next(st.Next)
+		out.Next = &next
 	}
 	return out
 }
