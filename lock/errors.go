@@ -58,20 +58,20 @@ func visible(r rune) bool {
 		!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// checkText holds a text to the length that it has as JSON.
+// checkText holds a text to the length that it has as JSON, and to showing
+// something.
 func checkText(s string, limit int) error {
+	if len(s) > limit/len(`\u0000`) { // no character is longer
+		raw, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("encode reason: %w", err)
+		}
+		if n := len(raw) - len(`""`); n > limit {
+			return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, limit)
+		}
+	}
 	if blank(s) {
 		return fail(ErrInvalid, "the text %.40q shows nothing but blanks: say something, or leave it out", s)
-	}
-	if len(s) <= limit/len(`\u0000`) {
-		return nil // whatever is in it
-	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encode reason: %w", err)
-	}
-	if n := len(raw) - len(`""`); n > limit {
-		return fail(ErrInvalid, "the text %.40q… is %d bytes long: at most %d", s, n, limit)
 	}
 	return nil
 }
