@@ -17,7 +17,7 @@ BENCH_FLAGS ?=
 # without it, and so do the long ones, which have fewer cases under it.
 RACED    := $$(go list ./... | grep -vE '/(cmd/chartctl|internal/(e2e|demo|bench))(/|$$)')
 FEWER    := CHARTD_MERGES=500 CHARTD_BRANCH_MERGES=20 CHARTD_GATE_HISTORIES=50 CHARTD_GROWTH=10000
-PLAIN    := ./cmd/chartctl ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./lock
+PLAIN    := ./cmd/chartctl ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./internal/render/renderer ./lock
 GOTEST   := go test -timeout 25m -v
 STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
 BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat

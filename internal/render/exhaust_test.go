@@ -15,7 +15,7 @@ import (
 // with a word, and leaves the pool as it was.
 func TestExhaust(t *testing.T) {
 	const second = time.Second
-	limits := render.Limits{CPU: second, Memory: 128 << 20, Output: 4 << 20, Wall: 30 * second}
+	limits := render.Limits{CPU: second, Memory: 256 << 20, Output: 4 << 20, Wall: 30 * second}
 	cases := []struct {
 		name, template string
 		want           []render.Reason

@@ -76,6 +76,18 @@ func (p *Pool) Trace(ctx context.Context, key string, pkg []byte, values [][]byt
 	return *a.Trace, nil
 }
 
+// Prove compares a package with its sealed form, as both render.
+func (p *Pool) Prove(ctx context.Context, key string, q ProveRequest) (Proof, error) {
+	a, f, err := p.do(ctx, key, Request{Op: OpProve, Packages: [][]byte{q.Original, q.Sealed}, Values: q.Values, Bound: q.Bound})
+	if err != nil {
+		return Proof{}, err
+	}
+	if a.Proof == nil {
+		return Proof{Version: ProofVersion, Failure: orCrashed(f)}, nil
+	}
+	return *a.Proof, nil
+}
+
 func orCrashed(f *Failure) *Failure {
 	if f == nil {
 		return &Failure{Crashed, "its answer holds no result"}

@@ -9,8 +9,10 @@
 // caller's context ended or that no process could be started.
 //
 // The process answers one request. It renders as often as the request takes:
-// Trace runs there whole, next to Helm's engine, so what a chart prints is
-// parsed under the same limits and only facts come back.
+// Trace and Prove run there whole, next to Helm's engine, so what a chart
+// prints is parsed under the same limits and only facts come back. Prove is how
+// two packages are compared: it is given both, renders both with the same
+// values, and says what differs.
 package render
 
 import (

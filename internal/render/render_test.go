@@ -3,40 +3,20 @@ package render_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"chartd.dev/chartd/internal/render"
-	"chartd.dev/chartd/internal/render/renderer"
 	"chartd.dev/chartd/internal/render/rendertest"
+	"chartd.dev/chartd/internal/testtools"
 )
-
-// TestMain makes this program the renderer too, as chartd is.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == render.Command {
-		var cpu, memory, output int64
-		for _, a := range os.Args[2:] {
-			for flag, to := range map[string]*int64{"--cpu=%d": &cpu, "--memory=%d": &memory, "--output=%d": &output} {
-				_, _ = fmt.Sscanf(a, flag, to)
-			}
-		}
-		if err := renderer.Main(cpu, memory, output, os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
 
 func pool(t testing.TB, l render.Limits) *render.Pool {
 	t.Helper()
-	p, err := render.New(render.Config{Limits: l, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	p, err := render.New(render.Config{Program: testtools.Chartd(t), Limits: l, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +40,28 @@ func TestRender(t *testing.T) {
 	}
 	if got := m.Manifests[0]; got.Template != "demo/templates/a.yaml" || !strings.Contains(got.Text, "{name: b}") {
 		t.Errorf("rendered %+v", got)
+	}
+}
+
+func TestTraceAndProve(t *testing.T) {
+	const pod = `kind: Pod
+metadata: {name: a}
+spec: {containers: [{image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"}]}
+`
+	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	original := one(t, pod)
+	p := pool(t, render.Limits{})
+	tr, err := p.Trace(t.Context(), "k", original, nil)
+	if err != nil || tr.Verdict != render.Traced || len(tr.Images) != 1 || tr.Images[0].Role != "main" || len(tr.Images[0].Feeds) != 2 {
+		t.Fatalf("%v, %+v", err, tr)
+	}
+	for tag, ok := range map[string]bool{"1.0.0@" + digest: true, "1.0.1": false} {
+		sealed := rendertest.Package(t, map[string]string{"templates/a.yaml": pod, "values.yaml": "image: {repository: quay.io/example/app, tag: \"" + tag + "\"}\n"})
+		proof, err := p.Prove(t.Context(), "k", render.ProveRequest{Original: original, Sealed: sealed,
+			Bound: []render.Bound{tr.Images[0].Bind("quay.io/example/app", digest)}})
+		if err != nil || proof.OK != ok || (proof.Pinned == 1) != ok || (len(proof.Faults) == 0) != ok {
+			t.Errorf("%s: %v, %+v", tag, err, proof)
+		}
 	}
 }
 
@@ -108,7 +110,7 @@ file: {{ .Files.Get "/etc/hostname" | quote }}`)
 
 func TestContext(t *testing.T) {
 	endless := one(t, `{{ range untilStep 0 2147483647 1 }}{{ end }}`)
-	p, err := render.New(render.Config{Concurrency: 1})
+	p, err := render.New(render.Config{Program: testtools.Chartd(t), Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

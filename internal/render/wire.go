@@ -22,13 +22,15 @@ type Op string
 const (
 	OpRender Op = "render"
 	OpTrace  Op = "trace"
+	OpProve  Op = "prove"
 )
 
 // Request is what a process reads from its standard input.
 type Request struct {
 	Op       Op
-	Packages [][]byte
+	Packages [][]byte // one; OpProve: the original and the sealed one
 	Values   [][]byte // values files that were given
+	Bound    []Bound  // OpProve
 }
 
 type requestLine struct {
@@ -36,11 +38,12 @@ type requestLine struct {
 	Op       Op      `json:"op"`
 	Packages []int64 `json:"packages"`
 	Values   []int64 `json:"values,omitempty"`
+	Bound    []Bound `json:"bound,omitempty"`
 }
 
 // reader is the request as a process reads it.
 func (q Request) reader() (io.Reader, error) {
-	line := requestLine{Version: WireVersion, Op: q.Op}
+	line := requestLine{Version: WireVersion, Op: q.Op, Bound: q.Bound}
 	var blobs []io.Reader
 	add := func(data []byte) int64 {
 		blobs = append(blobs, bytes.NewReader(data))
@@ -76,7 +79,7 @@ func ReadRequest(r io.Reader) (Request, error) {
 	if line.Version != WireVersion {
 		return Request{}, fmt.Errorf("read render request: version %d, this program reads %d", line.Version, WireVersion)
 	}
-	q := Request{Op: line.Op}
+	q := Request{Op: line.Op, Bound: line.Bound}
 	for _, n := range line.Packages {
 		if q.Packages, err = appendBlob(q.Packages, in, n); err != nil {
 			return Request{}, err
@@ -106,4 +109,5 @@ type Answer struct {
 	Failure   *Failure   `json:"failure,omitempty"`
 	Manifests []Manifest `json:"manifests,omitempty"`
 	Trace     *Trace     `json:"trace,omitempty"`
+	Proof     *Proof     `json:"proof,omitempty"`
 }

@@ -55,6 +55,20 @@ var regexpPath = regexp.MustCompile(`^` + path + `$`)
 // isHost tells a registry from the first part of a path on Docker Hub.
 func isHost(s string) bool { return strings.ContainsAny(s, ".:") || s == "localhost" }
 
+// Canonical is a repository as container engines read it: with its host, and
+// on Docker Hub with the part that an official image leaves out.
+func Canonical(repository string) string {
+	r := Split(repository)
+	switch r.Host {
+	case "", "index.docker.io", "registry-1.docker.io":
+		r.Host = "docker.io"
+	}
+	if r.Host == "docker.io" && !strings.Contains(r.Path, "/") {
+		r.Path = "library/" + r.Path
+	}
+	return r.Repository()
+}
+
 // Split reads what stands where a reference does, though it may be none: what
 // is behind the last colon is the tag.
 func Split(s string) Reference {

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -22,35 +21,12 @@ import (
 // generous are limits for tests that are not about limits.
 var generous = limits{cpu: 3600, memory: 512 << 20, output: 16 << 20}
 
-// realCharts are every n-th of the real packages, spread over the years; all
-// with CHARTD_RENDER_ALL.
-func realCharts(t *testing.T, n int) map[string][]byte {
-	files, err := filepath.Glob(filepath.Join(testtools.Shared(t, "data", "charts"), "*.tgz"))
-	if err != nil || len(files) < 400 {
-		t.Fatalf("found %d packages (%v)", len(files), err)
-	}
-	if all, _ := strconv.ParseBool(os.Getenv("CHARTD_RENDER_ALL")); all {
-		n = 1
-	}
-	out := map[string][]byte{}
-	for i := 0; i < len(files); i += n {
-		data, err := os.ReadFile(files[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[filepath.Base(files[i])] = data
-	}
-	return out
-}
-
 // What helm template prints is what we render, for both Helms.
 func TestAsHelm(t *testing.T) {
 	charts := rendertest.Charts(t, "testdata/charts.txtar")
 	maps.Copy(charts, rendertest.Charts(t, "testdata/helm.txtar"))
 	sameAsHelm(t, charts)
 }
-
-func TestRealAsHelm(t *testing.T) { sameAsHelm(t, realCharts(t, 11)) }
 
 // otherwise are charts that Helm 4 renders in another way than Helm 3, which
 // is what we do.

@@ -35,7 +35,7 @@ func Main(cpu, memory, output int64, in io.Reader, out io.Writer) error {
 	l := limits{cpu, memory, output}
 	by := confine(l)
 	runtime.GOMAXPROCS(1) // at most a core
-	debug.SetGCPercent(200)
+	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(l.memory * 3 / 4)
 	debug.SetMaxStack(maxStack)
 	log.SetOutput(io.Discard) // Helm's warnings
@@ -60,6 +60,9 @@ func answer(l limits, q render.Request) (render.Answer, error) {
 	case q.Op == render.OpTrace && len(q.Packages) == 1:
 		t := traceOf(q.Packages[0], q.Values, l)
 		a.Trace = &t
+	case q.Op == render.OpProve && len(q.Packages) == 2:
+		p := proofOf(q, l)
+		a.Proof = &p
 	default:
 		return a, fmt.Errorf("operation %q with %d packages is unknown", q.Op, len(q.Packages))
 	}

@@ -1,16 +1,49 @@
+// The race detector has nothing to find here and makes these tests ten times
+// slower; the gate runs them without it.
+
+//go:build !race
+
 package renderer
 
 import (
+	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/render"
 	"chartd.dev/chartd/internal/render/manifest"
+	"chartd.dev/chartd/internal/testtools"
 )
+
+// realCharts are every n-th of the real packages, spread over the years; all
+// with CHARTD_RENDER_ALL.
+func realCharts(t *testing.T, n int) map[string][]byte {
+	files, err := filepath.Glob(filepath.Join(testtools.Shared(t, "data", "charts"), "*.tgz"))
+	if err != nil || len(files) < 400 {
+		t.Fatalf("found %d packages (%v)", len(files), err)
+	}
+	if all, _ := strconv.ParseBool(os.Getenv("CHARTD_RENDER_ALL")); all {
+		n = 1
+	}
+	out := map[string][]byte{}
+	for i := 0; i < len(files); i += n {
+		data, err := os.ReadFile(files[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(files[i])] = data
+	}
+	return out
+}
+
+func TestRealAsHelm(t *testing.T) { sameAsHelm(t, realCharts(t, 11)) }
 
 // secrets are what old charts ask their users for: JupyterHub, BinderHub, and
 // BinderHub before it refused to be told of a registry.
@@ -19,7 +52,7 @@ var secrets = func() [][]byte {
 	const hub = `{proxy: {secretToken: "` + token + `"}, hub: {cookieSecret: "00", services: {binder: {apiToken: "00"}}}}`
 	return [][]byte{[]byte(hub), []byte("jupyterhub: " + hub), []byte("jupyterhub: " + hub + `
 registry: {username: x, password: x}
-hub: {services: {binder: {apiToken: "00"}}}
+hub: {url: http://hub.example.com, services: {binder: {apiToken: "00"}}}
 `)}
 }()
 
@@ -84,4 +117,30 @@ func sameImage(t *testing.T, name string, tr render.Trace, want archive.Image) {
 			t.Errorf("%s: role %s: no %s of %s in %s: %+v", name, want.Role, part, want.Path, want.File, got.Feeds)
 		}
 	}
+}
+
+// The hub image of every real package that renders is sealed right, by its
+// values alone, or refused with a reason that holds.
+func TestRealProofs(t *testing.T) {
+	charts := realCharts(t, 29)
+	tally := map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(charts)) {
+		for _, image := range traceOf(charts[name], secrets, generous).Images {
+			if image.Role != "hub" && image.Role != "main" {
+				continue
+			}
+			p, err := seal(t, charts[name], image, secrets)
+			switch {
+			case errors.Is(err, archive.ErrNoSite):
+				tally["no place to seal"]++
+			case err != nil:
+				t.Errorf("%s: %v", name, err)
+			case p.OK:
+				tally["sealed"]++
+			default:
+				t.Errorf("%s: %s", name, proven(p, nil))
+			}
+		}
+	}
+	t.Log(tally)
 }

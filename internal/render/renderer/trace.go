@@ -66,6 +66,7 @@ func (s *session) bases(given [][]byte, t *render.Trace) []*basis {
 // occurrence is an image reference at one place of the basis.
 type occurrence struct {
 	place render.Place
+	key   string // of the place
 	span  manifest.Span
 	text  string
 	parts bool // of several strings next to each other
@@ -128,8 +129,8 @@ func (t *tracer) leaves(f func(d manifest.Document, index int, l *manifest.Leaf)
 }
 
 func (t *tracer) occur(d manifest.Document, index int, l *manifest.Leaf, span manifest.Span, use render.Use) *occurrence {
-	o := &occurrence{place: placeOf(d, l, use), span: span, text: l.Value[span.From:span.To]}
 	key := placeKey(d.Template, index, l)
+	o := &occurrence{place: placeOf(d, l, use), key: key, span: span, text: l.Value[span.From:span.To]}
 	t.at[key], t.order = append(t.at[key], o), append(t.order, o)
 	return o
 }
@@ -159,7 +160,7 @@ func (t *tracer) splitReferences() {
 		}
 		place := placeOf(d, l, render.Reference)
 		place.Path = parent
-		o := &occurrence{place: place, text: name + ":" + text["tag"], parts: true}
+		o := &occurrence{place: place, key: placeKey(d.Template, i, l), text: name + ":" + text["tag"], parts: true}
 		t.order = append(t.order, o)
 		for _, s := range parts {
 			if slices.Contains(splitKeys, s.Last()) {
