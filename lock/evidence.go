@@ -30,10 +30,6 @@ type Candidate struct {
 	OwnReason string        // why Own could not be read
 }
 
-// main roles decide what a chart version is for: for these, no declaration
-// passes an image that was built on another base.
-func (c Candidate) mainRole() bool { return c.Role == "hub" || c.Role == "main" }
-
 // judge finds the strongest evidence that the image belongs to the chart, or
 // says why there is none.
 func judge(t store.Tx, c Candidate, nb NewBinding) (model.Evidence, error) {
@@ -44,7 +40,9 @@ func judge(t store.Tx, c Candidate, nb NewBinding) (model.Evidence, error) {
 		if builtOn(c.Image, *c.Own) {
 			return model.BaseLayers, nil
 		}
-		if c.mainRole() || !nb.Declare {
+		// For what a chart version is for, no declaration passes an image that was
+		// built on another base.
+		if c.Role.IsOwn() || !nb.Declare {
 			return "", otherBase(t, c, nb)
 		}
 	}

@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
@@ -105,17 +106,16 @@ func chartHeading(t store.Tx, from, to Binding) (model.Heading, error) {
 	return heading(v.Seq, w.Seq, v.OrderUnknown || w.OrderUnknown), nil
 }
 
-// mainImage is the image whose direction counts: that of the hub, else the
-// main one.
+// mainImage is the image whose direction counts.
 func (b Binding) mainImage() (BoundImage, bool) {
-	for _, role := range []ref.Role{"hub", "main"} {
-		for _, i := range b.Images {
-			if i.Role == role {
-				return i, true
-			}
-		}
+	at := func(role ref.Role) int {
+		return slices.IndexFunc(b.Images, func(i BoundImage) bool { return i.Role == role })
 	}
-	return BoundImage{}, false
+	role, ok := ref.Own(func(r ref.Role) bool { return at(r) >= 0 })
+	if !ok {
+		return BoundImage{}, false
+	}
+	return b.Images[at(role)], true
 }
 
 func imageHeading(t store.Tx, from, to Binding) (model.Heading, error) {

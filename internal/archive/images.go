@@ -130,18 +130,6 @@ func (f *found) fill() {
 	}
 }
 
-// role names the image: its path without a last "image".
-func (f *found) role() string {
-	path := f.full
-	if len(path) > 0 && path[len(path)-1] == "image" {
-		path = path[:len(path)-1]
-	}
-	if len(path) == 0 {
-		return "main"
-	}
-	return strings.Join(path, ".")
-}
-
 // isHub: the hub image of the chart, of a chart packed in it, or of one it
 // depends on.
 func (f *found) isHub() bool {
@@ -149,7 +137,7 @@ func (f *found) isHub() bool {
 	if f.open && len(rest) >= 2 {
 		rest = rest[len(rest)-2:]
 	}
-	return joined(rest) == joined([]string{"hub", "image"}) || joined(rest) == "hub"
+	return ref.HubAt(rest)
 }
 
 // assignRoles gives every image its role and marks the required one. Of
@@ -161,10 +149,10 @@ func assignRoles(all []found) (images []Image, warnings []string) {
 	})
 	byRole := map[ref.Role]int{}
 	for _, f := range all {
-		name := f.role()
+		name := ref.RoleAt(f.full)
 		if f.isHub() {
-			if _, ok := byRole["hub"]; !ok {
-				name = "hub"
+			if _, ok := byRole[ref.Hub]; !ok {
+				name = string(ref.Hub)
 			} else {
 				warnings = append(warnings, fmt.Sprintf("several hub images: %s in %s is not the required one", f.Path, f.File))
 			}
@@ -181,10 +169,8 @@ func assignRoles(all []found) (images []Image, warnings []string) {
 		byRole[role] = len(images)
 		images = append(images, f.Image)
 	}
-	if i, ok := byRole["hub"]; ok {
-		images[i].Required = true
-	} else if i, ok := byRole["main"]; ok {
-		images[i].Required = true
+	if role, ok := ref.Own(func(r ref.Role) bool { _, ok := byRole[r]; return ok }); ok {
+		images[byRole[role]].Required = true
 	}
 	slices.SortFunc(images, func(a, b Image) int { return cmp.Compare(a.Role, b.Role) })
 	return images, warnings

@@ -54,24 +54,6 @@ func (e *Env) UnmarshalText(b []byte) error {
 	return err
 }
 
-// Role says what an image is for in a chart: the path of its "image" map in
-// the values, without that last element ("hub", "proxy.chp"), or "main" for a
-// top-level one.
-type Role string
-
-// ParseRole reads dot-separated words.
-func ParseRole(s string) (Role, error) {
-	if len(s) > 255 {
-		return "", invalid("role", s, "longer than 255 characters")
-	}
-	for _, w := range strings.Split(s, ".") {
-		if !wordChars(w, "_-") {
-			return "", invalid("role", s, "want words joined by dots, such as hub or proxy.chp")
-		}
-	}
-	return Role(s), nil
-}
-
 // BindingID is the content address of a binding.
 type BindingID struct{ s string }
 

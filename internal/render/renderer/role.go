@@ -45,13 +45,13 @@ func (m *merger) assignRoles() {
 	taken, had := map[ref.Role]bool{}, map[string]bool{}
 	for _, i := range order {
 		r := m.roles[i]
-		names := []string{r.name(), strings.Join(r.path, ".")}
+		names := []string{ref.RoleAt(r.path), strings.Join(r.path, ".")}
 		if had[names[1]] {
 			continue // another image of the same map
 		}
 		had[names[1]] = true
-		if r.isHub() {
-			names = append([]string{"hub"}, names...)
+		if ref.HubAt(r.path[r.prefix:]) {
+			names = append([]string{string(ref.Hub)}, names...)
 		}
 		for _, name := range names {
 			role, err := ref.ParseRole(name)
@@ -74,20 +74,4 @@ func (m *merger) rank(i int) int {
 		return 0
 	}
 	return 1
-}
-
-func (r roleOf) name() string {
-	path := r.path
-	if len(path) > 0 && path[len(path)-1] == "image" {
-		path = path[:len(path)-1]
-	}
-	if len(path) == 0 {
-		return "main"
-	}
-	return strings.Join(path, ".")
-}
-
-func (r roleOf) isHub() bool {
-	rest := strings.Join(r.path[r.prefix:], ".")
-	return rest == "hub.image" || rest == "hub"
 }
