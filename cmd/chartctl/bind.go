@@ -164,7 +164,7 @@ func (a *app) bindUnbound(ctx context.Context, c *client.Client, f bindFlags, ar
 		if err != nil {
 			return err
 		}
-		if ch.State == "listed" || ch.State == model.Listed {
+		if ch.State == model.Listed {
 			list = append(list, ch)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -151,6 +152,19 @@ func readFile(name string, max int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err == nil && int64(len(b)) > max {
 		err = &fs.PathError{Op: "read", Path: name, Err: errors.New("file is too large")}
+	}
+	return b, err
+}
+
+// readInput reads a file, or standard input for "-", and never more than max
+// bytes.
+func (a *app) readInput(name string, max int64) ([]byte, error) {
+	if name != "-" {
+		return readFile(name, max)
+	}
+	b, err := io.ReadAll(io.LimitReader(a.in, max+1))
+	if err == nil && int64(len(b)) > max {
+		err = &os.PathError{Op: "read", Path: "standard input", Err: fmt.Errorf("more than %d bytes", max)}
 	}
 	return b, err
 }

@@ -1,33 +1,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	repoconfig "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/move"
-	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/deploy/rollout"
 	"chartd.dev/chartd/internal/ref"
 )
 
 type deployFlags struct {
-	dir, valuesFile, url   string
-	limit, deliver         time.Duration
-	helm                   string
-	release, namespace     string
-	values, helmArgs       []string
-	command                []string
-	helmFlagsGiven, wanted bool // a flag for Helm was given; a command was
+	plan           rollout.Plan
+	url            string
+	limit, deliver time.Duration
+	helmFlagsGiven bool // a flag for Helm was given
 }
 
 const deployHelp = `Deploy runs COMMAND with the pair that the environment is pinned to, and reports
@@ -80,7 +72,6 @@ func (a *app) deploy() *cobra.Command {
   chartctl deploy data8/prod -- sh -c 'helm upgrade --install data8-prod hub -n data8-prod -f "$CHARTCTL_VALUES"'`,
 		Args: func(c *cobra.Command, got []string) error {
 			dash := c.ArgsLenAtDash()
-			f.wanted = dash >= 0
 			switch {
 			case len(got) == 0 || dash == 0:
 				return usage("deploy: which environment? want %s", c.UseLine())
@@ -92,18 +83,19 @@ func (a *app) deploy() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&f.dir, "directory", "C", "", "work in this directory of a deploy repo")
-	c.Flags().StringVar(&f.valuesFile, "values-file", "", "write the file of CHARTCTL_VALUES here, and leave it there")
+	helm := &f.plan.Helm
+	c.Flags().StringVarP(&f.plan.Dir, "directory", "C", "", "work in this directory of a deploy repo")
+	c.Flags().StringVar(&f.plan.Values, "values-file", "", "write the file of CHARTCTL_VALUES here, and leave it there")
 	c.Flags().StringVar(&f.url, "url", "", "where the evidence is (default: the CI run's page, where CI's variables name one)")
 	c.Flags().DurationVar(&f.limit, "timeout", 0, "stop the command after this time; 0 is never")
 	c.Flags().DurationVar(&f.deliver, "report-timeout", 5*time.Minute, "how long to try to report the verdict")
-	c.Flags().StringVar(&f.helm, "helm", "helm", "without COMMAND: the helm program")
-	c.Flags().StringVar(&f.release, "release", "", "without COMMAND: name of the Helm release (default HUB-STAGE)")
-	c.Flags().StringVarP(&f.namespace, "namespace", "n", "", "without COMMAND: its namespace (default HUB-STAGE)")
-	c.Flags().StringArrayVarP(&f.values, "values", "f", nil, "without COMMAND: a values file (repeatable)")
-	c.Flags().StringArrayVar(&f.helmArgs, "helm-arg", nil, "without COMMAND: one argument more for helm upgrade (repeatable)")
+	c.Flags().StringVar(&helm.Program, "helm", "helm", "without COMMAND: the helm program")
+	c.Flags().StringVar(&helm.Release, "release", "", "without COMMAND: name of the Helm release (default HUB-STAGE)")
+	c.Flags().StringVarP(&helm.Namespace, "namespace", "n", "", "without COMMAND: its namespace (default HUB-STAGE)")
+	c.Flags().StringArrayVarP(&helm.Values, "values", "f", nil, "without COMMAND: a values file (repeatable)")
+	c.Flags().StringArrayVar(&helm.Args, "helm-arg", nil, "without COMMAND: one argument more for helm upgrade (repeatable)")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		f.command = args[1:]
+		f.plan.Command = args[1:]
 		f.helmFlagsGiven = slices.ContainsFunc([]string{"helm", "release", "namespace", "values", "helm-arg"}, c.Flags().Changed)
 		return a.doDeploy(c.Context(), f, args[0])
 	}
@@ -116,99 +108,45 @@ func (a *app) doDeploy(ctx context.Context, f deployFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	if f.wanted && f.helmFlagsGiven {
+	if len(f.plan.Command) > 0 && f.helmFlagsGiven {
 		return usage("deploy %s: --helm, --release, --namespace, --values and --helm-arg are for a deploy without COMMAND", env)
 	}
-	co, err := a.deployRepo(ctx, f.dir, env)
+	f.plan.Env = env
+	co, err := a.deployRepo(ctx, f.plan.Dir, env)
 	if err != nil {
 		return err
 	}
 	defer co.Leave()
-	var c *client.Client
-	if co == nil {
-		c, err = a.client()
-	} else {
-		c, err = a.clientAt(co.Repo.Config().Server)
-	}
-	if err != nil {
-		return err
-	}
-	h, err := a.readyToDeploy(ctx, c, co, f, env)
-	if err != nil {
-		return err
-	}
-	defer h.drop()
-	return a.runDeploy(ctx, c, f, h)
-}
-
-// readyToDeploy checks the pin and the checkout, and fetches what the command gets.
-func (a *app) readyToDeploy(ctx context.Context, c *client.Client, co *move.Checkout, f deployFlags, env ref.Env) (handed, error) {
-	e, err := c.Environment(ctx, env)
-	if err != nil {
-		return handed{}, err
-	}
-	if e.Pin == nil || e.Binding == nil {
-		return handed{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not pinned, so there is nothing to deploy", env), Want: "pin it with chartctl bump " + env.String()}
-	}
-	prefix := ""
+	server := ""
 	if co != nil {
-		conf, _ := co.Repo.Config().Environment(env)
-		if conf.Wrapper != "" {
-			prefix = first(conf.Prefix, e.Pin.Name)
-		}
-		if conf.Wrapper != "" && !f.wanted {
-			return handed{}, wrapped(env, conf.Wrapper)
-		}
-		if err := a.fresh(ctx, co, c, e); err != nil {
-			return handed{}, err
-		}
+		server, f.plan.Repo = co.Repo.Config().Server, co.Repo
 	}
-	a.noteWithdrawn(e)
-	values := f.valuesFile
-	if values != "" && !filepath.IsAbs(values) {
-		if values, err = filepath.Abs(filepath.Join(f.dir, values)); err != nil {
-			return handed{}, localIO("find the values file: %v", err)
+	c, err := a.clientAt(server)
+	if err != nil {
+		return err
+	}
+	if co != nil {
+		if err := co.Idle(); err != nil {
+			return err
+		}
+		if f.plan.Stage, err = co.StageOf(ctx); err != nil {
+			return err
 		}
 	}
-	return a.hand(ctx, c, e, prefix, values)
+	return a.runDeploy(ctx, c, f)
 }
 
-// wrapped refuses to install the package alone where a wrapper is deployed.
-func wrapped(env ref.Env, wrapper string) error {
-	return usage(`deploy %s: it is deployed by the wrapper chart %q, not by the package alone: give the command, such as -- sh -c 'helm upgrade --install %s %s -n %s -f "$CHARTCTL_VALUES"'`,
-		env, wrapper, hubStage(env), wrapper, hubStage(env))
-}
-
-func (a *app) noteWithdrawn(e api.Environment) {
-	if e.ChartState != model.Listed {
-		a.note("note: %s@%s was %s after it was pinned", e.Pin.Name, e.Pin.Version, e.ChartState)
+func (a *app) runDeploy(ctx context.Context, c *client.Client, f deployFlags) error {
+	h, err := f.plan.Prepare(ctx, c)
+	defer h.Drop()
+	a.notes(h.Notes)
+	if err != nil {
+		return err
 	}
-	if e.Binding.State == model.Revoked {
-		a.note("note: the pair of %s revision %d was revoked after it was pinned: %s", e.Env, e.Revision, e.Binding.Reason)
+	cmd, err := f.plan.Cmd(h)
+	if err != nil {
+		return err
 	}
-}
-
-// helmCommand is the helm that installs the downloaded package. Its values
-// files come before ours, so that an image left behind in one does not win.
-func (f deployFlags) helmCommand(h handed) []string {
-	name := hubStage(h.pin.Env)
-	argv := []string{f.helm, "upgrade", "--install", first(f.release, name), h.Package, "--namespace", first(f.namespace, name)}
-	for _, v := range f.values {
-		argv = append(argv, "-f", v)
-	}
-	if h.Values != "" {
-		argv = append(argv, "-f", h.Values)
-	}
-	return append(argv, f.helmArgs...)
-}
-
-// hubStage names what an environment is in a cluster, as hubploy does.
-func hubStage(e ref.Env) string { return e.Hub() + "-" + e.Stage() }
-
-// prepare makes the command without starting it.
-func (a *app) prepare(f deployFlags, h handed) (*exec.Cmd, error) {
-	cmd := exec.Command(f.command[0], f.command[1:]...)
-	cmd.Dir, cmd.Env = f.dir, h.environ(os.Environ())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out, a.err
 	if a.output != "table" {
 		cmd.Stdout = a.err
@@ -216,21 +154,54 @@ func (a *app) prepare(f deployFlags, h handed) (*exec.Cmd, error) {
 	if isTerminal(a.in) {
 		cmd.Stdin = nil // a group of its own that reads from it would be stopped
 	}
-	err := cmd.Err
-	if path := cmd.Path; err == nil && strings.ContainsRune(path, filepath.Separator) {
-		if !filepath.IsAbs(path) {
-			path, err = filepath.Abs(filepath.Join(f.dir, path))
-		}
-		if err == nil {
-			_, err = exec.LookPath(path)
-		}
-	}
+	run, err := rollout.Start(ctx, c, h, cmd, cmp.Or(f.url, ciRun(a.getenv)))
 	if err != nil {
-		cause := err
-		if e := (*exec.Error)(nil); errors.As(err, &e) {
-			cause = e.Err
-		}
-		return nil, usage("deploy %s: command %q can't be run: %v", h.pin.Env, f.command[0], cause)
+		return err
 	}
-	return cmd, nil
+	a.note("%s", run)
+	return a.conclude(run.Finish(ctx, f.limit, f.deliver))
+}
+
+// conclude tells the outcome.
+func (a *app) conclude(o rollout.Outcome) error {
+	if a.output != "table" {
+		if err := a.print(o, nil); err != nil {
+			return err
+		}
+	}
+	if n := o.Note(); n != "" {
+		a.note("note: %s", n)
+	}
+	err := o.Err()
+	if err == nil {
+		a.note("%s", o)
+	}
+	return err
+}
+
+// deployRepo is the deploy repo that names the environment; nil if there is
+// none. One that was asked for has to be there.
+func (a *app) deployRepo(ctx context.Context, dir string, env ref.Env) (*move.Checkout, error) {
+	co, err := a.find(ctx, dir, "")
+	if err != nil || co == nil {
+		return nil, err
+	}
+	if _, ok := co.Repo.Config().Environment(env); ok {
+		return co, nil
+	}
+	top := co.Repo.Root().Dir()
+	co.Leave()
+	if dir != "" {
+		return nil, usage("%s in %s does not name %s", repoconfig.Name, top, env)
+	}
+	a.note("note: %s in %s does not name %s: what is deployed is the server's pin alone", repoconfig.Name, top, env)
+	return nil, nil
+}
+
+// ciRun is the page of the CI run that this is part of.
+func ciRun(getenv func(string) string) string {
+	if server, repo, id := getenv("GITHUB_SERVER_URL"), getenv("GITHUB_REPOSITORY"), getenv("GITHUB_RUN_ID"); server != "" && repo != "" && id != "" {
+		return server + "/" + repo + "/actions/runs/" + id
+	}
+	return cmp.Or(getenv("CI_JOB_URL"), getenv("CIRCLE_BUILD_URL"), getenv("BUILD_URL"))
 }

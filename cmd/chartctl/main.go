@@ -19,6 +19,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/rollout"
 )
 
 // version is set by the linker for releases.
@@ -53,11 +54,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return api.ExitOK
 	}
 	var e *api.Error
-	var ran *exitError
+	var ran *rollout.ExitError
 	switch {
 	case errors.As(err, &ran):
-		fmt.Fprintf(a.err, "chartctl: %s\n", clean(ran.message))
-		return ran.code
+		fmt.Fprintf(a.err, "chartctl: %s\n", clean(ran.Message))
+		return ran.Code
 	case errors.As(err, &e):
 	case errors.Is(err, context.Canceled):
 		e = &api.Error{Code: api.CodeInternal, Message: "interrupted"}

@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/deploy"
+	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/deploy/verify"
@@ -19,18 +17,6 @@ import (
 type verifyFlags struct {
 	dir, branch, deployed, release string
 	offline, registry, pending     bool
-}
-
-// verified is what verify prints.
-type verified struct {
-	OK           bool              `json:"ok"`
-	Environments []string          `json:"environments"`
-	Checked      []string          `json:"checked"` // sites, pin, history, registry, deployed, gate
-	Findings     []verify.Finding  `json:"findings"`
-	Notes        []string          `json:"notes"`
-	Gate         []api.GateVerdict `json:"gate,omitempty"`
-
-	pending *move.Pending // nil unless it is asked for
 }
 
 func (a *app) verify() *cobra.Command {
@@ -110,104 +96,64 @@ func (a *app) doVerify(ctx context.Context, f verifyFlags, names []string) error
 	if err := co.Idle(); err != nil {
 		return err
 	}
-	o, err := a.verifyScope(ctx, co, names)
+	q, err := a.question(ctx, co, f, names)
 	if err != nil {
 		return err
 	}
-	o.Pending = f.pending
-	out := verified{Checked: []string{"sites"}, Findings: []verify.Finding{}, Notes: []string{}}
-	if f.deployed != "" {
-		if o.Deployed, err = a.readDeployed(co, f, o.Envs[0]); err != nil {
-			return err
-		}
-		out.Checked = append(out.Checked, "deployed")
-	}
-	var asked error
-	if !f.offline {
-		asked = a.askServer(ctx, co, f, &o, &out)
-	}
-	verdict, err := verify.Repo(co.Repo, o)
+	out, err := verify.Ask(ctx, co.Repo, q)
 	if err != nil {
-		return deploy.Coded(err)
-	}
-	out.Findings = append(out.Findings, verdict.Findings...)
-	out.Notes = append(out.Notes, verdict.Notes...)
-	for _, e := range o.Envs {
-		out.Environments = append(out.Environments, a.shownEnv(co, o, e))
-	}
-	if asked == nil && out.pending != nil {
-		if out.Gate, asked = out.pending.AskGate(ctx); len(out.Gate) > 0 {
-			out.Checked = append(out.Checked, "gate")
-		}
-	}
-	out.OK = len(out.Findings) == 0 && asked == nil
-	if err := a.printVerified(co, out, asked); err != nil {
 		return err
 	}
-	return verdictError(out, asked)
-}
-
-// verdictError decides the exit code: what could not be asked comes first,
-// then the differences, then the gate.
-func verdictError(out verified, asked error) error {
-	var e *api.Error
-	gate := errors.As(asked, &e) && (e.Code == api.CodeGate || e.Code == api.CodeHalted)
-	switch {
-	case asked != nil && !gate:
-		return asked
-	case len(out.Findings) > 0:
-		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s found", plural(len(out.Findings), "difference"))}
+	if err := a.printVerified(co, out); err != nil {
+		return err
 	}
-	return asked
+	return out.Err()
 }
 
-// verifyScope finds the environments to look at.
-func (a *app) verifyScope(ctx context.Context, co *move.Checkout, names []string) (verify.Options, error) {
-	var o verify.Options
-	for _, s := range names {
-		e, err := parseEnv(s)
+// question is what the flags ask about the checkout.
+func (a *app) question(ctx context.Context, co *move.Checkout, f verifyFlags, names []string) (q verify.Question, err error) {
+	var envs []ref.Env
+	for _, name := range names {
+		e, err := parseEnv(name)
 		if err != nil {
-			return o, err
+			return q, err
 		}
-		o.Envs = append(o.Envs, e)
+		envs = append(envs, e)
 	}
-	conf := co.Repo.Config()
 	stage, err := co.StageOf(ctx)
 	if err != nil {
-		return o, err
+		return q, err
 	}
-	for _, e := range o.Envs {
-		if _, ok := conf.Environment(e); ok && conf.ByBranch() && stage != "" && e.Stage() != stage {
-			return o, usage("the files here are those of stage %q, and %s is not of it: check out its branch", stage, e)
+	if q.Options, err = verify.Scope(co.Repo, stage, envs); err != nil {
+		return q, err
+	}
+	q.Pending, q.Registry, q.Ahead = f.pending, f.registry, ahead(co)
+	if !f.offline {
+		q.Connect = func() (*client.Client, error) {
+			err := co.Connect()
+			return co.Client, err
 		}
 	}
-	if len(names) > 0 {
-		return o, nil
+	if f.deployed == "" {
+		return q, nil
 	}
-	if conf.ByBranch() && stage == "" {
-		o.AnyStage, stage = true, conf.Stages()[0]
-	}
-	o.Envs, err = co.Repo.Environments(stage)
-	return o, deploy.Coded(err)
-}
-
-// shownEnv is what an environment is called where its stage is not known.
-func (a *app) shownEnv(co *move.Checkout, o verify.Options, e ref.Env) string {
-	if o.AnyStage {
-		return co.Repo.Key(e)
-	}
-	return e.String()
-}
-
-// readDeployed reads what runs in an environment.
-func (a *app) readDeployed(co *move.Checkout, f verifyFlags, env ref.Env) (map[ref.Env]release.Release, error) {
+	env := q.Envs[0]
 	conf, ok := co.Repo.Config().Environment(env)
 	if !ok {
-		return nil, usage("%s is not in this deploy repo", env)
+		return q, usage("%s is not in this deploy repo", env)
 	}
 	r, err := a.readRelease(f.deployed, f.release, env, conf.Chart)
-	if err != nil {
-		return nil, err
+	q.Deployed = map[ref.Env]release.Release{env: r}
+	return q, err
+}
+
+// ahead judges the locks that wait for their pin.
+func ahead(co *move.Checkout) func(context.Context, []ref.Env, map[ref.Env]api.Environment) (verify.Pending, error) {
+	return func(ctx context.Context, envs []ref.Env, now map[ref.Env]api.Environment) (verify.Pending, error) {
+		p, err := co.Pending(ctx, envs, now)
+		if err != nil {
+			return verify.Pending{}, err
+		}
+		return verify.Pending{Unfollowed: p.Unfollowed, Judged: p.Judged, Notes: p.Notes, AskGate: p.AskGate}, nil
 	}
-	return map[ref.Env]release.Release{env: r}, nil
 }

@@ -10,7 +10,7 @@ import (
 
 // What stands in a file must not become a command of the runner.
 func TestAnnotations(t *testing.T) {
-	out := verified{
+	out := verify.Answer{
 		Findings: []verify.Finding{
 			{Kind: "pair", Envs: []string{"data8/prod", "r/prod"}, Place: verify.Place{File: "a,b:c%.yaml", Line: 7}, Message: "100% is 1.0\n::stop-commands::x", Mend: "chartctl bump"},
 			{Kind: "lock", Envs: []string{"data8/prod"}, Place: verify.Place{File: "chartd.lock"}, Message: "no entry", Mend: "m"},
@@ -47,7 +47,7 @@ func TestVerdictError(t *testing.T) {
 		{nil, nil, api.ExitOK}, {some, nil, api.ExitDrift}, {nil, gate, api.ExitHalted}, {some, gate, api.ExitDrift},
 		{nil, down, api.ExitUnavailable}, {some, down, api.ExitUnavailable},
 	} {
-		err := verdictError(verified{Findings: tt.findings}, tt.asked)
+		err := verify.Answer{Findings: tt.findings, Asked: tt.asked}.Err()
 		got := api.ExitOK
 		if e, ok := err.(*api.Error); ok {
 			got = e.Code.Exit()

@@ -11,7 +11,7 @@ import (
 
 // printVerified prints the differences: the lines, the whole as JSON or YAML,
 // or GitHub's annotations.
-func (a *app) printVerified(co *move.Checkout, out verified, asked error) error {
+func (a *app) printVerified(co *move.Checkout, out verify.Answer) error {
 	if a.output == "github" {
 		_, err := a.out.Write([]byte(annotations(out, a.inWorkspace(co.Repo.Root().Dir()))))
 		if err != nil {
@@ -31,7 +31,7 @@ func (a *app) printVerified(co *move.Checkout, out verified, asked error) error 
 				w.line("%s: %s %s is not pinned yet, and the gate would pass it", v.Env, v.Name, v.Version)
 			}
 		}
-		if len(out.Findings) == 0 && asked == nil {
+		if out.OK {
 			w.line("%s: no difference (compared: %s)", plural(len(out.Environments), "environment"), strings.Join(out.Checked, ", "))
 		}
 	})
@@ -57,7 +57,7 @@ func (a *app) inWorkspace(dir string) string {
 	return filepath.ToSlash(rel) + "/"
 }
 
-func annotations(out verified, prefix string) string {
+func annotations(out verify.Answer, prefix string) string {
 	var b strings.Builder
 	for _, f := range out.Findings {
 		b.WriteString(annotation("error", prefix, f))

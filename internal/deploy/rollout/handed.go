@@ -1,4 +1,4 @@
-package main
+package rollout
 
 import (
 	"bytes"
@@ -16,47 +16,52 @@ import (
 	"chartd.dev/chartd/internal/ref"
 )
 
-// handed is what a deploying command gets: the pair of one revision in its
+// Handed is what a deploying command gets: the pair of one revision in its
 // environment, and two files.
-type handed struct {
-	pin     api.Pin
-	binding api.Binding
-	server  string
-	dir     string // temporary; holds what follows
+type Handed struct {
+	Pin     api.Pin
+	Binding api.Binding
+	Notes   []string // for a person, before the command runs
 	// Package is the sealed package, or the original where there is no sealed
 	// one. Values puts the images over the original; "" where the chart has no
 	// place for that.
 	Package, Values string
+
+	server string
+	dir    string // temporary; holds the files
 }
 
 // hand downloads what the command gets. Everything in it belongs to one
 // revision, so that it can't be mixed with what is pinned meanwhile.
-func (a *app) hand(ctx context.Context, c *client.Client, e api.Environment, prefix, values string) (handed, error) {
-	h := handed{pin: *e.Pin, binding: *e.Binding, server: c.Server()}
+func (h *Handed) hand(ctx context.Context, c *client.Client, prefix, values string) error {
 	var err error
 	if h.dir, err = os.MkdirTemp("", "chartctl-deploy-"); err != nil {
-		return h, localIO("make a place for the package: %v", err)
+		return api.Errorf(api.CodeLocalIO, "make a place for the package: %v", err)
 	}
-	if err = errors.Join(h.fetchPackage(ctx, c), a.fetchValues(ctx, c, &h, prefix, values)); err != nil {
-		h.drop()
-		return h, err
-	}
-	return h, nil
+	return errors.Join(h.fetchPackage(ctx, c), h.fetchValues(ctx, c, prefix, values))
 }
 
-func (h *handed) drop() { os.RemoveAll(h.dir) }
+// Drop takes the files away. It does nothing where there are none.
+func (h *Handed) Drop() {
+	if h.dir != "" {
+		os.RemoveAll(h.dir)
+	}
+}
 
-func (h *handed) fetchPackage(ctx context.Context, c *client.Client) error {
-	b := h.binding
+func (h *Handed) note(format string, args ...any) {
+	h.Notes = append(h.Notes, fmt.Sprintf("note: "+format, args...))
+}
+
+func (h *Handed) fetchPackage(ctx context.Context, c *client.Client) (err error) {
+	b := h.Binding
 	name := fmt.Sprintf("%s-%s.tgz", b.Name, b.Version)
-	get := func() ([]byte, error) {
-		return c.Package(ctx, api.Chart{Name: b.Name, Version: b.Version, Package: b.Package})
-	}
-	if !b.Sealed.IsZero() {
+	var body []byte
+	if b.Sealed.IsZero() {
+		body, err = c.Package(ctx, api.Chart{Name: b.Name, Version: b.Version, Package: b.Package})
+	} else {
 		name = sealedName(b)
-		get = func() ([]byte, error) { return c.Sealed(ctx, b) }
+		body, err = c.Sealed(ctx, b)
 	}
-	body, err := get()
 	if err != nil {
 		return err
 	}
@@ -64,12 +69,12 @@ func (h *handed) fetchPackage(ctx context.Context, c *client.Client) error {
 	return writeNew(h.Package, body)
 }
 
-func (a *app) fetchValues(ctx context.Context, c *client.Client, h *handed, prefix, path string) error {
-	body, err := c.Overlay(ctx, h.pin.Env, h.pin.Revision)
+func (h *Handed) fetchValues(ctx context.Context, c *client.Client, prefix, path string) error {
+	body, err := c.Overlay(ctx, h.Pin.Env, h.Pin.Revision)
 	var e *api.Error
 	switch {
-	case errors.As(err, &e) && e.Code.Exit() == api.ExitInvalid && path == "" && prefix == "" && !h.binding.Sealed.IsZero():
-		a.note("note: %s@%s has no values file for its images (%s); the sealed package holds them", h.binding.Name, h.binding.Version, e.Message)
+	case errors.As(err, &e) && e.Code.Exit() == api.ExitInvalid && path == "" && prefix == "" && !h.Binding.Sealed.IsZero():
+		h.note("%s@%s has no values file for its images (%s); the sealed package holds them", h.Binding.Name, h.Binding.Version, e.Message)
 		return nil
 	case err != nil:
 		return err
@@ -77,7 +82,7 @@ func (a *app) fetchValues(ctx context.Context, c *client.Client, h *handed, pref
 	if path == "" {
 		path = filepath.Join(h.dir, "values.yaml")
 	} else if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return localIO("replace the values file: %v", err)
+		return api.Errorf(api.CodeLocalIO, "replace the values file: %v", err)
 	}
 	h.Values = path
 	return writeNew(path, under(prefix, body))
@@ -109,7 +114,7 @@ func writeNew(path string, body []byte) error {
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		return localIO("write what the command gets: %v", err)
+		return api.Errorf(api.CodeLocalIO, "write what the command gets: %v", err)
 	}
 	return nil
 }
@@ -122,12 +127,12 @@ func sealedName(b api.Binding) string {
 // environ is inherited with the pair added. What an outer chartctl deploy has
 // left there is dropped: half of it could stay. Our token is in it only if it
 // was there before.
-func (h *handed) environ(inherited []string) []string {
+func (h *Handed) environ(inherited []string) []string {
 	out := slices.DeleteFunc(slices.Clone(inherited), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return ours(name)
 	})
-	env, repository := h.pin.Env, fmt.Sprintf("%s/environments/%s", h.server, h.pin.Env)
+	env, repository := h.Pin.Env, fmt.Sprintf("%s/environments/%s", h.server, h.Pin.Env)
 	set := func(name, value string) {
 		if value != "" {
 			out = append(out, "CHARTCTL_"+name+"="+value)
@@ -136,20 +141,20 @@ func (h *handed) environ(inherited []string) []string {
 	set("ENVIRONMENT", env.String())
 	set("HUB", env.Hub())
 	set("STAGE", env.Stage())
-	set("REVISION", fmt.Sprint(h.pin.Revision))
-	set("BINDING", h.binding.ID.String())
-	set("CHART", h.binding.Name)
-	set("VERSION", h.binding.Version)
-	set("CHART_DIGEST", h.binding.Package.String())
+	set("REVISION", fmt.Sprint(h.Pin.Revision))
+	set("BINDING", h.Binding.ID.String())
+	set("CHART", h.Binding.Name)
+	set("VERSION", h.Binding.Version)
+	set("CHART_DIGEST", h.Binding.Package.String())
 	set("PACKAGE", h.Package)
 	set("VALUES", h.Values)
 	set("REPOSITORY", repository)
-	set("REVISION_REPOSITORY", fmt.Sprintf("%s/revisions/%d", repository, h.pin.Revision))
-	if !h.binding.Sealed.IsZero() {
-		set("SEALED_URL", repository+"/sealed/"+sealedName(h.binding))
-		set("SEALED_DIGEST", h.binding.Sealed.String())
+	set("REVISION_REPOSITORY", fmt.Sprintf("%s/revisions/%d", repository, h.Pin.Revision))
+	if !h.Binding.Sealed.IsZero() {
+		set("SEALED_URL", repository+"/sealed/"+sealedName(h.Binding))
+		set("SEALED_DIGEST", h.Binding.Sealed.String())
 	}
-	for name, value := range images(h.binding) {
+	for name, value := range images(h.Binding) {
 		set(name, value)
 	}
 	return out
