@@ -208,30 +208,3 @@ func (a *app) bindUnbound(ctx context.Context, c *client.Client, f bindFlags, ar
 	}
 	return err
 }
-
-func (a *app) revoke() *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use:   "revoke BINDING --reason R",
-		Short: "Make a binding unfit for every new pin, rollbacks included",
-		Example: `  chartctl show jupyterhub@3.3.7     # prints the bindings
-  chartctl revoke b1:AbCd… --reason "image holds a vulnerable hub"`,
-		Args: args(1, 1),
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why (required)")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		id, err := ref.ParseBindingID(args[0])
-		if err != nil {
-			return usage("%v", err)
-		}
-		if reason == "" {
-			return usage("revoke %s: --reason is missing: it is kept with the binding", id)
-		}
-		b, err := c.Revoke(ctx, id, reason)
-		if err != nil {
-			return err
-		}
-		return a.print(b, func(w *writer) { w.line("revoked %s of %s@%s: %s", b.ID, b.Name, b.Version, b.Reason) })
-	})
-	return c
-}

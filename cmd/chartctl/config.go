@@ -102,8 +102,8 @@ func (a *app) clientAt(repo string) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := first(a.server, a.getenv("CHARTCTL_SERVER"))
-	server := first(chosen, repo, cfg.Current)
+	chosen := cmp.Or(a.server, a.getenv("CHARTCTL_SERVER"))
+	server := cmp.Or(chosen, repo, cfg.Current)
 	if server == "" {
 		return nil, usage("no server: log in with chartctl login URL, or give --server or CHARTCTL_SERVER")
 	}
@@ -114,10 +114,10 @@ func (a *app) clientAt(repo string) (*client.Client, error) {
 	if chosen == "" && repo != "" && u.String() != cfg.Current && (a.tokenFile != "" || a.getenv("CHARTCTL_TOKEN") != "") {
 		return nil, usage("the server %q is only named by the deploy repo's .chartctl.yaml, and your token is not sent there by that alone: name it too, with --server or CHARTCTL_SERVER", repo)
 	}
-	if named, err := client.ParseServer(first(repo, server)); err != nil || named.String() != u.String() {
+	if named, err := client.ParseServer(cmp.Or(repo, server)); err != nil || named.String() != u.String() {
 		a.note("note: the server of .chartctl.yaml is %s, and %s is asked, because --server or CHARTCTL_SERVER says so", repo, u)
 	}
-	token := first(a.getenv("CHARTCTL_TOKEN"), cfg.Servers[u.String()].Token)
+	token := cmp.Or(a.getenv("CHARTCTL_TOKEN"), cfg.Servers[u.String()].Token)
 	if a.tokenFile != "" {
 		if token, err = readToken(a.tokenFile); err != nil {
 			return nil, err

@@ -217,13 +217,7 @@ func (s diffSide) images() map[string]string {
 	return out
 }
 
-func imageText(i api.BoundImage) string {
-	s := i.Image.Repository.String()
-	if i.Tag != "" {
-		s += ":" + i.Tag
-	}
-	return s + "@" + i.Image.Digest.String()
-}
+func imageText(i api.BoundImage) string { return tagOf(i) + "@" + i.Image.Digest.String() }
 
 // compare works on the packages as they were downloaded and checked.
 func compare(a, b diffSide) (difference, error) {

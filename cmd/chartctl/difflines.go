@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -19,8 +20,8 @@ func (d difference) lines(w *writer, f diffFlags) {
 	}
 	for _, i := range d.Images {
 		w.line("  %s", i.Role)
-		w.line("    a  %s", first(i.A, "none"))
-		w.line("    b  %s", first(i.B, "none"))
+		w.line("    a  %s", cmp.Or(i.A, "none"))
+		w.line("    b  %s", cmp.Or(i.B, "none"))
 	}
 	switch {
 	case d.A.Package == d.B.Package:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func (f renderFlags) run(ctx context.Context, helm, chart string, s diffSide) ([
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &api.Error{Code: api.CodeRefused, Message: fmt.Sprintf("helm template of %s (%s@%s): %s", s.Name, s.Chart, s.Version, first(strings.TrimSpace(failed.String()), err.Error()))}
+		return nil, &api.Error{Code: api.CodeRefused, Message: fmt.Sprintf("helm template of %s (%s@%s): %s", s.Name, s.Chart, s.Version, cmp.Or(strings.TrimSpace(failed.String()), err.Error()))}
 	}
 	return out.Bytes(), nil
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -26,9 +26,8 @@ under a policy: the evidence that it accepts and the stages before it.`,
 }
 
 func (a *app) envCreate() *cobra.Command {
-	var chart string
-	var accept, upstream []string
-	c := &cobra.Command{
+	var in api.CreateEnvironment
+	c := ofEnv(a, &cobra.Command{
 		Use:   "create HUB/STAGE --chart NAME",
 		Short: "Create an environment; it has no pin yet",
 		Long: `Evidence, strongest first: chart-values (the chart names exactly this image),
@@ -37,32 +36,39 @@ base-layers (the image is built on the chart's own one), base-label and declared
 names no image rests on its digest alone.`,
 		Example: `  chartctl env create data8/staging --chart jupyterhub
   chartctl env create data8/prod --chart jupyterhub --upstream staging --accept chart-values,base-layers`,
-		Args: args(1, 1),
-	}
-	c.Flags().StringVar(&chart, "chart", "", "name of the chart (required)")
-	c.Flags().StringSliceVar(&accept, "accept", nil, "evidence that a pin may rest on")
-	c.Flags().StringSliceVar(&upstream, "upstream", nil, "stages that come before this one")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		env, err := parseEnv(args[0])
+	}, func(c *client.Client, ctx context.Context, env ref.Env) (api.Environment, error) {
+		if in.Env = env; in.Chart == "" {
+			return api.Environment{}, usage("env create %s: --chart is missing", env)
+		}
+		e, err := c.CreateEnvironment(ctx, in)
 		if err != nil {
-			return err
+			return e, err
 		}
-		if chart == "" {
-			return usage("env create %s: --chart is missing", env)
-		}
-		e, err := c.CreateEnvironment(ctx, api.CreateEnvironment{Env: env, Chart: chart, Accept: evidences(accept), Upstream: upstream})
-		if err != nil {
-			return err
-		}
-		var missing *api.Error
-		if _, err := c.Versions(ctx, e.Chart); errors.As(err, &missing) && missing.Code == api.CodeNotFound {
+		if _, err := c.Versions(ctx, e.Chart); api.CodeOf(err) == api.CodeNotFound {
 			a.note("note: no version of chart %q is published here yet", e.Chart)
 		}
-		return a.print(e, func(w *writer) {
-			w.line("created %s for chart %s, accepting %s", e.Env, e.Chart, model.Join(e.Accept, ", "))
-		})
+		return e, nil
+	}, func(w *writer, e api.Environment) {
+		w.line("created %s for chart %s, accepting %s", e.Env, e.Chart, model.Join(e.Accept, ", "))
 	})
+	c.ValidArgsFunction = nil // what is to be created is not there yet
+	c.Flags().StringVar(&in.Chart, "chart", "", "name of the chart (required)")
+	c.Flags().Var((*evidenceFlag)(&in.Accept), "accept", "evidence that a pin may rest on")
+	c.Flags().StringSliceVar(&in.Upstream, "upstream", nil, "stages that come before this one")
 	return c
+}
+
+// evidenceFlag collects evidence, between commas or by itself. The server knows
+// which there is.
+type evidenceFlag []model.Evidence
+
+func (f *evidenceFlag) String() string { return model.Join(*f, ",") }
+func (f *evidenceFlag) Type() string   { return "strings" }
+func (f *evidenceFlag) Set(s string) error {
+	for word := range strings.SplitSeq(s, ",") {
+		*f = append(*f, model.Evidence(word))
+	}
+	return nil
 }
 
 func parseEnv(s string) (ref.Env, error) {
@@ -77,53 +83,30 @@ func parseEnv(s string) (ref.Env, error) {
 }
 
 func (a *app) envList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the environments and their policies", Example: "  chartctl env list",
-		Args: args(0, 0),
-		RunE: a.with(func(ctx context.Context, c *client.Client, _ []string) error {
-			list, err := c.Environments(ctx)
-			if err != nil {
-				return err
-			}
-			return a.print(list, func(w *writer) {
-				rows := [][]string{}
-				for _, e := range list.Environments {
-					rows = append(rows, []string{e.Env.String(), e.Chart, fmt.Sprint(e.Revision),
-						model.Join(e.Accept, ","), first(strings.Join(e.Upstream, ","), "-"), when(e.Created), e.By})
-				}
-				w.table([]string{"ENVIRONMENT", "CHART", "REVISION", "ACCEPT", "UPSTREAM", "CREATED", "BY"}, rows)
+	return listing(a, &cobra.Command{Use: "list", Short: "List the environments and their policies", Example: "  chartctl env list"},
+		(*client.Client).Environments, func(w *writer, list api.Environments) {
+			tableOf(w, []string{"ENVIRONMENT", "CHART", "REVISION", "ACCEPT", "UPSTREAM", "CREATED", "BY"}, list.Environments, func(e api.Environment) []string {
+				return []string{e.Env.String(), e.Chart, fmt.Sprint(e.Revision),
+					model.Join(e.Accept, ","), cmp.Or(strings.Join(e.Upstream, ","), "-"), when(e.Created), e.By}
 			})
-		}),
-	}
+		})
 }
 
 func (a *app) envShow() *cobra.Command {
-	c := &cobra.Command{
+	return ofEnv(a, &cobra.Command{
 		Use: "show HUB/STAGE", Short: "Show an environment: its policy, its pin and the images",
 		Example: "  chartctl env show data8/prod",
-		Args:    args(1, 1),
-		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
-			env, err := parseEnv(args[0])
-			if err != nil {
-				return err
-			}
-			e, err := c.Environment(ctx, env)
-			if err != nil {
-				return err
-			}
-			return a.print(e, func(w *writer) { envSheet(w, c, e) })
-		}),
-	}
-	c.ValidArgsFunction = a.completeEnvs
-	return c
+	}, func(c *client.Client, ctx context.Context, env ref.Env) (api.Environment, error) {
+		return c.Environment(ctx, env)
+	}, envSheet)
 }
 
-func envSheet(w *writer, c *client.Client, e api.Environment) {
+func envSheet(w *writer, e api.Environment) {
 	w.field("environment", e.Env.String())
 	w.field("chart", e.Chart)
 	policyLines(w, e.Policy)
 	w.field("created", when(e.Created)+" by "+e.By)
-	w.field("repository", c.Server()+"/environments/"+e.Env.String())
+	w.field("repository", w.server+"/environments/"+e.Env.String())
 	if e.Pin == nil {
 		w.field("pin", "none; make one with chartctl bump "+e.Env.String()+" --latest")
 		return
@@ -174,11 +157,7 @@ func pinLines(w *writer, pins ...api.Pin) {
 		}
 		w.line("  binding      %s", p.Binding)
 		for _, i := range p.Images {
-			tag := i.Image.Repository.String()
-			if i.Tag != "" {
-				tag += ":" + i.Tag
-			}
-			w.line("  %-12s %s", i.Role, tag)
+			w.line("  %-12s %s", i.Role, tagOf(i))
 			w.line("  %-12s %s", "", i.Image.Digest)
 		}
 	}
@@ -197,8 +176,11 @@ func pinState(e api.Environment) string {
 }
 
 // mainImage is the tag and the first digits of the digest of the image that
-// matters most: the required one, else the first.
+// matters most: the required one, else the first; "-" for none.
 func mainImage(images []api.BoundImage) string {
+	if len(images) == 0 {
+		return "-"
+	}
 	i := images[0]
 	for _, x := range images {
 		if x.Required {
@@ -206,13 +188,5 @@ func mainImage(images []api.BoundImage) string {
 			break
 		}
 	}
-	return first(i.Tag, i.Image.Repository.Path()) + "@" + i.Image.Digest.Hex()[:8]
-}
-
-func evidences(words []string) []model.Evidence {
-	var out []model.Evidence
-	for _, w := range words {
-		out = append(out, model.Evidence(w))
-	}
-	return out
+	return cmp.Or(i.Tag, i.Image.Repository.Path()) + "@" + i.Image.Digest.Hex()[:8]
 }

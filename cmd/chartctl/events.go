@@ -52,8 +52,8 @@ object a line, and -o yaml one document an event.`,
 				return usage("%q is no kind of event: choose among %s", k, strings.Join(api.EventKinds, ", "))
 			}
 		}
-		if f.limit < 1 {
-			return usage("limit %d is not a positive number", f.limit)
+		if err := positive(f.limit); err != nil {
+			return err
 		}
 		if !f.follow {
 			return a.listEvents(ctx, cl, f)

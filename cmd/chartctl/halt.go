@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -10,38 +11,33 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
 )
 
 func (a *app) halt() *cobra.Command {
 	var in api.HaltRequest
-	c := &cobra.Command{
-		Use:   "halt HUB/STAGE --reason R",
-		Short: "Stop all pins of an environment, its hub, or everything",
-		Long: `A halt stops every pin in its scope until somebody resolves it. A rollback to a
+	c := withReason[ref.Env, api.Halt]{
+		command: &cobra.Command{
+			Use:   "halt HUB/STAGE --reason R",
+			Short: "Stop all pins of an environment, its hub, or everything",
+			Long: `A halt stops every pin in its scope until somebody resolves it. A rollback to a
 pair that passed is let through all the same. Without --scope it is the scope
 that the environment's policy names: by default the hub, every stage of it.
 --scope everything wants the scope override:* on the token.`,
-		Example: `  chartctl halt data8/prod --reason "the storage is being moved"
+			Example: `  chartctl halt data8/prod --reason "the storage is being moved"
   chartctl halt data8/prod --scope everything --reason "the cluster is down"`,
-		Args: args(1, 1),
-	}
-	c.Flags().StringVar(&in.Reason, "reason", "", "why; it is what everybody else is told (required)")
+			ValidArgsFunction: a.completeEnvs,
+		},
+		parse: parseEnv,
+		usage: "why; it is what everybody else is told (required)",
+		kept:  "it is what the others are told",
+		do: func(c *client.Client, ctx context.Context, env ref.Env, reason string) (api.Halt, error) {
+			in.Reason = reason
+			return c.Halt(ctx, env, in)
+		},
+		lines: haltLines,
+	}.of(a)
 	c.Flags().StringVar((*string)(&in.Scope), "scope", "", "environment, hub or everything")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		env, err := parseEnv(args[0])
-		if err != nil {
-			return err
-		}
-		if in.Reason == "" {
-			return usage("halt %s: --reason is missing: it is what the others are told", env)
-		}
-		h, err := c.Halt(ctx, env, in)
-		if err != nil {
-			return err
-		}
-		return a.print(h, func(w *writer) { haltLines(w, h) })
-	})
-	c.ValidArgsFunction = a.completeEnvs
 	return c
 }
 
@@ -113,20 +109,15 @@ func (a *app) halts() *cobra.Command {
 	c.Flags().BoolVar(&all, "all", false, "those that ended too, newest first")
 	c.Flags().IntVar(&limit, "limit", 20, "with --all: at most so many")
 	c.Flags().Uint64Var(&before, "before", 0, "with --all: only those before this number")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, _ []string) error {
-		if limit < 1 {
-			return usage("limit %d is not a positive number", limit)
+	c.RunE = printing(a, func(ctx context.Context, c *client.Client, _ []string) (api.Halts, error) {
+		if err := positive(limit); err != nil {
+			return api.Halts{}, err
 		}
-		ask := c.Halts
 		if all {
-			ask = func(ctx context.Context) (api.Halts, error) { return c.AllHalts(ctx, before, limit) }
+			return c.AllHalts(ctx, before, limit)
 		}
-		list, err := ask(ctx)
-		if err != nil {
-			return err
-		}
-		return a.print(list, func(w *writer) { haltsTable(w, list, all) })
-	})
+		return c.Halts(ctx)
+	}, func(w *writer, list api.Halts) { haltsTable(w, list, all) })
 	return c
 }
 
@@ -135,8 +126,7 @@ func haltsTable(w *writer, list api.Halts, all bool) {
 		w.line("Nothing is halted.")
 		return
 	}
-	rows := [][]string{}
-	for _, h := range list.Halts {
+	tableOf(w, []string{"HALT", "STATE", "STOPS", "FAILED", "REV", "CAUSE", "SINCE", "BY", "REASON"}, list.Halts, func(h api.Halt) []string {
 		state, revision := "open", "-"
 		if h.Ended != nil {
 			state = "ended " + when(h.Ended.At)
@@ -144,35 +134,26 @@ func haltsTable(w *writer, list api.Halts, all bool) {
 		if h.Revision > 0 {
 			revision = fmt.Sprint(h.Revision)
 		}
-		rows = append(rows, []string{h.ID, state, haltScope(h), h.Env.String(), revision, string(h.Cause), when(h.At), h.By, first(h.Reason, "-")})
-	}
-	w.table([]string{"HALT", "STATE", "STOPS", "FAILED", "REV", "CAUSE", "SINCE", "BY", "REASON"}, rows)
+		return []string{h.ID, state, haltScope(h), h.Env.String(), revision, string(h.Cause), when(h.At), h.By, cmp.Or(h.Reason, "-")}
+	})
 	if all && list.Next > 0 {
 		w.line("older ones: chartctl halts --all --before %d", list.Next)
 	}
 }
 
 func (a *app) resolve() *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use:   "resolve HALT --reason R",
-		Short: "End a halt on your word",
-		Long: `A halt ends by itself when the rollback or the fix that followed the failure is
+	return withReason[string, api.Halt]{
+		command: &cobra.Command{
+			Use:   "resolve HALT --reason R",
+			Short: "End a halt on your word",
+			Long: `A halt ends by itself when the rollback or the fix that followed the failure is
 reported passed. Resolve ends it without; the reason stands in every later view.
 It wants the scope override on the environment that failed.`,
-		Example: `  chartctl resolve halt-12 --reason "the check was wrong, not the hub"`,
-		Args:    args(1, 1),
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why (required)")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		if reason == "" {
-			return usage("resolve %s: --reason is missing: it stands in every later view", args[0])
-		}
-		h, err := c.ResolveHalt(ctx, args[0], reason)
-		if err != nil {
-			return err
-		}
-		return a.print(h, func(w *writer) { haltLines(w, h) })
-	})
-	return c
+			Example: `  chartctl resolve halt-12 --reason "the check was wrong, not the hub"`,
+		},
+		parse: func(id string) (string, error) { return id, nil },
+		kept:  "it stands in every later view",
+		do:    (*client.Client).ResolveHalt,
+		lines: haltLines,
+	}.of(a)
 }

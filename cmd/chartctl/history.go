@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -8,45 +9,35 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/ref"
 )
 
 func (a *app) history() *cobra.Command {
 	var limit int
 	var before string
-	c := &cobra.Command{
+	c := ofEnv(a, &cobra.Command{
 		Use:     "history HUB/STAGE",
 		Short:   "List an environment's pins, newest first",
 		Example: "  chartctl history data8/prod\n  chartctl history data8/prod --limit 100 --before 17",
-		Args:    args(1, 1),
-	}
+	}, func(c *client.Client, ctx context.Context, env ref.Env) (api.Pins, error) {
+		err := positive(limit)
+		var n uint64
+		if err == nil && before != "" {
+			n, err = parseRevision(before)
+		}
+		if err != nil {
+			return api.Pins{}, err
+		}
+		return pinPages(ctx, func(before uint64, limit int) (api.Pins, error) { return c.Pins(ctx, env, before, limit) }, n, limit)
+	}, func(w *writer, pins api.Pins) {
+		pinTable(w, pins.Pins)
+		if pins.Next > 0 {
+			last := pins.Pins[len(pins.Pins)-1]
+			w.line("older ones: chartctl history %s --before %d", last.Env, last.Revision)
+		}
+	})
 	c.Flags().IntVar(&limit, "limit", 20, "at most so many")
 	c.Flags().StringVar(&before, "before", "", "only those before this revision")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		env, err := parseEnv(args[0])
-		if err != nil {
-			return err
-		}
-		if limit < 1 {
-			return usage("limit %d is not a positive number", limit)
-		}
-		var n uint64
-		if before != "" {
-			if n, err = parseRevision(before); err != nil {
-				return err
-			}
-		}
-		pins, err := pinPages(ctx, func(before uint64, limit int) (api.Pins, error) { return c.Pins(ctx, env, before, limit) }, n, limit)
-		if err != nil {
-			return err
-		}
-		return a.print(pins, func(w *writer) {
-			pinTable(w, pins.Pins)
-			if pins.Next > 0 {
-				w.line("older ones: chartctl history %s --before %d", env, pins.Pins[len(pins.Pins)-1].Revision)
-			}
-		})
-	})
-	c.ValidArgsFunction = a.completeEnvs
 	return c
 }
 
@@ -68,13 +59,7 @@ func pinPages(ctx context.Context, page func(before uint64, limit int) (api.Pins
 }
 
 func pinTable(w *writer, pins []api.Pin) {
-	rows := [][]string{}
-	for _, p := range pins {
-		image := "-"
-		if len(p.Images) > 0 {
-			image = mainImage(p.Images)
-		}
-		rows = append(rows, []string{fmt.Sprint(p.Revision), p.Name + "@" + p.Version, image, pinKind(p), p.By, when(p.At), first(p.Reason, "-")})
-	}
-	w.table([]string{"REV", "CHART", "IMAGE", "KIND", "BY", "WHEN", "REASON"}, rows)
+	tableOf(w, []string{"REV", "CHART", "IMAGE", "KIND", "BY", "WHEN", "REASON"}, pins, func(p api.Pin) []string {
+		return []string{fmt.Sprint(p.Revision), p.Name + "@" + p.Version, mainImage(p.Images), pinKind(p), p.By, when(p.At), cmp.Or(p.Reason, "-")}
+	})
 }

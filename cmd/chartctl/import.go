@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -137,7 +138,7 @@ func findingLines(w *writer, list []imports.Finding) {
 			w.line("  … and %d more: see -o json", len(list)-mostShown)
 			return
 		}
-		what := first(f.Chart, f.File)
+		what := cmp.Or(f.Chart, f.File)
 		if f.Chart != "" && f.File != "" && !strings.HasSuffix(f.File, strings.Replace(f.Chart, "@", "-", 1)+".tgz") {
 			what += " (" + f.File + ")"
 		}

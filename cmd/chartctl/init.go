@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -213,10 +214,10 @@ func (s *setup) told(w *writer) {
 	for _, e := range s.out.Environments {
 		switch {
 		case e.Revision == 0:
-			unpinned = first(unpinned, e.Env.String())
+			unpinned = cmp.Or(unpinned, e.Env.String())
 			w.line("%s is on %s and has no pin yet", e.Env, s.client.Server())
 		case e.adopted && e.State != "verified":
-			w.line("%s is adopted as revision %d and UNVERIFIED: %s", e.Env, e.Revision, first(e.Reason, "nothing proves that chart and image belong together"))
+			w.line("%s is adopted as revision %d and UNVERIFIED: %s", e.Env, e.Revision, cmp.Or(e.Reason, "nothing proves that chart and image belong together"))
 		case e.adopted:
 			w.line("%s is adopted as revision %d: %s@%s, verified", e.Env, e.Revision, e.Chart, e.Version)
 		default:

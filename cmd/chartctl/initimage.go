@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -70,7 +71,7 @@ func (s saidImage) reference(own api.ChartImage) string {
 	if len(s.parts) == 0 {
 		return ""
 	}
-	out, tag, digest := first(s.parts["repository"], own.Repository), s.parts["tag"], s.parts["digest"]
+	out, tag, digest := cmp.Or(s.parts["repository"], own.Repository), s.parts["tag"], s.parts["digest"]
 	if tag == "" && digest == "" {
 		tag = own.Tag
 	}

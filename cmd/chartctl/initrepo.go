@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (a *app) openSetup(ctx context.Context, f initFlags) (*setup, error) {
 
 // topOf is the directory that .chartctl.yaml stands in, or is to stand in.
 func topOf(ctx context.Context, dir string) (string, *gitrepo.Repo, error) {
-	at := first(dir, ".")
+	at := cmp.Or(dir, ".")
 	if info, err := os.Stat(at); err != nil || !info.IsDir() {
 		return "", nil, usage("%q is no directory", at)
 	}
@@ -263,7 +264,7 @@ func (s *setup) pointAtServer() error {
 }
 
 // source is the address as the repo writes it.
-func (s *setup) source() string { return first(s.conf.Server, s.client.Server()) }
+func (s *setup) source() string { return cmp.Or(s.conf.Server, s.client.Server()) }
 
 // collect takes over what the sites' edits changed so far.
 func (s *setup) collect() error {

@@ -33,36 +33,25 @@ it reads forward instead, oldest first, from the first line or from the one afte
 	c.Flags().Uint64Var(&after, "after", 0, "read forward: only lines after this sequence number")
 	c.Flags().IntVar(&limit, "limit", 100, "read forward: at most so many")
 	c.Flags().IntVar(&last, "last", 50, "the newest so many, shown oldest first")
-	c.RunE = a.with(func(ctx context.Context, cl *client.Client, _ []string) error {
+	c.RunE = printing(a, func(ctx context.Context, cl *client.Client, _ []string) (api.Journal, error) {
 		forward := c.Flags().Changed("after") || c.Flags().Changed("limit")
-		var out api.Journal
-		var err error
 		switch {
 		case forward && c.Flags().Changed("last"):
-			return usage("journal: --last counts from the end, --after and --limit from the beginning: give one or the other")
-		case limit < 1:
-			return usage("limit %d is not a positive number", limit)
+			return api.Journal{}, usage("journal: --last counts from the end, --after and --limit from the beginning: give one or the other")
 		case last < 1 || last > mostLast:
-			return usage("last %d is not between 1 and %d", last, mostLast)
+			return api.Journal{}, usage("last %d is not between 1 and %d", last, mostLast)
 		case forward:
-			out, err = journalFrom(ctx, cl.Journal, after, limit)
-		default:
-			out, err = journalEnd(ctx, cl.Journal, last)
+			return journalFrom(ctx, cl.Journal, after, limit)
 		}
-		if err != nil {
-			return err
-		}
-		return a.print(out, func(w *writer) { journalTable(w, out) })
-	})
+		return journalEnd(ctx, cl.EventsEnd, cl.Journal, last)
+	}, journalTable)
 	return c
 }
 
 func journalTable(w *writer, j api.Journal) {
-	rows := [][]string{}
-	for _, l := range j.Lines {
-		rows = append(rows, []string{fmt.Sprint(l.Seq), when(l.At), l.By, l.Verb, l.Object, l.Result})
-	}
-	w.table([]string{"SEQ", "WHEN", "BY", "VERB", "OBJECT", "RESULT"}, rows)
+	tableOf(w, []string{"SEQ", "WHEN", "BY", "VERB", "OBJECT", "RESULT"}, j.Lines, func(l api.Line) []string {
+		return []string{fmt.Sprint(l.Seq), when(l.At), l.By, l.Verb, l.Object, l.Result}
+	})
 	if j.Next > 0 {
 		w.line("more: chartctl journal --after %d", j.Next)
 	}
@@ -74,6 +63,9 @@ type journalPages func(ctx context.Context, after uint64, limit int) (api.Journa
 // journalFrom reads up to limit lines after a sequence number.
 func journalFrom(ctx context.Context, page journalPages, after uint64, limit int) (api.Journal, error) {
 	out := api.Journal{Lines: []api.Line{}}
+	if err := positive(limit); err != nil {
+		return out, err
+	}
 	for from := after; len(out.Lines) < limit; from = out.Next {
 		got, err := page(ctx, from, min(limit-len(out.Lines), journalPage))
 		if err != nil {
@@ -87,49 +79,20 @@ func journalFrom(ctx context.Context, page journalPages, after uint64, limit int
 	return out, nil
 }
 
-// journalEnd reads the newest n lines. The server pages forward only, so the
-// end is searched for: the number of questions grows with the logarithm of the
-// journal's length. Lines are numbered without gaps.
-func journalEnd(ctx context.Context, page journalPages, n int) (api.Journal, error) {
-	follows := func(after uint64) (bool, error) {
-		got, err := page(ctx, after, 1)
-		return len(got.Lines) > 0, err
-	}
-	// A line follows low, or the journal is empty; none follows high.
-	low, high := uint64(0), uint64(n)
-	for {
-		more, err := follows(high)
-		if err != nil {
-			return api.Journal{}, err
-		}
-		if !more {
-			break
-		}
-		low, high = high, 2*high
-	}
-	for low+1 < high {
-		middle := low + (high-low)/2
-		more, err := follows(middle)
-		switch {
-		case err != nil:
-			return api.Journal{}, err
-		case more:
-			low = middle
-		default:
-			high = middle
-		}
-	}
-	from := uint64(0)
-	if high > uint64(n) {
-		from = high - uint64(n)
-	}
+// journalEnd reads the newest n lines. Those that come meanwhile push the oldest
+// out.
+func journalEnd(ctx context.Context, end func(context.Context) (uint64, error), page journalPages, n int) (api.Journal, error) {
 	out := api.Journal{Lines: []api.Line{}}
-	for {
+	last, err := end(ctx)
+	if err != nil {
+		return out, err
+	}
+	// Lines are numbered without gaps.
+	for from := last - min(last, uint64(n)); ; {
 		got, err := page(ctx, from, journalPage)
 		if err != nil {
 			return out, err
 		}
-		// Lines that came meanwhile push the oldest out.
 		out.Lines = append(out.Lines, got.Lines...)
 		out.Lines = out.Lines[max(0, len(out.Lines)-n):]
 		if got.Next == 0 || got.Next == from {

@@ -27,7 +27,7 @@ func TestJournalEnd(t *testing.T) {
 	for _, lines := range []uint64{0, 1, 2, 49, 50, 51, 99, 100, 101, 1000, 4321, 100_000} {
 		for _, n := range []int{1, 2, 50, 2500} {
 			calls := 0
-			got, err := journalEnd(t.Context(), paged(lines, &calls), n)
+			got, err := journalEnd(t.Context(), func(context.Context) (uint64, error) { return lines, nil }, paged(lines, &calls), n)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,16 +49,17 @@ func TestJournalEnd(t *testing.T) {
 	}
 }
 
-// Lines written while the end was searched for are there, and no more than n.
+// Lines written while the end is read are there, and no more than n.
 func TestJournalEndGrows(t *testing.T) {
 	calls := 0
-	got, err := journalEnd(t.Context(), func(ctx context.Context, after uint64, limit int) (api.Journal, error) {
-		return paged(60+uint64(calls), &calls)(ctx, after, limit)
+	end := func(context.Context) (uint64, error) { return 60, nil }
+	got, err := journalEnd(t.Context(), end, func(ctx context.Context, after uint64, limit int) (api.Journal, error) {
+		return paged(3060+uint64(calls), &calls)(ctx, after, limit)
 	}, 10)
 	if err != nil || len(got.Lines) != 10 {
 		t.Fatalf("%d lines, %v, want 10", len(got.Lines), err)
 	}
-	if last := got.Lines[9].Seq; last != 60+uint64(calls)-1 {
+	if last := got.Lines[9].Seq; last != 3060+uint64(calls)-1 {
 		t.Errorf("the last line is %d after %d questions", last, calls)
 	}
 }

@@ -108,25 +108,17 @@ func (a *app) askToken(u *url.URL) (string, error) {
 }
 
 func (a *app) whoami() *cobra.Command {
-	return &cobra.Command{
+	return listing(a, &cobra.Command{
 		Use: "whoami", Short: "Show as whom the server knows you, and what you may do",
 		Example: "  chartctl whoami\n  chartctl whoami -o json",
-		Args:    args(0, 0),
-		RunE: a.with(func(ctx context.Context, c *client.Client, _ []string) error {
-			me, err := c.WhoAmI(ctx)
-			if err != nil {
-				return err
-			}
-			return a.print(me, func(w *writer) {
-				w.field("server", c.Server())
-				w.field("version", me.Version)
-				name := me.Name
-				if me.Anonymous {
-					name = "nobody (anonymous)"
-				}
-				w.field("name", name)
-				w.field("scopes", strings.Join(me.Scopes, ", "))
-			})
-		}),
-	}
+	}, (*client.Client).WhoAmI, func(w *writer, me api.WhoAmI) {
+		w.field("server", w.server)
+		w.field("version", me.Version)
+		name := me.Name
+		if me.Anonymous {
+			name = "nobody (anonymous)"
+		}
+		w.field("name", name)
+		w.field("scopes", strings.Join(me.Scopes, ", "))
+	})
 }

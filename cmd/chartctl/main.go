@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/rollout"
 )
 
@@ -180,57 +179,4 @@ func buildVersion() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-// args wants between min and max arguments; a max below zero is no bound.
-func args(min, max int) cobra.PositionalArgs {
-	return func(c *cobra.Command, got []string) error {
-		switch {
-		case len(got) < min:
-			return usage("%s: too few arguments: want %s", verbOf(c), c.UseLine())
-		case max >= 0 && len(got) > max:
-			return usage("%s: argument %q is one too many: want %s", verbOf(c), got[max], c.UseLine())
-		}
-		return nil
-	}
-}
-
-// verbOf is a command as an error names it, which has chartctl before it.
-func verbOf(c *cobra.Command) string {
-	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
-}
-
-func subcommands(c *cobra.Command) string {
-	var names []string
-	for _, sub := range c.Commands() {
-		names = append(names, sub.Name())
-	}
-	return strings.Join(names, ", ")
-}
-
-// verb is what a command does once it has a client.
-type verb func(ctx context.Context, c *client.Client, args []string) error
-
-// with makes the client and runs v.
-func (a *app) with(v verb) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		c, err := a.client()
-		if err != nil {
-			return err
-		}
-		return v(cmd.Context(), c, args)
-	}
-}
-
-// group is a command that only holds others.
-func group(c *cobra.Command, sub ...*cobra.Command) *cobra.Command {
-	c.RunE = func(cmd *cobra.Command, got []string) error {
-		if len(got) > 0 {
-			return usage("%s has no command %q: it has %s; see %s --help", verbOf(cmd), got[0], subcommands(cmd), cmd.CommandPath())
-		}
-		return usage("%s wants a command: %s; see %s --help", verbOf(cmd), subcommands(cmd), cmd.CommandPath())
-	}
-	c.Args = cobra.ArbitraryArgs
-	c.AddCommand(sub...)
-	return c
 }

@@ -105,6 +105,7 @@ func (a *app) colour() bool {
 type writer struct {
 	buf    bytes.Buffer
 	colour bool
+	server string // whose answer it is
 }
 
 var colours = map[string]string{
@@ -155,6 +156,15 @@ func (w *writer) table(head []string, rows [][]string) {
 	for n, row := range all {
 		w.row(head, row, widths, n == 0)
 	}
+}
+
+// tableOf writes a row for each of a list.
+func tableOf[T any](w *writer, head []string, list []T, row func(T) []string) {
+	rows := make([][]string, len(list))
+	for i, x := range list {
+		rows[i] = row(x)
+	}
+	w.table(head, rows)
 }
 
 // row writes one row of a table, in as many lines as its cells need.

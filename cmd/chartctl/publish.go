@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -109,16 +108,14 @@ func send(ctx context.Context, c *client.Client, name string, req client.Publish
 }
 
 func publishTable(w *writer, done []api.PublishResult) {
-	rows := [][]string{}
-	for _, r := range done {
+	tableOf(w, []string{"NAME", "VERSION", "PUBLISHED", "PACKAGE", "BINDING", "EVIDENCE"}, done, func(r api.PublishResult) []string {
 		what := "new"
 		if r.Existed {
 			what = "existed"
 		}
 		state, evidence := bindingState(r.Chart)
-		rows = append(rows, []string{r.Chart.Name, r.Chart.Version, what, short(r.Chart.Package), state, evidence})
-	}
-	w.table([]string{"NAME", "VERSION", "PUBLISHED", "PACKAGE", "BINDING", "EVIDENCE"}, rows)
+		return []string{r.Chart.Name, r.Chart.Version, what, short(r.Chart.Package), state, evidence}
+	})
 	for _, r := range done {
 		if r.Chart.Binding == nil && r.Chart.Unbound != "" {
 			w.line("%s@%s is not bound: %s", r.Chart.Name, r.Chart.Version, r.Chart.Unbound)
@@ -169,83 +166,4 @@ func parseChart(s string) (ref.ChartVersion, error) {
 		return v, usage("%v", err)
 	}
 	return v, nil
-}
-
-func (a *app) yank() *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use:   "yank NAME@VERSION --reason R",
-		Short: "Hide a version from the index and from new pins",
-		Long: `A yanked version is gone from the index and takes no new pin but a rollback;
-those who have pinned it can still fetch it. The version is never reused.`,
-		Example: `  chartctl yank jupyterhub@3.3.6 --reason "hub crashes on start"`,
-		Args:    args(1, 1),
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why (required)")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		v, err := parseChart(args[0])
-		if err != nil {
-			return err
-		}
-		if reason == "" {
-			return usage("yank %s: --reason is missing: it is kept with the version", v)
-		}
-		ch, err := c.Yank(ctx, v, reason)
-		if err != nil {
-			return err
-		}
-		return a.print(ch, func(w *writer) { w.line("yanked %s: %s", v, ch.Reason) })
-	})
-	c.ValidArgsFunction = a.completeCharts
-	return c
-}
-
-func (a *app) purge() *cobra.Command {
-	var reason string
-	var yes bool
-	c := &cobra.Command{
-		Use:   "purge NAME@VERSION --reason R",
-		Short: "Remove a version's bytes for ever, such as a leaked secret",
-		Long: `Purge removes the package for good; its name and version stay taken. Clusters
-pinned to it can't fetch it any more. On a terminal it asks first; elsewhere it
-wants --yes. Yank is enough for a version that merely does not work.`,
-		Example: `  chartctl purge jupyterhub@3.3.6 --reason "holds a private key" --yes`,
-		Args:    args(1, 1),
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why (required)")
-	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
-		v, err := parseChart(args[0])
-		if err != nil {
-			return err
-		}
-		if reason == "" {
-			return usage("purge %s: --reason is missing: it is kept with the version", v)
-		}
-		if err := a.confirm(yes, v); err != nil {
-			return err
-		}
-		ch, err := c.Purge(ctx, v, reason)
-		if err != nil {
-			return err
-		}
-		return a.print(ch, func(w *writer) { w.line("purged %s: %s", v, ch.Reason) })
-	})
-	c.ValidArgsFunction = a.completeCharts
-	return c
-}
-
-func (a *app) confirm(yes bool, v ref.ChartVersion) error {
-	if yes {
-		return nil
-	}
-	if !isTerminal(a.in) {
-		return usage("purge %s: this can't be undone: give --yes", v)
-	}
-	fmt.Fprintf(a.err, "Purging can't be undone. Type %s to go on: ", v)
-	line, _ := bufio.NewReader(a.in).ReadString('\n')
-	if strings.TrimSpace(line) != v.String() {
-		return usage("purge %s: not confirmed, nothing was changed", v)
-	}
-	return nil
 }

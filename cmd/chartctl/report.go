@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/rollout"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -59,49 +59,49 @@ pass for health. After a probe that failed the exit code is 5.`,
 		if err != nil {
 			return err
 		}
-		return a.doReport(ctx, c, env, f)
+		rep, err := f.report(ctx, c, env)
+		if err != nil {
+			return err
+		}
+		if err := a.print(rep, func(w *writer) { reportLines(w, rep) }); err != nil {
+			return err
+		}
+		if f.probe != "" && rep.State == model.Failed {
+			return api.Errorf(api.CodeHalted, "%s revision %d was reported failed: %s", env, rep.Revision, failedChecks(rep.Checks))
+		}
+		return nil
 	})
 	c.ValidArgsFunction = a.completeEnvs
 	return c
 }
 
-func (a *app) doReport(ctx context.Context, c *client.Client, env ref.Env, f reportFlags) error {
+func (f reportFlags) report(ctx context.Context, c *client.Client, env ref.Env) (api.Report, error) {
 	if f.revision == "" {
-		return usage("report %s: of which revision? give --revision N; chartctl status shows the one pinned now", env)
+		return api.Report{}, usage("report %s: of which revision? give --revision N; chartctl status shows the one pinned now", env)
 	}
 	revision, err := parseRevision(f.revision)
 	if err != nil {
-		return err
+		return api.Report{}, err
 	}
 	r, err := f.request(env)
 	if err != nil {
-		return err
+		return api.Report{}, err
 	}
 	if f.probe != "" {
 		// The revision is looked up first: a mistyped one must not cost the
 		// whole deadline.
 		if _, err := c.Revision(ctx, env, revision); err != nil {
-			return err
+			return api.Report{}, err
 		}
-		check, err := a.probe(ctx, f)
+		check, err := rollout.Probe(ctx, rollout.Probing{URL: f.probe, Retries: f.retries, Deadline: f.deadline})
 		if err != nil {
-			return err
+			return api.Report{}, err
 		}
 		if r.Checks = append(r.Checks, check); !check.OK {
 			r.State = model.Failed
 		}
 	}
-	rep, err := c.Report(ctx, env, revision, r)
-	if err != nil {
-		return err
-	}
-	if err := a.print(rep, func(w *writer) { reportLines(w, rep) }); err != nil {
-		return err
-	}
-	if f.probe != "" && rep.State == model.Failed {
-		return &api.Error{Code: api.CodeHalted, Message: fmt.Sprintf("%s revision %d was reported failed: %s", env, revision, failedChecks(rep.Checks))}
-	}
-	return nil
+	return c.Report(ctx, env, revision, r)
 }
 
 // request is the report as the flags have it; of a probe it is the report for

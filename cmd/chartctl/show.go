@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -71,7 +72,7 @@ func chartSheet(w *writer, c api.Chart, bindings []api.Binding) {
 	w.field("description", cut(clean(c.Description), 200))
 	w.field("state", c.State.String())
 	w.field("reason", c.Reason)
-	published := when(c.Created) + " by " + first(c.By, "unknown") + fmt.Sprintf(", sequence %d", c.Seq)
+	published := when(c.Created) + " by " + cmp.Or(c.By, "unknown") + fmt.Sprintf(", sequence %d", c.Seq)
 	if c.Imported {
 		published += ", imported"
 	}
@@ -117,16 +118,12 @@ func chartSheet(w *writer, c api.Chart, bindings []api.Binding) {
 
 // bindingBody is indented under the binding's identity.
 func bindingBody(w *writer, b api.Binding) {
-	w.line("  %s by evidence %s, %s by %s", b.State, first(string(b.Evidence), "none"), when(b.At), b.By)
+	w.line("  %s by evidence %s, %s by %s", b.State, cmp.Or(string(b.Evidence), "none"), when(b.At), b.By)
 	if b.Reason != "" {
 		w.line("  reason: %s", b.Reason)
 	}
 	for _, i := range b.Images {
-		tag := i.Image.Repository.String()
-		if i.Tag != "" {
-			tag += ":" + i.Tag
-		}
-		w.line("  %-12s %s (%s)", i.Role, tag, i.Evidence)
+		w.line("  %-12s %s (%s)", i.Role, tagOf(i), i.Evidence)
 		w.line("  %-12s %s", "", i.Image.Digest)
 		if !i.Base.IsZero() {
 			w.line("  %-12s on %s:%s", "", i.Base.Repository, i.BaseTag)
@@ -147,9 +144,9 @@ func bindingBody(w *writer, b api.Binding) {
 func (a *app) showSeal(ctx context.Context, c *client.Client, ch api.Chart, id string) error {
 	b := ch.Binding
 	if id != "" {
-		bid, err := ref.ParseBindingID(id)
+		bid, err := parseBinding(id)
 		if err != nil {
-			return usage("%v", err)
+			return err
 		}
 		got, err := c.Binding(ctx, bid)
 		if err != nil {

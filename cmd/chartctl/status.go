@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -64,18 +65,13 @@ func statusPage(w *writer, st api.Status, all []api.EnvironmentStatus) {
 }
 
 func statusTable(w *writer, list []api.EnvironmentStatus, pins map[string]api.EnvironmentStatus) {
-	rows := [][]string{}
-	for _, e := range list {
-		row := []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", waitingUpstream(e, pins)}
-		if p := e.Pin; p != nil {
-			row = []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), "-", stateOf(e), verdictOf(e), heldFor(e, pins), upstreamDiff(e, pins)}
-			if len(p.Images) > 0 {
-				row[3] = mainImage(p.Images)
-			}
+	tableOf(w, []string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "STATE", "VERDICT", "SOAK", "UPSTREAM"}, list, func(e api.EnvironmentStatus) []string {
+		p := e.Pin
+		if p == nil {
+			return []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", waitingUpstream(e, pins)}
 		}
-		rows = append(rows, row)
-	}
-	w.table([]string{"ENVIRONMENT", "CHART", "REV", "IMAGE", "STATE", "VERDICT", "SOAK", "UPSTREAM"}, rows)
+		return []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), mainImage(p.Images), stateOf(e), verdictOf(e), heldFor(e, pins), upstreamDiff(e, pins)}
+	})
 }
 
 // stateOf is the worst that is to be said of what an environment runs.
@@ -120,7 +116,7 @@ func heldFor(e api.EnvironmentStatus, all map[string]api.EnvironmentStatus) stri
 	var most time.Duration
 	need := ""
 	for _, x := range all {
-		d, err := time.ParseDuration(first(x.Policy.Soak, "0s"))
+		d, err := time.ParseDuration(cmp.Or(x.Policy.Soak, "0s"))
 		if err == nil && d > most && slices.Contains(x.Upstream, e.Env.String()) {
 			most, need = d, " of "+x.Policy.Soak
 		}
@@ -167,7 +163,7 @@ func waitingUpstream(e api.EnvironmentStatus, all map[string]api.EnvironmentStat
 			out = append(out, strings.TrimPrefix(name, e.Env.Hub()+"/")+" has "+up.Pin.Version)
 		}
 	}
-	return first(strings.Join(out, ", "), "-")
+	return cmp.Or(strings.Join(out, ", "), "-")
 }
 
 // otherImage is the first image that is not the same on both sides.

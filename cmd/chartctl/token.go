@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -44,23 +43,20 @@ Scopes, none of which implies another, except that every token reads; GLOB is a 
 	}
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "what it may do (required, repeatable)")
 	c.Flags().StringVar(&ttl, "ttl", "90d", "how long it is valid, such as 12h or 90d; 0: for ever")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+	c.RunE = printing(a, func(ctx context.Context, c *client.Client, args []string) (t api.TokenSecret, err error) {
 		if len(scopes) == 0 {
-			return usage("token create %s: --scope is missing: a token without scope is of no use", args[0])
+			return t, usage("token create %s: --scope is missing: a token without scope is of no use", args[0])
 		}
 		d, err := parseTTL(ttl)
 		if err != nil {
-			return err
+			return t, err
 		}
-		t, err := c.CreateToken(ctx, api.TokenRequest{Name: args[0], Scopes: scopes, TTL: d})
-		if err != nil {
-			return err
-		}
-		if a.output == "table" {
+		t, err = c.CreateToken(ctx, api.TokenRequest{Name: args[0], Scopes: scopes, TTL: d})
+		if err == nil && a.output == "table" {
 			a.note("token %q (%s), scopes %s, %s; it is shown this once:", t.Name, t.ID, strings.Join(t.Scopes, ", "), expiry(t.Token))
 		}
-		return a.print(t, func(w *writer) { w.line("%s", t.Secret) })
-	})
+		return t, err
+	}, func(w *writer, t api.TokenSecret) { w.line("%s", t.Secret) })
 	return c
 }
 
@@ -91,30 +87,19 @@ func expiry(t api.Token) string {
 }
 
 func (a *app) tokenList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List tokens, without their secrets", Example: "  chartctl token list",
-		Args: args(0, 0),
-		RunE: a.with(func(ctx context.Context, c *client.Client, _ []string) error {
-			list, err := c.Tokens(ctx)
-			if err != nil {
-				return err
-			}
-			return a.print(list, func(w *writer) {
-				rows := [][]string{}
-				for _, t := range list.Tokens {
-					expires := "never"
-					switch {
-					case t.Revoked:
-						expires = "revoked"
-					case !t.Expires.IsZero():
-						expires = when(t.Expires)
-					}
-					rows = append(rows, []string{t.ID, t.Name, strings.Join(t.Scopes, ","), when(t.Created), expires, when(t.LastUsed)})
+	return listing(a, &cobra.Command{Use: "list", Short: "List tokens, without their secrets", Example: "  chartctl token list"},
+		(*client.Client).Tokens, func(w *writer, list api.Tokens) {
+			tableOf(w, []string{"ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED"}, list.Tokens, func(t api.Token) []string {
+				expires := "never"
+				switch {
+				case t.Revoked:
+					expires = "revoked"
+				case !t.Expires.IsZero():
+					expires = when(t.Expires)
 				}
-				w.table([]string{"ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED"}, rows)
+				return []string{t.ID, t.Name, strings.Join(t.Scopes, ","), when(t.Created), expires, when(t.LastUsed)}
 			})
-		}),
-	}
+		})
 }
 
 func (a *app) tokenRevoke() *cobra.Command {
@@ -125,20 +110,17 @@ name while it is not revoked; where one token's ID is another one's name, the ID
 counts.`,
 		Example: "  chartctl token list\n  chartctl token revoke 4f2a9c\n  chartctl token revoke ci",
 		Args:    args(1, 1),
-		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
+		RunE: printing(a, func(ctx context.Context, c *client.Client, args []string) (map[string]string, error) {
 			list, err := c.Tokens(ctx)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			t, err := findToken(list.Tokens, args[0])
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if err := c.RevokeToken(ctx, t.ID); err != nil {
-				return err
-			}
-			return a.print(map[string]string{"revoked": t.ID, "name": t.Name}, func(w *writer) { w.line("revoked token %s (%s)", t.ID, t.Name) })
-		}),
+			return map[string]string{"revoked": t.ID, "name": t.Name}, c.RevokeToken(ctx, t.ID)
+		}, func(w *writer, t map[string]string) { w.line("revoked token %s (%s)", t["revoked"], t["name"]) }),
 	}
 }
 
@@ -156,8 +138,7 @@ func findToken(list []api.Token, s string) (api.Token, error) {
 	}
 	switch len(named) {
 	case 0:
-		return api.Token{}, &api.Error{Code: api.CodeNotFound,
-			Message: fmt.Sprintf("no token has the ID %q, and none that is not revoked has that name; chartctl token list shows them", s)}
+		return api.Token{}, api.Errorf(api.CodeNotFound, "no token has the ID %q, and none that is not revoked has that name; chartctl token list shows them", s)
 	case 1:
 		return named[0], nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -39,56 +40,38 @@ the host with --allow-webhook. What happened before is not sent.`,
 		Args: args(1, 1),
 	}
 	c.Flags().StringArrayVar(&in.Kinds, "kind", nil, "only events of this kind (repeatable); chartctl events --help lists them")
-	c.RunE = a.with(func(ctx context.Context, c *client.Client, args []string) error {
+	c.RunE = printing(a, func(ctx context.Context, c *client.Client, args []string) (api.WebhookSecret, error) {
 		in.URL = args[0]
-		w, err := c.CreateWebhook(ctx, in)
-		if err != nil {
-			return err
-		}
-		return a.print(w, func(out *writer) {
-			out.field("webhook", w.ID)
-			out.field("url", w.URL)
-			out.field("kinds", first(strings.Join(w.Kinds, ", "), "all"))
-			out.field("secret", w.Secret)
-			out.line("The secret is not shown again; the receiver checks signatures with it.")
-		})
+		return c.CreateWebhook(ctx, in)
+	}, func(w *writer, h api.WebhookSecret) {
+		w.field("webhook", h.ID)
+		w.field("url", h.URL)
+		w.field("kinds", cmp.Or(strings.Join(h.Kinds, ", "), "all"))
+		w.field("secret", h.Secret)
+		w.line("The secret is not shown again; the receiver checks signatures with it.")
 	})
 	return c
 }
 
 func (a *app) webhookList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the webhooks and how far each was served", Example: "  chartctl webhook list",
-		Args: args(0, 0),
-		RunE: a.with(func(ctx context.Context, c *client.Client, _ []string) error {
-			list, err := c.Webhooks(ctx)
-			if err != nil {
-				return err
-			}
-			return a.print(list, func(w *writer) {
-				rows := [][]string{}
-				for _, h := range list.Webhooks {
-					state := "ok"
-					if h.Failed > 0 {
-						state = fmt.Sprintf("failed %s: %s", plural(h.Failed, "time"), h.Error)
-					}
-					rows = append(rows, []string{h.ID, h.URL, first(strings.Join(h.Kinds, ","), "all"), fmt.Sprint(h.Seq), when(h.At), state})
+	return listing(a, &cobra.Command{Use: "list", Short: "List the webhooks and how far each was served", Example: "  chartctl webhook list"},
+		(*client.Client).Webhooks, func(w *writer, list api.Webhooks) {
+			tableOf(w, []string{"WEBHOOK", "URL", "KINDS", "DONE", "LAST TRY", "STATE"}, list.Webhooks, func(h api.Webhook) []string {
+				state := "ok"
+				if h.Failed > 0 {
+					state = fmt.Sprintf("failed %s: %s", plural(h.Failed, "time"), h.Error)
 				}
-				w.table([]string{"WEBHOOK", "URL", "KINDS", "DONE", "LAST TRY", "STATE"}, rows)
+				return []string{h.ID, h.URL, cmp.Or(strings.Join(h.Kinds, ","), "all"), fmt.Sprint(h.Seq), when(h.At), state}
 			})
-		}),
-	}
+		})
 }
 
 func (a *app) webhookDelete() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete WEBHOOK", Short: "Delete a webhook; what it was not sent yet it will not get", Example: "  chartctl webhook delete 3f2a1b4c5d6e",
 		Args: args(1, 1),
-		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
-			if err := c.DeleteWebhook(ctx, args[0]); err != nil {
-				return err
-			}
-			return a.print(map[string]string{"deleted": args[0]}, func(w *writer) { w.line("deleted webhook %s", args[0]) })
-		}),
+		RunE: printing(a, func(ctx context.Context, c *client.Client, args []string) (map[string]string, error) {
+			return map[string]string{"deleted": args[0]}, c.DeleteWebhook(ctx, args[0])
+		}, func(w *writer, h map[string]string) { w.line("deleted webhook %s", h["deleted"]) }),
 	}
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -13,28 +13,14 @@ import (
 )
 
 func (a *app) why() *cobra.Command {
-	c := &cobra.Command{
+	return ofEnv(a, &cobra.Command{
 		Use:   "why HUB/STAGE",
 		Short: "Explain on one screen why an environment runs what it runs",
 		Long: `Why shows the pair and the evidence for it, who pinned it when and why, what the
 upstream stages say of it and how long they held it, approvals, reports, halts,
 and whether the gate was passed by.`,
 		Example: "  chartctl why data8/prod\n  chartctl why data8/prod -o json",
-		Args:    args(1, 1),
-		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
-			env, err := parseEnv(args[0])
-			if err != nil {
-				return err
-			}
-			e, err := c.Why(ctx, env)
-			if err != nil {
-				return err
-			}
-			return a.print(e, func(w *writer) { whySheet(w, e) })
-		}),
-	}
-	c.ValidArgsFunction = a.completeEnvs
-	return c
+	}, (*client.Client).Why, whySheet)
 }
 
 func whySheet(w *writer, e api.EnvironmentStatus) {
@@ -147,7 +133,7 @@ func haltSheet(w *writer, e api.EnvironmentStatus) {
 // standing says what the binding rests on; of one that does not stand any
 // more, that is not what its state comes from.
 func standing(b api.Binding) string {
-	on := first(string(b.Evidence), "none")
+	on := cmp.Or(string(b.Evidence), "none")
 	if b.State == model.Verified {
 		return "verified by " + on
 	}

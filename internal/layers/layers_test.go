@@ -69,7 +69,7 @@ var owners = []struct {
 	{"github.com/gorilla/mux", []string{"internal/server"}},
 	{"github.com/go-json-experiment/", []string{"internal/strictjson", "lock/kept"}},
 	{"github.com/spf13/cobra", []string{"cmd/chartd", "cmd/chartctl"}},
-	{"net/http", []string{"internal/client", "internal/events", "internal/imports", "internal/resolve", "internal/server", "cmd/chartctl", "cmd/chartd"}},
+	{"net/http", []string{"internal/client", "internal/deploy/rollout", "internal/events", "internal/imports", "internal/resolve", "internal/server", "cmd/chartd"}},
 	// Rendering has a process of its own.
 	{"helm.sh/helm/v3/pkg/engine", []string{"internal/render/renderer"}},
 	// Talking to a cluster is never our business.

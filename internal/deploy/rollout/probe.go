@@ -1,4 +1,4 @@
-package main
+package rollout
 
 import (
 	"context"
@@ -17,20 +17,27 @@ const (
 	probeMost  = 30 * time.Second
 )
 
-// probe asks a URL until it answers with a status of 200 to 299, and says how
-// that went. The error is of a command line that cannot be, or of a caller
-// that gave up; a URL that never answers is a check that failed.
-func (a *app) probe(ctx context.Context, f reportFlags) (api.Check, error) {
-	u, err := url.Parse(f.probe)
+// Probing is a question to a URL, such as a hub's /hub/health.
+type Probing struct {
+	URL      string
+	Retries  int           // tries after the first one
+	Deadline time.Duration // longest time for all tries
+}
+
+// Probe asks until the URL answers with a status of 200 to 299, and says how
+// that went. The error is of a question that cannot be, or of a caller that gave
+// up; a URL that never answers is a check that failed.
+func Probe(ctx context.Context, p Probing) (api.Check, error) {
+	u, err := url.Parse(p.URL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return api.Check{}, usage("probe %q is not an http or https URL such as https://staging.example.edu/hub/health", f.probe)
+		return api.Check{}, api.Errorf(api.CodeUsage, "probe %q is not an http or https URL such as https://staging.example.edu/hub/health", p.URL)
 	case u.User != nil:
-		return api.Check{}, usage("probe %q holds credentials, and would be kept with the report: give a URL that answers without", u.Redacted())
-	case f.retries < 0 || f.deadline <= 0:
-		return api.Check{}, usage("probe %q: --retries may not be negative, and --deadline must be positive", f.probe)
+		return api.Check{}, api.Errorf(api.CodeUsage, "probe %q holds credentials, and would be kept with the report: give a URL that answers without", u.Redacted())
+	case p.Retries < 0 || p.Deadline <= 0:
+		return api.Check{}, api.Errorf(api.CodeUsage, "probe %q: --retries may not be negative, and --deadline must be positive", p.URL)
 	}
-	limited, cancel := context.WithTimeout(ctx, f.deadline)
+	limited, cancel := context.WithTimeout(ctx, p.Deadline)
 	defer cancel()
 	hc := &http.Client{Timeout: probeTry, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	check := api.Check{Name: "probe"}
@@ -43,7 +50,7 @@ func (a *app) probe(ctx context.Context, f reportFlags) (api.Check, error) {
 		if ctx.Err() != nil {
 			return check, ctx.Err()
 		}
-		if try == f.retries || !pause(limited, wait) {
+		if try == p.Retries || !pause(limited, wait) {
 			if try == 0 {
 				check.Detail += ", tried once"
 			} else {
