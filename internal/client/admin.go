@@ -4,40 +4,26 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
-	"strconv"
 
 	"chartd.dev/chartd/internal/api"
 )
 
 // WhoAmI says as whom the server knows the caller.
 func (c *Client) WhoAmI(ctx context.Context) (api.WhoAmI, error) {
-	var out api.WhoAmI
-	_, err := c.call(ctx, get("/api/v1/whoami"), &out)
-	return out, err
+	return ask[api.WhoAmI](ctx, c, get("/api/v1/whoami"))
 }
 
 // Journal returns up to limit lines with a sequence above after; zero limit is
 // the server's default.
 func (c *Client) Journal(ctx context.Context, after uint64, limit int) (api.Journal, error) {
 	r := get("/api/v1/journal")
-	r.query = url.Values{}
-	if after > 0 {
-		r.query.Set("after", strconv.FormatUint(after, 10))
-	}
-	if limit > 0 {
-		r.query.Set("limit", strconv.Itoa(limit))
-	}
-	var out api.Journal
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	r.query = page("after", after, limit)
+	return ask[api.Journal](ctx, c, r)
 }
 
 // Tokens lists tokens, without their secrets.
 func (c *Client) Tokens(ctx context.Context) (api.Tokens, error) {
-	var out api.Tokens
-	_, err := c.call(ctx, get("/api/v1/tokens"), &out)
-	return out, err
+	return ask[api.Tokens](ctx, c, get("/api/v1/tokens"))
 }
 
 // CreateToken makes a token. It is sent once: a repeated answer could not hold
@@ -45,9 +31,7 @@ func (c *Client) Tokens(ctx context.Context) (api.Tokens, error) {
 func (c *Client) CreateToken(ctx context.Context, t api.TokenRequest) (api.TokenSecret, error) {
 	r := post(t, "/api/v1/tokens")
 	r.once = true
-	var out api.TokenSecret
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.TokenSecret](ctx, c, r)
 }
 
 // RevokeToken ends a token with effect on the next request.
@@ -58,14 +42,10 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 
 // Fsck returns the server's report on its own data.
 func (c *Client) Fsck(ctx context.Context) (json.RawMessage, error) {
-	var out json.RawMessage
-	_, err := c.call(ctx, get("/api/v1/fsck"), &out)
-	return out, err
+	return ask[json.RawMessage](ctx, c, get("/api/v1/fsck"))
 }
 
 // OpenAPI returns the description of the API that the server serves.
 func (c *Client) OpenAPI(ctx context.Context) (json.RawMessage, error) {
-	var out json.RawMessage
-	_, err := c.call(ctx, get("/api/v1/openapi.json"), &out)
-	return out, err
+	return ask[json.RawMessage](ctx, c, get("/api/v1/openapi.json"))
 }

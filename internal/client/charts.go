@@ -46,9 +46,7 @@ func (q ChartQuery) values() url.Values {
 func (c *Client) Charts(ctx context.Context, q ChartQuery) (api.Charts, error) {
 	r := get("/api/v1/charts")
 	r.query = q.values()
-	var out api.Charts
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.Charts](ctx, c, r)
 }
 
 // AllCharts walks all pages. It stops after the first error.
@@ -78,16 +76,12 @@ func (c *Client) AllCharts(ctx context.Context, q ChartQuery) iter.Seq2[api.Char
 
 // Versions returns the versions of one chart, newest publication first.
 func (c *Client) Versions(ctx context.Context, name string) (api.Charts, error) {
-	var out api.Charts
-	_, err := c.call(ctx, get("/api/v1/charts/%s", name), &out)
-	return out, err
+	return ask[api.Charts](ctx, c, get("/api/v1/charts/%s", name))
 }
 
 // Chart returns one chart version; "latest" is a version here.
 func (c *Client) Chart(ctx context.Context, name, version string) (api.Chart, error) {
-	var out api.Chart
-	_, err := c.call(ctx, get("/api/v1/charts/%s/%s", name, version), &out)
-	return out, err
+	return ask[api.Chart](ctx, c, get("/api/v1/charts/%s/%s", name, version))
 }
 
 // PublishRequest is a package and what is said about it.
@@ -118,9 +112,7 @@ func (c *Client) send(ctx context.Context, f *form, path string) (api.PublishRes
 	r := request{method: http.MethodPost, path: path, key: NewKey(), content: f.w.FormDataContentType(), asks: true}
 	f.w.Close()
 	r.body = f.buf.Bytes()
-	var out api.PublishResult
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.PublishResult](ctx, c, r)
 }
 
 // form is a multipart body in memory, where writes cannot fail.
@@ -153,16 +145,12 @@ func (c *Client) Purge(ctx context.Context, v ref.ChartVersion, reason string) (
 }
 
 func (c *Client) chartVerb(ctx context.Context, v ref.ChartVersion, verb, reason string) (api.Chart, error) {
-	var out api.Chart
-	_, err := c.call(ctx, post(api.ReasonRequest{Reason: reason}, "/api/v1/charts/%s/%s/%s", v.Name(), v.Version(), verb), &out)
-	return out, err
+	return ask[api.Chart](ctx, c, post(api.ReasonRequest{Reason: reason}, "/api/v1/charts/%s/%s/%s", v.Name(), v.Version(), verb))
 }
 
 // Bindings returns the bindings of a version, oldest first.
 func (c *Client) Bindings(ctx context.Context, v ref.ChartVersion) (api.Bindings, error) {
-	var out api.Bindings
-	_, err := c.call(ctx, get("/api/v1/charts/%s/%s/bindings", v.Name(), v.Version()), &out)
-	return out, err
+	return ask[api.Bindings](ctx, c, get("/api/v1/charts/%s/%s/bindings", v.Name(), v.Version()))
 }
 
 // Bind binds a version to images. The second result says whether the binding is new.
@@ -176,8 +164,7 @@ func (c *Client) Bind(ctx context.Context, v ref.ChartVersion, b api.BindRequest
 
 // Binding returns one binding.
 func (c *Client) Binding(ctx context.Context, id ref.BindingID) (api.Binding, error) {
-	var out api.Binding
-	_, err := c.call(ctx, get("/api/v1/bindings/%s", id), &out)
+	out, err := ask[api.Binding](ctx, c, get("/api/v1/bindings/%s", id))
 	if err == nil && out.ID != id {
 		err = fail(api.CodeInvalid, "%s was asked for the binding %s and answered with %q: something between mixes answers up", c.base, id, out.ID)
 	}
@@ -186,7 +173,5 @@ func (c *Client) Binding(ctx context.Context, id ref.BindingID) (api.Binding, er
 
 // Revoke makes a binding unfit for every new pin.
 func (c *Client) Revoke(ctx context.Context, id ref.BindingID, reason string) (api.Binding, error) {
-	var out api.Binding
-	_, err := c.call(ctx, post(api.ReasonRequest{Reason: reason}, "/api/v1/bindings/%s/revoke", id), &out)
-	return out, err
+	return ask[api.Binding](ctx, c, post(api.ReasonRequest{Reason: reason}, "/api/v1/bindings/%s/revoke", id))
 }

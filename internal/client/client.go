@@ -205,6 +205,26 @@ func (c *Client) call(ctx context.Context, r request, out any) (int, error) {
 	return status, err
 }
 
+// ask is call for an answer of one type, where the status says nothing more.
+func ask[T any](ctx context.Context, c *Client, r request) (T, error) {
+	var out T
+	_, err := c.call(ctx, r, &out)
+	return out, err
+}
+
+// page asks for the part of a list that is beyond a mark, of a size; zero is the
+// beginning, and the server's default.
+func page(key string, mark uint64, limit int) url.Values {
+	q := url.Values{}
+	if mark > 0 {
+		q.Set(key, strconv.FormatUint(mark, 10))
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return q
+}
+
 // do sends r, again where that is safe and promises something, and hands a
 // successful answer to use. An answer that breaks off while it is read counts
 // as a connection error.

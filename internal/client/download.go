@@ -49,9 +49,7 @@ func (c *Client) Sealed(ctx context.Context, b api.Binding) ([]byte, error) {
 
 // Seal returns the server's word on how a sealed package differs.
 func (c *Client) Seal(ctx context.Context, id ref.BindingID) (SealProof, error) {
-	var out SealProof
-	_, err := c.call(ctx, get("/api/v1/bindings/%s/seal", id), &out)
-	return out, err
+	return ask[SealProof](ctx, c, get("/api/v1/bindings/%s/seal", id))
 }
 
 // bytes downloads at most maxPackage bytes; want, unless zero, is their digest.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"net/url"
 	"strconv"
 
 	"chartd.dev/chartd/internal/api"
@@ -11,22 +10,17 @@ import (
 
 // Environments returns all environments with what they are pinned to.
 func (c *Client) Environments(ctx context.Context) (api.Environments, error) {
-	var out api.Environments
-	_, err := c.call(ctx, get("/api/v1/environments"), &out)
-	return out, err
+	return ask[api.Environments](ctx, c, get("/api/v1/environments"))
 }
 
 // CreateEnvironment makes an environment; it has no pin yet.
 func (c *Client) CreateEnvironment(ctx context.Context, e api.CreateEnvironment) (api.Environment, error) {
-	var out api.Environment
-	_, err := c.call(ctx, post(e, "/api/v1/environments"), &out)
-	return out, err
+	return ask[api.Environment](ctx, c, post(e, "/api/v1/environments"))
 }
 
 // Environment returns one environment with its pin and its binding.
 func (c *Client) Environment(ctx context.Context, e ref.Env) (api.Environment, error) {
-	var out api.Environment
-	_, err := c.call(ctx, get("/api/v1/environments/%s/%s", e.Hub(), e.Stage()), &out)
+	out, err := ask[api.Environment](ctx, c, get("/api/v1/environments/%s/%s", e.Hub(), e.Stage()))
 	if err == nil && out.Env != e {
 		err = fail(api.CodeInvalid, "%s was asked for %s and answered with %q: something between mixes answers up", c.base, e, out.Env)
 	}
@@ -35,9 +29,7 @@ func (c *Client) Environment(ctx context.Context, e ref.Env) (api.Environment, e
 
 // Adopt makes revision 1 from what runs today.
 func (c *Client) Adopt(ctx context.Context, e ref.Env, a api.AdoptRequest) (api.Pin, error) {
-	var out api.Pin
-	_, err := c.call(ctx, post(a, "/api/v1/environments/%s/%s/adopt", e.Hub(), e.Stage()), &out)
-	return out, err
+	return ask[api.Pin](ctx, c, post(a, "/api/v1/environments/%s/%s/adopt", e.Hub(), e.Stage()))
 }
 
 // PinCall is a pin: the request, the revision it builds on and its key.
@@ -56,39 +48,25 @@ func (c *Client) Pin(ctx context.Context, p PinCall) (api.Pin, error) {
 	if p.Key != "" {
 		r.key = p.Key
 	}
-	var out api.Pin
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.Pin](ctx, c, r)
 }
 
 // PinByKey returns the pin that a key made; CodeNotFound if it made none.
 func (c *Client) PinByKey(ctx context.Context, e ref.Env, key string) (api.Pin, error) {
-	var out api.Pin
-	_, err := c.call(ctx, get("/api/v1/environments/%s/%s/pins/by-key/%s", e.Hub(), e.Stage(), key), &out)
-	return out, err
+	return ask[api.Pin](ctx, c, get("/api/v1/environments/%s/%s/pins/by-key/%s", e.Hub(), e.Stage(), key))
 }
 
 // Pins returns up to limit pins below revision before, newest first; zero is
 // the server's default, and the newest.
 func (c *Client) Pins(ctx context.Context, e ref.Env, before uint64, limit int) (api.Pins, error) {
 	r := get("/api/v1/environments/%s/%s/pins", e.Hub(), e.Stage())
-	r.query = url.Values{}
-	if before > 0 {
-		r.query.Set("before", strconv.FormatUint(before, 10))
-	}
-	if limit > 0 {
-		r.query.Set("limit", strconv.Itoa(limit))
-	}
-	var out api.Pins
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	r.query = page("before", before, limit)
+	return ask[api.Pins](ctx, c, r)
 }
 
 // Revision returns one pin.
 func (c *Client) Revision(ctx context.Context, e ref.Env, revision uint64) (api.Pin, error) {
-	var out api.Pin
-	_, err := c.call(ctx, get("/api/v1/environments/%s/%s/pins/%s", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10)), &out)
-	return out, err
+	return ask[api.Pin](ctx, c, get("/api/v1/environments/%s/%s/pins/%s", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10)))
 }
 
 // PinSet pins several environments in one transaction. key may be "".
@@ -97,7 +75,5 @@ func (c *Client) PinSet(ctx context.Context, s api.PinSetRequest, key string) (a
 	if key != "" {
 		r.key = key
 	}
-	var out api.PinSetResult
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.PinSetResult](ctx, c, r)
 }

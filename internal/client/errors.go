@@ -131,38 +131,31 @@ func Refused(err error) bool {
 	return !unread || !e.Again
 }
 
+// codes are what a status stands for where the answer does not say it.
+var codes = map[int]api.Code{
+	http.StatusUnauthorized:          api.CodeUnauthorized,
+	http.StatusForbidden:             api.CodeForbidden,
+	http.StatusNotFound:              api.CodeNotFound,
+	http.StatusGone:                  api.CodeNotFound,
+	http.StatusMethodNotAllowed:      api.CodeMethod,
+	http.StatusRequestTimeout:        api.CodeTimeout,
+	http.StatusConflict:              api.CodeExists,
+	http.StatusPreconditionFailed:    api.CodeStale,
+	http.StatusPreconditionRequired:  api.CodePrecondition,
+	http.StatusRequestEntityTooLarge: api.CodeTooLarge,
+	http.StatusUnsupportedMediaType:  api.CodeMediaType,
+	http.StatusUnprocessableEntity:   api.CodeRefused,
+	http.StatusLocked:                api.CodeHalted,
+	http.StatusTooManyRequests:       api.CodeRateLimited,
+	http.StatusBadGateway:            api.CodeUnavailable,
+	http.StatusServiceUnavailable:    api.CodeUnavailable,
+	http.StatusGatewayTimeout:        api.CodeUnavailable,
+	http.StatusInsufficientStorage:   api.CodeNoSpace,
+}
+
 func codeOf(status int) api.Code {
-	switch status {
-	case http.StatusUnauthorized:
-		return api.CodeUnauthorized
-	case http.StatusForbidden:
-		return api.CodeForbidden
-	case http.StatusNotFound, http.StatusGone:
-		return api.CodeNotFound
-	case http.StatusMethodNotAllowed:
-		return api.CodeMethod
-	case http.StatusRequestTimeout:
-		return api.CodeTimeout
-	case http.StatusConflict:
-		return api.CodeExists
-	case http.StatusPreconditionFailed:
-		return api.CodeStale
-	case http.StatusPreconditionRequired:
-		return api.CodePrecondition
-	case http.StatusRequestEntityTooLarge:
-		return api.CodeTooLarge
-	case http.StatusUnsupportedMediaType:
-		return api.CodeMediaType
-	case http.StatusUnprocessableEntity:
-		return api.CodeRefused
-	case http.StatusLocked:
-		return api.CodeHalted
-	case http.StatusTooManyRequests:
-		return api.CodeRateLimited
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return api.CodeUnavailable
-	case http.StatusInsufficientStorage:
-		return api.CodeNoSpace
+	if code, known := codes[status]; known {
+		return code
 	}
 	if status >= 300 && status < 500 {
 		return api.CodeInvalid

@@ -12,8 +12,7 @@ import (
 
 // EventsEnd says where the journal ends: the value of after for what follows.
 func (c *Client) EventsEnd(ctx context.Context) (uint64, error) {
-	var out api.Events
-	_, err := c.call(ctx, get("/api/v1/events"), &out)
+	out, err := ask[api.Events](ctx, c, get("/api/v1/events"))
 	return out.Next, err
 }
 
@@ -28,16 +27,12 @@ func (c *Client) Events(ctx context.Context, after uint64, limit int, wait time.
 	if wait > 0 {
 		r.query.Set("wait", strconv.Itoa(int(wait/time.Second)))
 	}
-	var out api.Events
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.Events](ctx, c, r)
 }
 
 // Webhooks lists webhooks, without their secrets.
 func (c *Client) Webhooks(ctx context.Context) (api.Webhooks, error) {
-	var out api.Webhooks
-	_, err := c.call(ctx, get("/api/v1/webhooks"), &out)
-	return out, err
+	return ask[api.Webhooks](ctx, c, get("/api/v1/webhooks"))
 }
 
 // CreateWebhook makes a webhook. It is sent once, as a token's creation is: a
@@ -45,9 +40,7 @@ func (c *Client) Webhooks(ctx context.Context) (api.Webhooks, error) {
 func (c *Client) CreateWebhook(ctx context.Context, w api.WebhookRequest) (api.WebhookSecret, error) {
 	r := post(w, "/api/v1/webhooks")
 	r.once = true
-	var out api.WebhookSecret
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.WebhookSecret](ctx, c, r)
 }
 
 // DeleteWebhook ends a webhook.

@@ -12,24 +12,18 @@ import (
 
 // Report says how the deployment of a revision went.
 func (c *Client) Report(ctx context.Context, e ref.Env, revision uint64, r api.ReportRequest) (api.Report, error) {
-	var out api.Report
-	_, err := c.call(ctx, post(r, "/api/v1/environments/%s/%s/pins/%s/reports", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10)), &out)
-	return out, err
+	return ask[api.Report](ctx, c, post(r, "/api/v1/environments/%s/%s/pins/%s/reports", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10)))
 }
 
 // Reports returns the reports of a revision, oldest first.
 func (c *Client) Reports(ctx context.Context, e ref.Env, revision uint64) (api.Reports, error) {
-	var out api.Reports
-	_, err := c.call(ctx, get("/api/v1/environments/%s/%s/pins/%s/reports", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10)), &out)
-	return out, err
+	return ask[api.Reports](ctx, c, get("/api/v1/environments/%s/%s/pins/%s/reports", e.Hub(), e.Stage(), strconv.FormatUint(revision, 10)))
 }
 
 // FencePin settles what became of a pin whose answer was lost: it returns the
 // pin that the key made, or makes sure that the key never makes one.
 func (c *Client) FencePin(ctx context.Context, e ref.Env, key string) (api.Fence, error) {
-	var out api.Fence
-	_, err := c.call(ctx, post(nil, "/api/v1/environments/%s/%s/pins/by-key/%s/fence", e.Hub(), e.Stage(), key), &out)
-	return out, err
+	return ask[api.Fence](ctx, c, post(nil, "/api/v1/environments/%s/%s/pins/by-key/%s/fence", e.Hub(), e.Stage(), key))
 }
 
 // GateCall is a question to the gate.
@@ -44,9 +38,7 @@ type GateCall struct {
 func (c *Client) Gate(ctx context.Context, g GateCall) (api.GateVerdict, error) {
 	r := post(g.Ask, "/api/v1/environments/%s/%s/gate", g.Env.Hub(), g.Env.Stage())
 	r.ifMatch = g.Base
-	var out api.GateVerdict
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.GateVerdict](ctx, c, r)
 }
 
 // CheckPin asks the gate about a pin as it would be sent.
@@ -62,66 +54,45 @@ func (c *Client) SetPolicy(ctx context.Context, e ref.Env, p api.Policy, dry boo
 	if dry {
 		r.query = url.Values{"dry_run": {"true"}}
 	}
-	var out api.PolicySet
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.PolicySet](ctx, c, r)
 }
 
 // Halt stops all pins in a scope.
 func (c *Client) Halt(ctx context.Context, e ref.Env, h api.HaltRequest) (api.Halt, error) {
-	var out api.Halt
-	_, err := c.call(ctx, post(h, "/api/v1/environments/%s/%s/halts", e.Hub(), e.Stage()), &out)
-	return out, err
+	return ask[api.Halt](ctx, c, post(h, "/api/v1/environments/%s/%s/halts", e.Hub(), e.Stage()))
 }
 
 // Halts returns the halts that are open.
 func (c *Client) Halts(ctx context.Context) (api.Halts, error) {
-	var out api.Halts
-	_, err := c.call(ctx, get("/api/v1/halts"), &out)
-	return out, err
+	return ask[api.Halts](ctx, c, get("/api/v1/halts"))
 }
 
 // AllHalts returns a page of all halts below before, newest first; zero is the
 // newest, and the server's default.
 func (c *Client) AllHalts(ctx context.Context, before uint64, limit int) (api.Halts, error) {
 	r := get("/api/v1/halts")
-	r.query = url.Values{"all": {"true"}}
-	if before > 0 {
-		r.query.Set("before", strconv.FormatUint(before, 10))
-	}
-	if limit > 0 {
-		r.query.Set("limit", strconv.Itoa(limit))
-	}
-	var out api.Halts
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	r.query = page("before", before, limit)
+	r.query.Set("all", "true")
+	return ask[api.Halts](ctx, c, r)
 }
 
 // ResolveHalt ends a halt by an override.
 func (c *Client) ResolveHalt(ctx context.Context, id, reason string) (api.Halt, error) {
-	var out api.Halt
-	_, err := c.call(ctx, post(api.ReasonRequest{Reason: reason}, "/api/v1/halts/%s/resolve", id), &out)
-	return out, err
+	return ask[api.Halt](ctx, c, post(api.ReasonRequest{Reason: reason}, "/api/v1/halts/%s/resolve", id))
 }
 
 // Approve says that a binding may be pinned in an environment, by somebody
 // else.
 func (c *Client) Approve(ctx context.Context, e ref.Env, a api.ApprovalRequest) (api.Approval, error) {
-	var out api.Approval
-	_, err := c.call(ctx, post(a, "/api/v1/environments/%s/%s/approvals", e.Hub(), e.Stage()), &out)
-	return out, err
+	return ask[api.Approval](ctx, c, post(a, "/api/v1/environments/%s/%s/approvals", e.Hub(), e.Stage()))
 }
 
 // Status returns all environments with their verdicts and halts.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
-	var out api.Status
-	_, err := c.call(ctx, get("/api/v1/status"), &out)
-	return out, err
+	return ask[api.Status](ctx, c, get("/api/v1/status"))
 }
 
 // Why returns one environment with all that explains its state.
 func (c *Client) Why(ctx context.Context, e ref.Env) (api.EnvironmentStatus, error) {
-	var out api.EnvironmentStatus
-	_, err := c.call(ctx, get("/api/v1/environments/%s/%s/status", e.Hub(), e.Stage()), &out)
-	return out, err
+	return ask[api.EnvironmentStatus](ctx, c, get("/api/v1/environments/%s/%s/status", e.Hub(), e.Stage()))
 }

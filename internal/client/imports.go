@@ -77,8 +77,7 @@ func (c *Client) ImportAll(ctx context.Context, list []ImportRequest) ([]api.Imp
 	}
 	f.w.Close()
 	r := request{method: http.MethodPost, path: "/api/v1/imports", key: NewKey(), content: f.w.FormDataContentType(), body: f.buf.Bytes()}
-	var out api.ImportResults
-	_, err := c.call(ctx, r, &out)
+	out, err := ask[api.ImportResults](ctx, c, r)
 	if err == nil && len(out.Results) != len(list) {
 		err = fail(api.CodeInvalid, "%s answered %s with %d results for %d packages", c.base, r.path, len(out.Results), len(list))
 	}

@@ -12,7 +12,5 @@ import (
 func (c *Client) TagsNow(ctx context.Context, id ref.BindingID) (api.TagsNow, error) {
 	r := get("/api/v1/bindings/%s/tags", id)
 	r.asks = true
-	var out api.TagsNow
-	_, err := c.call(ctx, r, &out)
-	return out, err
+	return ask[api.TagsNow](ctx, c, r)
 }
