@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,64 +19,78 @@ import (
 // configuration file: exit 2.
 var errUsage = errors.New("usage")
 
-// Config is every option of the server. An option is added here and nowhere
-// else: the name is its flag, in capitals after CHARTD_ its environment
-// variable, and its key in the configuration file. A flag goes before the
-// environment, that before the file, that before the default.
+// Config is what the options of the server are set to.
 type Config struct {
-	Listen        string        `name:"listen" default:"127.0.0.1:8879" help:"address to serve on; port 0 takes a free one"`
-	Data          string        `name:"data" default:"chartd-data" help:"data directory"`
-	AddrFile      string        `name:"addr-file" help:"file to write the served URL to, once it answers"`
-	BasePath      string        `name:"base-path" help:"path that everything is served under, such as /org/charts behind a proxy"`
-	MetricsListen string        `name:"metrics-listen" default:"127.0.0.1:0" help:"address of the metrics and pprof listener; empty for none"`
-	AnonymousRead tristate      `name:"allow-anonymous-read" default:"auto" help:"let callers without a token read: true, false, or auto (only on a loopback listener without a base path)"`
-	IndexFormat   string        `name:"index-format" default:"json" help:"format of index.yaml: json (which is YAML too) or yaml"`
-	ArtifactHub   string        `name:"artifacthub-repo" help:"file to serve as artifacthub-repo.yml"`
-	MaxUpload     size          `name:"max-upload" default:"20MiB" help:"largest upload"`
-	MaxUnpacked   size          `name:"max-unpacked" default:"100MiB" help:"largest chart when unpacked, headers included"`
-	MaxEntries    int           `name:"max-entries" default:"10000" help:"most files in a chart"`
-	UploadSlots   int           `name:"upload-slots" default:"16" help:"uploads that run at once"`
-	UploadWait    time.Duration `name:"upload-wait" default:"5s" help:"how long an upload waits for a slot before it is sent away"`
-	LimitAuth     server.Rate   `name:"limit-failed-auth" default:"10/m" help:"wrong credentials of an address, after which more of them are answered 429; a right one never is"`
-	LimitPublish  server.Rate   `name:"limit-publish" default:"off" help:"uploads of a token, such as 60/m (per s, m or h); more are answered 429"`
-	LimitPin      server.Rate   `name:"limit-pin" default:"off" help:"pins of a token, such as 60/m"`
-	LimitRead     server.Rate   `name:"limit-read" default:"off" help:"reads of a token, or of an address without one, such as 600/m"`
-	Registries    []string      `name:"allow-registry" help:"registry HOST[:PORT] that may have a private address (repeatable)"`
-	Insecure      []string      `name:"insecure-registry" help:"registry HOST[:PORT] that is spoken to in plain HTTP (repeatable)"`
-	Mirrors       []string      `name:"registry-mirror" help:"HOST=MIRROR[:PORT]: read images of HOST at MIRROR (repeatable)"`
-	DockerConfig  string        `name:"docker-config" help:"directory of the Docker config.json with registry credentials (default: the usual place)"`
-	Keyring       []string      `name:"keyring" help:"public keyring that provenance signatures are checked against (repeatable)"`
-	Webhooks      []string      `name:"allow-webhook" help:"HOST[:PORT] that webhooks may be sent to although it has a private address or speaks plain HTTP (repeatable)"`
-	TagCheck      time.Duration `name:"tag-check" default:"6h" help:"how often to look whether the tags of what is pinned have moved; 0 never"`
-	Shutdown      time.Duration `name:"shutdown-timeout" default:"30s" help:"how long a stop waits for requests in flight"`
-	LogFormat     string        `name:"log-format" default:"auto" help:"text, json, or auto (text on a terminal)"`
-	LogLevel      string        `name:"log-level" default:"info" help:"debug, info, warn or error"`
+	Listen, MetricsListen, BasePath string
+	Data, AddrFile, ArtifactHub     string
+	IndexFormat                     string // json or yaml
+	LogFormat, LogLevel             string
+	AnonymousRead                   tristate
+
+	MaxUpload, MaxUnpacked  size
+	MaxEntries, UploadSlots int
+	UploadWait, Shutdown    time.Duration
+	TagCheck                time.Duration // 0: never
+
+	LimitAuth, LimitPublish, LimitPin, LimitRead server.Rate
+
+	Registries, Insecure, Mirrors []string
+	DockerConfig                  string
+	Keyring, Webhooks             []string
 }
 
-// tristate is true, false or "auto".
-type tristate string
-
-// size is a number of bytes, written with an optional unit.
-type size int64
-
-// option is one field of Config.
+// option is one option of the server: its name is its flag, in capitals after
+// CHARTD_ its environment variable, and its key in the configuration file. A
+// flag goes before the environment, that before the file, that before the
+// default.
 type option struct {
 	name, def, help string
-	field           int
-	many            bool
+	value
 }
 
-func options() []option {
-	t := reflect.TypeFor[Config]()
-	out := make([]option, 0, t.NumField())
-	for i := range t.NumField() {
-		f := t.Field(i)
-		out = append(out, option{
-			name: f.Tag.Get("name"), def: f.Tag.Get("default"), help: f.Tag.Get("help"),
-			field: i, many: f.Type.Kind() == reflect.Slice,
-		})
+// options are all of them, in the order in which they are printed; each sets
+// its field of c. An option is added here.
+func (c *Config) options() []option {
+	return []option{
+		{"listen", "127.0.0.1:8879", "address to serve on; port 0 takes a free one", text(&c.Listen)},
+		{"data", "chartd-data", "data directory", text(&c.Data)},
+		{"addr-file", "", "file to write the served URL to, once it answers", text(&c.AddrFile)},
+		{"base-path", "", "path that everything is served under, such as /org/charts behind a proxy", text(&c.BasePath)},
+		{"metrics-listen", "127.0.0.1:0", "address of the metrics and pprof listener; empty for none", text(&c.MetricsListen)},
+		{"allow-anonymous-read", "auto", "let callers without a token read: true, false, or auto (only on a loopback listener without a base path)", parsed(&c.AnonymousRead, parseTristate)},
+		{"index-format", "json", "format of index.yaml: json (which is YAML too) or yaml", text(&c.IndexFormat)},
+		{"artifacthub-repo", "", "file to serve as artifacthub-repo.yml", text(&c.ArtifactHub)},
+		{"max-upload", "20MiB", "largest upload", parsed(&c.MaxUpload, parseSize)},
+		{"max-unpacked", "100MiB", "largest chart when unpacked, headers included", parsed(&c.MaxUnpacked, parseSize)},
+		{"max-entries", "10000", "most files in a chart", parsed(&c.MaxEntries, parseCount)},
+		{"upload-slots", "16", "uploads that run at once", parsed(&c.UploadSlots, parseCount)},
+		{"upload-wait", "5s", "how long an upload waits for a slot before it is sent away", parsed(&c.UploadWait, parseDuration)},
+		{"limit-failed-auth", "10/m", "wrong credentials of an address, after which more of them are answered 429; a right one never is", parsed(&c.LimitAuth, server.ParseRate)},
+		{"limit-publish", "off", "uploads of a token, such as 60/m (per s, m or h); more are answered 429", parsed(&c.LimitPublish, server.ParseRate)},
+		{"limit-pin", "off", "pins of a token, such as 60/m", parsed(&c.LimitPin, server.ParseRate)},
+		{"limit-read", "off", "reads of a token, or of an address without one, such as 600/m", parsed(&c.LimitRead, server.ParseRate)},
+		{"allow-registry", "", "registry HOST[:PORT] that may have a private address (repeatable)", list{&c.Registries}},
+		{"insecure-registry", "", "registry HOST[:PORT] that is spoken to in plain HTTP (repeatable)", list{&c.Insecure}},
+		{"registry-mirror", "", "HOST=MIRROR[:PORT]: read images of HOST at MIRROR (repeatable)", list{&c.Mirrors}},
+		{"docker-config", "", "directory of the Docker config.json with registry credentials (default: the usual place)", text(&c.DockerConfig)},
+		{"keyring", "", "public keyring that provenance signatures are checked against (repeatable)", list{&c.Keyring}},
+		{"allow-webhook", "", "HOST[:PORT] that webhooks may be sent to although it has a private address or speaks plain HTTP (repeatable)", list{&c.Webhooks}},
+		{"tag-check", "6h", "how often to look whether the tags of what is pinned have moved; 0 never", parsed(&c.TagCheck, parseDuration)},
+		{"shutdown-timeout", "30s", "how long a stop waits for requests in flight", parsed(&c.Shutdown, parseDuration)},
+		{"log-format", "auto", "text, json, or auto (text on a terminal)", text(&c.LogFormat)},
+		{"log-level", "info", "debug, info, warn or error", text(&c.LogLevel)},
 	}
-	return out
+}
+
+// value is a field of Config as its sources write it.
+type value interface {
+	set(texts []string) error
+	plain() any // as a configuration file has it
+}
+
+func (o option) many() bool {
+	_, ok := o.value.(list)
+	return ok
 }
 
 func (o option) env() string {
@@ -93,18 +106,15 @@ type given struct {
 
 func (g *given) String() string { return g.def }
 func (g *given) Set(s string) error {
-	if !g.many {
+	if !g.many() {
 		g.values = nil
 	}
 	g.values = append(g.values, s)
-	return new(Config).set(g.option, g.values)
+	return g.set(g.values)
 }
 
 func (g *given) Type() string {
-	switch reflect.TypeFor[Config]().Field(g.field).Type.Kind() {
-	case reflect.Bool:
-		return "bool"
-	case reflect.Int:
+	if _, ok := g.plain().(int); ok {
 		return "int"
 	}
 	return "string"
@@ -113,7 +123,7 @@ func (g *given) Type() string {
 // configFlags adds a flag for each option of Config, or for those named.
 func configFlags(fs *pflag.FlagSet, only ...string) map[string]*given {
 	out := map[string]*given{}
-	for _, o := range options() {
+	for _, o := range new(Config).options() {
 		if len(only) > 0 && !slices.Contains(only, o.name) {
 			continue
 		}
@@ -141,80 +151,25 @@ func loadConfig(flags map[string]*given, file string, getenv func(string) string
 		}
 	}
 	var c Config
-	for _, o := range options() {
+	for _, o := range c.options() {
 		values, from := []string{o.def}, "default of "+o.name
 		if v, ok := inFile[o.name]; ok {
 			values, from = v, "key "+o.name+" in "+file
 		}
 		if v := getenv(o.env()); v != "" {
 			values, from = []string{v}, o.env()
-			if o.many {
+			if o.many() {
 				values = strings.Split(v, ",")
 			}
 		}
 		if g := flags[o.name]; g != nil && g.values != nil {
 			values, from = g.values, "--"+o.name
 		}
-		if err := c.set(o, values); err != nil {
+		if err := o.set(values); err != nil {
 			return Config{}, fmt.Errorf("%w: %s: %w", errUsage, from, err)
 		}
 	}
 	return c, c.check()
-}
-
-// set parses the values of one option into its field.
-func (c *Config) set(o option, values []string) error {
-	v := reflect.ValueOf(c).Elem().Field(o.field)
-	if o.many {
-		list := []string{}
-		for _, s := range values {
-			if s = strings.TrimSpace(s); s != "" {
-				list = append(list, s)
-			}
-		}
-		v.Set(reflect.ValueOf(list))
-		return nil
-	}
-	if len(values) != 1 {
-		return fmt.Errorf("want one value, not %d", len(values))
-	}
-	text := values[0]
-	switch p := v.Addr().Interface().(type) {
-	case *string:
-		*p = text
-	case *tristate:
-		if text != "true" && text != "false" && text != "auto" {
-			return fmt.Errorf("%q: want true, false or auto", text)
-		}
-		*p = tristate(text)
-	case *int:
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return fmt.Errorf("%q: want a number above 0", text)
-		}
-		*p = n
-	case *size:
-		n, err := parseSize(text)
-		if err != nil {
-			return err
-		}
-		*p = n
-	case *server.Rate:
-		r, err := server.ParseRate(text)
-		if err != nil {
-			return err
-		}
-		*p = r
-	case *time.Duration:
-		d, err := time.ParseDuration(text)
-		if err != nil || d < 0 {
-			return fmt.Errorf("%q: want a duration such as 30s or 5m", text)
-		}
-		*p = d
-	default:
-		panic("option " + o.name + " has a type that set does not know")
-	}
-	return nil
 }
 
 // check refuses what no single value shows to be wrong.
@@ -259,22 +214,4 @@ func checkAddress(addr string) error {
 		return fmt.Errorf("%q: want HOST:PORT such as 127.0.0.1:8879, with a port from 0 to 65535", addr)
 	}
 	return nil
-}
-
-func parseSize(s string) (size, error) {
-	text, unit := s, int64(1)
-	for _, u := range []struct {
-		suffix string
-		bytes  int64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}} {
-		if t, ok := strings.CutSuffix(s, u.suffix); ok {
-			text, unit = strings.TrimSpace(t), u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 || n > (1<<40)/unit {
-		return 0, fmt.Errorf("%q: want a size such as 20MiB", s)
-	}
-	return size(n * unit), nil
 }

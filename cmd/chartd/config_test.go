@@ -122,7 +122,7 @@ func TestWrongConfigurationMakesNothing(t *testing.T) {
 
 func TestEveryOptionIsDocumentedAndUnique(t *testing.T) {
 	seen := map[string]bool{}
-	for _, o := range options() {
+	for _, o := range new(Config).options() {
 		if o.name == "" || o.help == "" || seen[o.name] {
 			t.Errorf("option %+v", o)
 		}

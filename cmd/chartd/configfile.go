@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"reflect"
-	"time"
 
-	"chartd.dev/chartd/internal/server"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -32,7 +29,7 @@ func readConfigFile(file string) (map[string][]string, error) {
 		return nil, fmt.Errorf("%w: %s:%d: want a mapping of option names to values", errUsage, file, root.Line)
 	}
 	known := map[string]option{}
-	for _, o := range options() {
+	for _, o := range new(Config).options() {
 		known[o.name] = o
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
@@ -44,7 +41,7 @@ func readConfigFile(file string) (map[string][]string, error) {
 		if _, twice := out[key.Value]; twice {
 			return nil, fmt.Errorf("%w: %s:%d: option %q is there twice", errUsage, file, key.Line, key.Value)
 		}
-		values, err := scalars(val, o.many)
+		values, err := scalars(val, o.many())
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s:%d: option %q: %w", errUsage, file, val.Line, key.Value, err)
 		}
@@ -71,9 +68,9 @@ func scalars(n *yaml.Node, many bool) ([]string, error) {
 // print writes the configuration as a file that can be read back.
 func (c Config) print(w io.Writer) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
-	for _, o := range options() {
+	for _, o := range c.options() {
 		var val yaml.Node
-		if err := val.Encode(plain(reflect.ValueOf(c).Field(o.field))); err != nil {
+		if err := val.Encode(o.plain()); err != nil {
 			return err
 		}
 		root.Content = append(root.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: o.name}, &val)
@@ -84,18 +81,4 @@ func (c Config) print(w io.Writer) error {
 	}
 	_, err = w.Write(out)
 	return err
-}
-
-func plain(v reflect.Value) any {
-	switch x := v.Interface().(type) {
-	case time.Duration:
-		return x.String()
-	case size:
-		return int64(x)
-	case tristate:
-		return string(x)
-	case server.Rate:
-		return x.String()
-	}
-	return v.Interface()
 }

@@ -100,26 +100,31 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer metrics.Close()
-	srv := newHTTPServer(h, log)
+	return b.answer(ctx, h, listener)
+}
+
+// answer runs the server and what goes on beside it, and ends both.
+func (b background) answer(ctx context.Context, h *server.Server, listener net.Listener) (err error) {
+	srv := newHTTPServer(h, b.log)
 	srv.RegisterOnShutdown(b.feed.Close) // else it would wait for those who wait for events
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
-	if err := p.announce(h, listener.Addr()); err != nil {
+	if err := b.announce(h, listener.Addr()); err != nil {
 		return errors.Join(err, srv.Close())
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); b.run(ctx) }()
-	go p.keepIndex(ctx)
+	go b.keepIndex(ctx)
 
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		err = finish(context.Cause(ctx), srv, c.Shutdown, log)
+		err = finish(context.Cause(ctx), srv, b.Shutdown, b.log)
 	}
-	stop(nil)
+	b.stop(nil)
 	<-done
 	if !errors.Is(err, errBroken) {
-		p.saveIndex(context.WithoutCancel(ctx))
+		b.saveIndex(context.WithoutCancel(ctx))
 	}
 	return err
 }
