@@ -76,7 +76,7 @@ func openDataWith(ctx context.Context, dir string, create bool, o boltstore.Opti
 	if d.blobs, err = dirstore.Open(filepath.Join(dir, blobsDir)); err != nil {
 		return nil, err
 	}
-	d.lock, err = lock.Open(ctx, d.db, time.Now)
+	d.lock, err = lock.Open(ctx, seeded(d.db), time.Now)
 	return d, err
 }
 

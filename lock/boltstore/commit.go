@@ -106,9 +106,6 @@ func (s *Store) syncLoop() {
 // requests are answered, those too that wrote nothing: what they saw may have
 // been written by their neighbours, or by the group before.
 func (g *group) commit() {
-	if g.frame.count > 0 {
-		defer g.seededFault()()
-	}
 	err := g.write()
 	if g.seals != nil {
 		if err == nil {

@@ -244,9 +244,6 @@ func (s *Store) read(ctx context.Context, verb string, fn func(*view) error) err
 	}
 	defer leave()
 	err = s.readOnce(fn)
-	if err != nil && seededWait() {
-		err = s.readOnce(fn)
-	}
 	if p := s.broken.Load(); p != nil {
 		return *p
 	}
