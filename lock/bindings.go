@@ -279,12 +279,12 @@ func readBinding(t store.Tx, id ref.BindingID) (Binding, error) {
 			if tagged.tag == "" || tagged.image.IsZero() {
 				continue
 			}
-			seen, err := observations(t, tagged.image.Repository, tagged.tag)
+			last, seen, err := lastObservation(t, tagged.image.Repository, tagged.tag)
 			if err != nil {
 				return b, err
 			}
-			if n := len(seen); n > 0 && seen[n-1].Digest != tagged.image.Digest {
-				b.Moved = append(b.Moved, fmt.Sprintf("%s:%s is %s since %s", tagged.image.Repository, tagged.tag, short(seen[n-1].Digest), seen[n-1].At.Format("2006-01-02")))
+			if seen && last.Digest != tagged.image.Digest {
+				b.Moved = append(b.Moved, fmt.Sprintf("%s:%s is %s since %s", tagged.image.Repository, tagged.tag, short(last.Digest), last.At.Format("2006-01-02")))
 			}
 		}
 	}
@@ -294,6 +294,38 @@ func readBinding(t store.Tx, id ref.BindingID) (Binding, error) {
 // Binding returns a binding and the tags of its images that have moved.
 func (l *Lockfile) Binding(ctx context.Context, id ref.BindingID) (Binding, error) {
 	return view(ctx, l, func(t store.Tx) (Binding, error) { return readBinding(t, id) })
+}
+
+// Bindings returns several bindings by their IDs, from one snapshot.
+func (l *Lockfile) Bindings(ctx context.Context, ids []ref.BindingID) (map[ref.BindingID]Binding, error) {
+	return byID(ctx, l, ids, readBinding)
+}
+
+// ImagesOf returns the images of several bindings, which the caller does not
+// change, from one snapshot.
+func (l *Lockfile) ImagesOf(ctx context.Context, ids []ref.BindingID) (map[ref.BindingID][]BoundImage, error) {
+	return byID(ctx, l, ids, func(t store.Tx, id ref.BindingID) ([]BoundImage, error) {
+		b, err := getBinding(t, id)
+		return b.Images, err
+	})
+}
+
+// byID reads something of each binding, once.
+func byID[T any](ctx context.Context, l *Lockfile, ids []ref.BindingID, read func(store.Tx, ref.BindingID) (T, error)) (map[ref.BindingID]T, error) {
+	return view(ctx, l, func(t store.Tx) (map[ref.BindingID]T, error) {
+		out := map[ref.BindingID]T{}
+		for _, id := range ids {
+			if _, ok := out[id]; ok {
+				continue
+			}
+			v, err := read(t, id)
+			if err != nil {
+				return nil, err
+			}
+			out[id] = v
+		}
+		return out, nil
+	})
 }
 
 // BoundImages returns the images of a binding, which the caller does not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock/kept"
 	"chartd.dev/chartd/lock/store"
@@ -19,8 +20,8 @@ type Fence struct {
 // from now on, unless it was already: then it returns the pin. Fencing again
 // gives the same answer.
 func (l *Lockfile) FencePin(ctx context.Context, op Op, env ref.Env, key string) (Fence, error) {
-	if key == "" || len(key) > maxKey {
-		return Fence{}, fail(ErrInvalid, "the idempotency key to fence is %d characters long: want 1 to %d", len(key), maxKey)
+	if key == "" || len(key) > model.MaxKey {
+		return Fence{}, fail(ErrInvalid, "the idempotency key to fence is %d characters long: want 1 to %d", len(key), model.MaxKey)
 	}
 	if key == op.Key {
 		return Fence{}, fail(ErrInvalid, "the key %q cannot fence itself: send this request with another key or none", key)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/lock/kept"
 	"chartd.dev/chartd/lock/store"
 )
 
@@ -104,4 +105,16 @@ func (l *Lockfile) Observations(ctx context.Context, repo ref.Repository, tag st
 
 func observations(t store.Tx, repo ref.Repository, tag string) ([]Observation, error) {
 	return list[Observation](t, bucketTags, store.ScanOptions{Prefix: repo.String() + ":" + tag + "\x00"})
+}
+
+// lastObservation is the newest, if there is any.
+func lastObservation(t store.Tx, repo ref.Repository, tag string) (last Observation, ok bool, err error) {
+	err = t.Scan(bucketTags, store.ScanOptions{Prefix: repo.String() + ":" + tag + "\x00", Reverse: true}, func(k string, raw []byte) error {
+		if err := kept.Decode(bucketTags, k, raw, &last); err != nil {
+			return err
+		}
+		ok = true
+		return store.ErrStop
+	})
+	return last, ok, err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock/kept"
 	"chartd.dev/chartd/lock/store"
@@ -15,9 +16,6 @@ import (
 
 // keyLife is how long an idempotency key is kept; a pin's is kept for ever.
 const keyLife = 7 * 24 * time.Hour
-
-// maxKey is the length of the longest idempotency key, in bytes.
-const maxKey = 255
 
 // outcome is what a key stands for: the answer that was given.
 type outcome struct {
@@ -36,8 +34,8 @@ func replay[T any](c *change, out *T, verdict *error) (bool, error) {
 	if c.op.Key == "" {
 		return false, nil
 	}
-	if len(c.op.Key) > maxKey {
-		return false, fail(ErrInvalid, "the idempotency key is %d characters long: at most %d", len(c.op.Key), maxKey)
+	if len(c.op.Key) > model.MaxKey {
+		return false, fail(ErrInvalid, "the idempotency key is %d characters long: at most %d", len(c.op.Key), model.MaxKey)
 	}
 	o, err := get[outcome](c, bucketKeys, c.op.Key)
 	if errors.Is(err, store.ErrNoKey) {

@@ -14,9 +14,6 @@ import (
 // commit is an object name of git, possibly abbreviated.
 var commit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
-// MaxPinSet is the most environments that one pin set moves.
-const MaxPinSet = 60
-
 // NewPin is a move of one environment from its revision Base to a binding.
 type NewPin struct {
 	Env     ref.Env
@@ -77,8 +74,8 @@ type PinSet struct {
 
 // MakePinSet pins all environments of the set in one transaction.
 func (l *Lockfile) MakePinSet(ctx context.Context, op Op, ns NewPinSet) (PinSet, error) {
-	if len(ns.Pins) == 0 || len(ns.Pins) > MaxPinSet {
-		return PinSet{}, fail(ErrInvalid, "a pin set moves 1 to %d environments, not %d", MaxPinSet, len(ns.Pins))
+	if len(ns.Pins) == 0 || len(ns.Pins) > model.MaxPinSet {
+		return PinSet{}, fail(ErrInvalid, "a pin set moves 1 to %d environments, not %d", model.MaxPinSet, len(ns.Pins))
 	}
 	if err := checkReason(ns.Reason + ns.Commit + ns.Downgrade + ns.BreakGlass); err != nil {
 		return PinSet{}, err

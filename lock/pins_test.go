@@ -198,16 +198,16 @@ func TestPinSet(t *testing.T) {
 	eachStore(t, func(t *testing.T, r *rig) {
 		b := r.publish("1.0.0")
 		var pins []lock.NewPin
-		for i := range lock.MaxPinSet {
+		for i := range model.MaxPinSet {
 			e := fmt.Sprintf("%s-%02d/%s", strings.Repeat("h", 60), i, strings.Repeat("s", 63))
 			r.create(e)
 			pins = append(pins, lock.NewPin{Env: env(e), Binding: b.ID})
 		}
 		set := lock.NewPinSet{Pins: pins, Kind: model.Bump, Reason: strings.Repeat("r", 960), Commit: strings.Repeat("c", 40)}
-		op := lock.Op{Actor: lock.Actor{Name: strings.Repeat("a", 100)}, Key: strings.Repeat("k", 255), Route: "pinset"}
+		op := lock.Op{Actor: lock.Actor{Name: strings.Repeat("a", 100)}, Key: strings.Repeat("k", model.MaxKey), Route: "pinset"}
 		n := len(r.lines())
 		made := must(r.MakePinSet(r.ctx, op, set))
-		if len(made.Pins) != lock.MaxPinSet || len(r.lines()) != n+1 {
+		if len(made.Pins) != model.MaxPinSet || len(r.lines()) != n+1 {
 			t.Fatalf("%d pins with %d lines", len(made.Pins), len(r.lines())-n)
 		}
 		for _, p := range made.Pins {
@@ -215,7 +215,7 @@ func TestPinSet(t *testing.T) {
 				t.Errorf("the set made %+v", p)
 			}
 		}
-		last := pins[lock.MaxPinSet-1].Env
+		last := pins[model.MaxPinSet-1].Env
 		if p := must(r.PinByKey(r.ctx, last, op.Key)); p.Env != last || p.Revision != 1 {
 			t.Errorf("by its key: %+v", p)
 		}
@@ -226,14 +226,14 @@ func TestPinSet(t *testing.T) {
 		for i := range pins {
 			pins[i].Base = 1
 		}
-		pins[lock.MaxPinSet-1].Base = 0
+		pins[model.MaxPinSet-1].Base = 0
 		r.refusedMove("stale", last, move(lock.NewPinSet{Pins: pins}))
 		r.refused(lock.ErrInvalid, move(lock.NewPinSet{Pins: []lock.NewPin{pins[0], pins[0]}}), "twice")
 		r.refused(lock.ErrInvalid, move(lock.NewPinSet{}), "1 to 60")
 		r.refused(lock.ErrInvalid, move(lock.NewPinSet{Pins: append(pins, pins...)}), "120")
 		// The longest reason that is let through fits, escapes and all.
 		set.Reason, set.Commit = strings.Repeat("<", 166), ""
-		pins[lock.MaxPinSet-1].Base = 1
+		pins[model.MaxPinSet-1].Base = 1
 		must(r.MakePinSet(r.ctx, alice, set))
 		set.Reason += "<"
 		r.refused(lock.ErrInvalid, move(set), "1002 bytes")

@@ -221,7 +221,7 @@ func TestLargestPinSet(t *testing.T) {
 		waiting = append(waiting, r.publish(fmt.Sprintf("3.0.%d", i)))
 	}
 	set := lock.NewPinSet{Reason: strings.Repeat("r", 300), BreakGlass: strings.Repeat("b", 300), Downgrade: strings.Repeat("d", 336), Commit: strings.Repeat("c", 64)}
-	for i := range lock.MaxPinSet {
+	for i := range model.MaxPinSet {
 		e := long(fmt.Sprint("h", i), "s")
 		r.create(e)
 		r.bump(e, b)
@@ -234,7 +234,7 @@ func TestLargestPinSet(t *testing.T) {
 		}
 		set.Pins = append(set.Pins, lock.NewPin{Env: env(e), Base: 1, Binding: next.ID})
 	}
-	op := lock.Op{Actor: lock.Actor{Name: strings.Repeat("a", 100)}, Key: strings.Repeat("k", 255), Route: "pinset"}
+	op := lock.Op{Actor: lock.Actor{Name: strings.Repeat("a", 100)}, Key: strings.Repeat("k", model.MaxKey), Route: "pinset"}
 	for _, kind := range []model.Kind{model.Fix, model.Bump} {
 		set.Kind = kind
 		must(r.MakePinSet(r.ctx, op, set))

@@ -54,6 +54,14 @@ func (e *Env) UnmarshalText(b []byte) error {
 	return err
 }
 
+// ParseStage reads "stage", which is one of the same hub, or "hub/stage".
+func (e Env) ParseStage(s string) (Env, error) {
+	if !strings.Contains(s, "/") {
+		s = e.hub + "/" + s
+	}
+	return ParseEnv(s)
+}
+
 // BindingID is the content address of a binding.
 type BindingID struct{ s string }
 

@@ -247,6 +247,18 @@ func FuzzParseChartVersion(f *testing.F) {
 	})
 }
 
+func TestParseStage(t *testing.T) {
+	prod, err := ref.ParseEnv("data8/prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s, want := range map[string]string{"staging": "data8/staging", "r/dev": "r/dev", "": "", "a/b/c": "", "NO": "", "/dev": ""} {
+		if e, err := prod.ParseStage(s); e.String() != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q, %v", s, e, err)
+		}
+	}
+}
+
 func FuzzParseEnv(f *testing.F) {
 	for _, s := range []string{"data8/prod", "a/b/c", "a/", "A/b"} {
 		f.Add(s)

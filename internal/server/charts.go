@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
@@ -36,7 +37,7 @@ func (s *Server) listCharts(c *call) error {
 	if err != nil {
 		return err
 	}
-	charts, err := s.chartsOf(c.ctx(), list, keep)
+	charts, err := s.chartsOf(c.ctx(), kept(list, keep))
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (s *Server) answerVersions(c *call, name string, keep func(lock.ChartVersio
 	if err != nil {
 		return err
 	}
-	charts, err := s.chartsOf(c.ctx(), list, keep)
+	charts, err := s.chartsOf(c.ctx(), kept(list, keep))
 	if err != nil {
 		return err
 	}
@@ -76,6 +77,10 @@ func (c *call) filter() (func(lock.ChartVersion) bool, error) {
 	return func(cv lock.ChartVersion) bool {
 		return (all || cv.State != model.Purged) && (!byBound || bound == !cv.Default.IsZero())
 	}, nil
+}
+
+func kept(list []lock.ChartVersion, keep func(lock.ChartVersion) bool) []lock.ChartVersion {
+	return slices.DeleteFunc(list, func(cv lock.ChartVersion) bool { return !keep(cv) })
 }
 
 func (s *Server) chart(c *call) error {

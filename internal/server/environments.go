@@ -127,7 +127,6 @@ func (s *Server) pin(c *call) error {
 	return s.answerPin(c, http.StatusCreated, p)
 }
 
-// kindOf takes a missing kind for a bump; the rules judge the others.
 func (s *Server) pinSet(c *call) error {
 	if err := c.needKey(); err != nil {
 		return err
@@ -163,15 +162,11 @@ func (s *Server) pinSet(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := api.PinSetResult{Set: set.ID, Pins: []api.Pin{}}
-	for _, p := range set.Pins {
-		full, err := s.fullPin(c.ctx(), p)
-		if err != nil {
-			return err
-		}
-		out.Pins = append(out.Pins, full)
+	pins, err := s.fullPins(c.ctx(), set.Pins)
+	if err != nil {
+		return err
 	}
-	return c.answer(http.StatusCreated, out)
+	return c.answer(http.StatusCreated, api.PinSetResult{Set: set.ID, Pins: pins})
 }
 
 func (s *Server) pins(c *call) error {
@@ -191,15 +186,11 @@ func (s *Server) pins(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := api.Pins{Pins: []api.Pin{}, Next: next}
-	for _, p := range list {
-		full, err := s.fullPin(c.ctx(), p)
-		if err != nil {
-			return err
-		}
-		out.Pins = append(out.Pins, full)
+	pins, err := s.fullPins(c.ctx(), list)
+	if err != nil {
+		return err
 	}
-	return c.answer(http.StatusOK, out)
+	return c.answer(http.StatusOK, api.Pins{Pins: pins, Next: next})
 }
 
 // at is the environment and revision that the path names.
@@ -234,7 +225,7 @@ func (s *Server) pinByKey(c *call) error {
 		return err
 	}
 	if !validKey(c.arg("key")) {
-		return badRequest("key %q: want 1 to 128 printable ASCII characters", clip(c.arg("key")))
+		return badKey("key", c.arg("key"))
 	}
 	p, err := s.Lock.PinByKey(c.ctx(), env, c.arg("key"))
 	if err != nil {

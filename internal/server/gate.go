@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
@@ -66,10 +65,7 @@ func (s *Server) setPolicy(c *call) error {
 func upstreamFrom(env ref.Env, list []string) ([]ref.Env, error) {
 	var out []ref.Env
 	for _, u := range list {
-		if !strings.Contains(u, "/") {
-			u = env.Hub() + "/" + u
-		}
-		up, err := ref.ParseEnv(u)
+		up, err := env.ParseStage(u)
 		if err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func (s *Server) fence(c *call) error {
 	}
 	key := c.arg("key")
 	if !validKey(key) {
-		return badRequest("key %q: want 1 to 128 printable ASCII characters", clip(key))
+		return badKey("key", key)
 	}
 	op, err := c.op("fence "+env.String(), ref.DigestOf([]byte(key)))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/memstore"
+	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/repo"
 	"chartd.dev/chartd/storage"
 )
@@ -29,7 +31,7 @@ import (
 type rig struct {
 	t      *testing.T
 	blobs  *storage.Memory
-	store  *memstore.Store
+	store  *countedStore
 	lock   *lock.Lockfile
 	repo   *repo.Repository
 	server *Server
@@ -38,9 +40,38 @@ type rig struct {
 	admin  string
 }
 
+// countedStore counts the transactions that read, and what they read.
+type countedStore struct {
+	*memstore.Store
+	views, reads atomic.Int64
+}
+
+func (s *countedStore) View(ctx context.Context, fn func(store.Tx) error) error {
+	s.views.Add(1)
+	return s.Store.View(ctx, func(t store.Tx) error { return fn(countedTx{t, s}) })
+}
+
+type countedTx struct {
+	store.Tx
+	s *countedStore
+}
+
+func (t countedTx) Get(bucket, key string) ([]byte, error) {
+	t.s.reads.Add(1)
+	return t.Tx.Get(bucket, key)
+}
+
+func (t countedTx) Scan(bucket string, o store.ScanOptions, fn func(string, []byte) error) error {
+	t.s.reads.Add(1) // the end of the scan is looked at too
+	return t.Tx.Scan(bucket, o, func(k string, v []byte) error {
+		t.s.reads.Add(1)
+		return fn(k, v)
+	})
+}
+
 func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
-	g := &rig{t: t, blobs: storage.NewMemory(), store: memstore.New(), log: &logBuffer{}, broken: make(chan error, 16)}
+	g := &rig{t: t, blobs: storage.NewMemory(), store: &countedStore{Store: memstore.New()}, log: &logBuffer{}, broken: make(chan error, 16)}
 	var err error
 	if g.lock, err = lock.Open(t.Context(), g.store, time.Now); err != nil {
 		t.Fatal(err)

@@ -47,8 +47,8 @@ type (
 	}
 )
 
-// chartOf is a chart version as the API shows it, with its default binding.
-func (s *Server) chartOf(ctx context.Context, cv lock.ChartVersion) (api.Chart, error) {
+// chartWith is a chart version as the API shows it, with its default binding.
+func chartWith(cv lock.ChartVersion, defaults map[ref.BindingID]lock.Binding) (api.Chart, error) {
 	var meta struct {
 		AppVersion  string `json:"appVersion"`
 		Description string `json:"description"`
@@ -74,28 +74,59 @@ func (s *Server) chartOf(ctx context.Context, cv lock.ChartVersion) (api.Chart, 
 			Override: i.Override, Base: i.Base, Required: i.Required,
 		})
 	}
-	if !cv.Default.IsZero() {
-		b, err := s.Lock.Binding(ctx, cv.Default)
-		if err != nil {
-			return api.Chart{}, err
-		}
+	if b, ok := defaults[cv.Default]; ok {
 		wire := bindingOf(b)
 		out.Binding = &wire
 	}
 	return out, nil
 }
 
-func (s *Server) chartsOf(ctx context.Context, list []lock.ChartVersion, keep func(lock.ChartVersion) bool) ([]api.Chart, error) {
+// chartOf is one chart version with its default binding.
+func (s *Server) chartOf(ctx context.Context, cv lock.ChartVersion) (api.Chart, error) {
+	all, err := s.chartsOf(ctx, []lock.ChartVersion{cv})
+	if err != nil {
+		return api.Chart{}, err
+	}
+	return all[0], nil
+}
+
+func (s *Server) chartsOf(ctx context.Context, list []lock.ChartVersion) ([]api.Chart, error) {
+	var ids []ref.BindingID
+	for _, cv := range list {
+		if !cv.Default.IsZero() {
+			ids = append(ids, cv.Default)
+		}
+	}
+	defaults, err := s.Lock.Bindings(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	out := []api.Chart{}
 	for _, cv := range list {
-		if !keep(cv) {
-			continue
-		}
-		c, err := s.chartOf(ctx, cv)
+		c, err := chartWith(cv, defaults)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, c)
+	}
+	return out, nil
+}
+
+// fullPins adds the images of each pin's binding.
+func (s *Server) fullPins(ctx context.Context, list []lock.Pin) ([]api.Pin, error) {
+	var ids []ref.BindingID
+	for _, p := range list {
+		ids = append(ids, p.Binding)
+	}
+	images, err := s.Lock.ImagesOf(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Pin{}
+	for _, p := range list {
+		full := pinOf(p)
+		full.Images = imagesOf(images[p.Binding])
+		out = append(out, full)
 	}
 	return out, nil
 }
@@ -251,13 +282,17 @@ func (c *call) idempotencyKey() (string, error) {
 	}
 	key := values[0]
 	if len(values) > 1 || !validKey(key) {
-		return "", badRequest("Idempotency-Key %q: want one, of 1 to 128 printable ASCII characters without spaces", clip(strings.Join(values, ", ")))
+		return "", badKey("Idempotency-Key", strings.Join(values, ", "))
 	}
 	return key, nil
 }
 
+func badKey(what, key string) error {
+	return badRequest("%s %q: want one, of 1 to %d printable ASCII characters without spaces", what, clip(key), model.MaxKey)
+}
+
 func validKey(key string) bool {
-	if key == "" || len(key) > 128 {
+	if key == "" || len(key) > model.MaxKey {
 		return false
 	}
 	for i := 0; i < len(key); i++ {
