@@ -48,8 +48,8 @@ type Manifests struct {
 	Manifests []Manifest `json:"manifests,omitempty"`
 }
 
-// Manifest is one rendered document, in the order of helm template: hooks
-// last.
+// Manifest is one rendered document as helm template prints it, and in its
+// order: hooks last.
 type Manifest struct {
 	Template string `json:"template"` // as helm template says after "# Source:"
 	Hook     bool   `json:"hook,omitempty"`

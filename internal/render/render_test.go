@@ -103,7 +103,7 @@ func TestConfined(t *testing.T) {
 secret: {{ lookup "v1" "Secret" "default" "x" | toJson | quote }}
 file: {{ .Files.Get "/etc/hostname" | quote }}`)
 	m, err = p.Render(t.Context(), "k", pkg, nil)
-	if err != nil || m.Failure != nil || m.Manifests[0].Text != "host: \"\"\nsecret: \"{}\"\nfile: \"\"" {
+	if err != nil || m.Failure != nil || m.Manifests[0].Text != "host: \"\"\nsecret: \"{}\"\nfile: \"\"\n" {
 		t.Errorf("%v, %+v", err, m)
 	}
 }

@@ -196,10 +196,10 @@ func manifests(files map[string]string) ([]render.Manifest, error) {
 	}
 	out := make([]render.Manifest, 0, len(hooks)+len(docs))
 	for _, d := range docs {
-		out = append(out, render.Manifest{Template: d.Name, Text: d.Content})
+		out = append(out, render.Manifest{Template: d.Name, Text: d.Content + "\n"})
 	}
 	for _, h := range hooks {
-		out = append(out, render.Manifest{Template: h.Path, Hook: true, Text: h.Manifest})
+		out = append(out, render.Manifest{Template: h.Path, Hook: true, Text: h.Manifest + "\n"})
 	}
 	return out, nil
 }

@@ -140,7 +140,7 @@ func (s *session) read(files map[string]string) (*shown, error) {
 			d, ok := s.parsed[id]
 			if !ok {
 				var err error
-				if d, err = manifest.Parse(name, split[k]); err != nil {
+				if d, err = manifest.Parse(name, split[k]+"\n"); err != nil {
 					return nil, fault{err}
 				}
 				if len(s.parsed) < maxParsed {
