@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode"
 
-	"chartd.dev/chartd/internal/server"
+	"chartd.dev/chartd/internal/transport"
 	"github.com/spf13/pflag"
 )
 
@@ -32,7 +32,7 @@ type Config struct {
 	UploadWait, Shutdown    time.Duration
 	TagCheck                time.Duration // 0: never
 
-	LimitAuth, LimitPublish, LimitPin, LimitRead server.Rate
+	LimitAuth, LimitPublish, LimitPin, LimitRead transport.Rate
 
 	Registries, Insecure, Mirrors []string
 	DockerConfig                  string
@@ -65,10 +65,10 @@ func (c *Config) options() []option {
 		{"max-entries", "10000", "most files in a chart", parsed(&c.MaxEntries, parseCount)},
 		{"upload-slots", "16", "uploads that run at once", parsed(&c.UploadSlots, parseCount)},
 		{"upload-wait", "5s", "how long an upload waits for a slot before it is sent away", parsed(&c.UploadWait, parseDuration)},
-		{"limit-failed-auth", "10/m", "wrong credentials of an address, after which more of them are answered 429; a right one never is", parsed(&c.LimitAuth, server.ParseRate)},
-		{"limit-publish", "off", "uploads of a token, such as 60/m (per s, m or h); more are answered 429", parsed(&c.LimitPublish, server.ParseRate)},
-		{"limit-pin", "off", "pins of a token, such as 60/m", parsed(&c.LimitPin, server.ParseRate)},
-		{"limit-read", "off", "reads of a token, or of an address without one, such as 600/m", parsed(&c.LimitRead, server.ParseRate)},
+		{"limit-failed-auth", "10/m", "wrong credentials of an address, after which more of them are answered 429; a right one never is", parsed(&c.LimitAuth, transport.ParseRate)},
+		{"limit-publish", "off", "uploads of a token, such as 60/m (per s, m or h); more are answered 429", parsed(&c.LimitPublish, transport.ParseRate)},
+		{"limit-pin", "off", "pins of a token, such as 60/m", parsed(&c.LimitPin, transport.ParseRate)},
+		{"limit-read", "off", "reads of a token, or of an address without one, such as 600/m", parsed(&c.LimitRead, transport.ParseRate)},
 		{"allow-registry", "", "registry HOST[:PORT] that may have a private address (repeatable)", list{&c.Registries}},
 		{"insecure-registry", "", "registry HOST[:PORT] that is spoken to in plain HTTP (repeatable)", list{&c.Insecure}},
 		{"registry-mirror", "", "HOST=MIRROR[:PORT]: read images of HOST at MIRROR (repeatable)", list{&c.Mirrors}},
@@ -193,7 +193,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: metrics-listen %w", errUsage, err)
 	}
 	var err error
-	if c.BasePath, err = server.CleanBase(c.BasePath); err != nil {
+	if c.BasePath, err = transport.CleanBase(c.BasePath); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return nil

@@ -15,23 +15,14 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/durable"
 	"chartd.dev/chartd/internal/server"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock/boltstore"
 	"chartd.dev/chartd/repo"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
-// Limits of a connection; the server moves the body's and the answer's on
-// while they make progress.
-const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 60 * time.Second
-	writeTimeout      = 60 * time.Second
-	idleTimeout       = 60 * time.Second
-	maxHeaderBytes    = 32 << 10
-
-	brokenGrace = 2 * time.Second // for answers in flight when the store broke
-)
+const brokenGrace = 2 * time.Second // for answers in flight when the store broke
 
 func newServe(getenv func(string) string, use string) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: "Serve the repository", Args: noArgs}
@@ -105,7 +96,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 
 // answer runs the server and what goes on beside it, and ends both.
 func (b background) answer(ctx context.Context, h *server.Server, listener net.Listener) (err error) {
-	srv := newHTTPServer(h, b.log)
+	srv := transport.NewServer(h, b.log)
 	srv.RegisterOnShutdown(b.feed.Close) // else it would wait for those who wait for events
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
@@ -186,17 +177,9 @@ func openRepository(ctx context.Context, c Config, d *data) (*repo.Repository, e
 	return repo.Open(ctx, rc)
 }
 
-func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-}
-
 // serveMetrics answers on the listener of metrics and profiles, if there is one.
 func (p process) serveMetrics(h *server.Server) (io.Closer, error) {
-	srv := newHTTPServer(h.Metrics(), p.log)
+	srv := transport.NewServer(h.Metrics(), p.log)
 	srv.WriteTimeout = 5 * time.Minute // a profile takes as long as it is asked to
 	if p.MetricsListen == "" {
 		return srv, nil

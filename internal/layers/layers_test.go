@@ -65,11 +65,11 @@ var owners = []struct {
 	{"helm.sh/helm/", []string{"repo", "internal/render/renderer"}},
 	{"github.com/google/go-containerregistry/", []string{"internal/resolve"}},
 	{"go.etcd.io/bbolt", []string{"lock/boltstore"}},
-	{"github.com/prometheus/", []string{"internal/server", "cmd/chartd"}},
-	{"github.com/gorilla/mux", []string{"internal/server"}},
+	{"github.com/prometheus/", []string{"internal/server", "internal/transport", "cmd/chartd"}},
+	{"github.com/gorilla/mux", []string{"internal/transport"}},
 	{"github.com/go-json-experiment/", []string{"internal/strictjson", "lock/kept"}},
 	{"github.com/spf13/cobra", []string{"cmd/chartd", "cmd/chartctl"}},
-	{"net/http", []string{"internal/client", "internal/deploy/rollout", "internal/events", "internal/imports", "internal/resolve", "internal/server", "cmd/chartd"}},
+	{"net/http", []string{"internal/client", "internal/deploy/rollout", "internal/events", "internal/imports", "internal/resolve", "internal/server", "internal/transport", "cmd/chartd"}},
 	// Rendering has a process of its own.
 	{"helm.sh/helm/v3/pkg/engine", []string{"internal/render/renderer"}},
 	// Talking to a cluster is never our business.

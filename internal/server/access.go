@@ -51,7 +51,7 @@ func (a access) check(c *call) error {
 	object := ""
 	switch a.on {
 	case chartInPath:
-		object = c.arg("name")
+		object = c.Var("name")
 	case envInPath:
 		// Without the scope on any environment the name is not even judged.
 		if err := c.who.RequireSome(a.action); err != nil {
@@ -67,4 +67,4 @@ func (a access) check(c *call) error {
 }
 
 // env is the environment that the path names.
-func (c *call) env() (ref.Env, error) { return ref.ParseEnv(c.arg("hub") + "/" + c.arg("stage")) }
+func (c *call) env() (ref.Env, error) { return ref.ParseEnv(c.Var("hub") + "/" + c.Var("stage")) }

@@ -8,6 +8,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/repo"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) journal(c *call) error {
 	if err != nil {
 		return err
 	}
-	lines, next, err := s.Lock.Journal(c.ctx(), after, limit)
+	lines, next, err := s.Lock.Journal(c.Context(), after, limit)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (s *Server) journal(c *call) error {
 }
 
 func (s *Server) tokens(c *call) error {
-	list, err := s.Lock.Tokens(c.ctx())
+	list, err := s.Lock.Tokens(c.Context())
 	if err != nil {
 		return err
 	}
@@ -70,40 +71,39 @@ func (s *Server) createToken(c *call) error {
 		return err
 	}
 	op.Key = ""
-	if err := s.Lock.CreateToken(c.ctx(), op, t); err != nil {
+	if err := s.Lock.CreateToken(c.Context(), op, t); err != nil {
 		return err
 	}
-	c.w.Header().Set("Cache-Control", "no-store")
+	c.Header().Set("Cache-Control", "no-store")
 	return c.answer(http.StatusCreated, api.TokenSecret{Token: tokenOf(t), Secret: secret.Reveal()})
 }
 
 func (s *Server) revokeToken(c *call) error {
-	id := c.arg("id")
-	op, err := c.op("token revoke "+clip(id), ref.DigestOf(nil))
+	id := c.Var("id")
+	op, err := c.op("token revoke "+transport.Clip(id), ref.DigestOf(nil))
 	if err != nil {
 		return err
 	}
-	if err := s.Lock.RevokeToken(c.ctx(), op, id); err != nil {
+	if err := s.Lock.RevokeToken(c.Context(), op, id); err != nil {
 		return err
 	}
-	c.w.WriteHeader(http.StatusNoContent)
+	c.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // backup streams. Where it fails in the middle the connection is cut, so that
 // half a backup is never taken for a whole one.
 func (s *Server) backup(c *call) error {
-	h := c.w.Header()
+	h := c.Header()
 	h.Set("Content-Type", "application/x-tar")
 	h.Set("Content-Disposition", `attachment; filename="chartd-backup.tar"`)
 	h.Set("Cache-Control", "no-store")
-	if c.r.Method == http.MethodHead {
-		c.w.WriteHeader(http.StatusOK)
+	if c.R.Method == http.MethodHead {
+		c.WriteHeader(http.StatusOK)
 		return nil
 	}
-	rec, ok := c.w.(*recorder)
-	if err := s.Backup(c.ctx(), c.w); err != nil {
-		if ok && rec.status == 0 {
+	if err := s.Backup(c.Context(), c); err != nil {
+		if !c.Started() {
 			return err
 		}
 		return errors.Join(http.ErrAbortHandler, fmt.Errorf("send backup: %w", err))
@@ -112,11 +112,11 @@ func (s *Server) backup(c *call) error {
 }
 
 func (s *Server) fsck(c *call) error {
-	if c.r.Method == http.MethodHead {
-		c.w.WriteHeader(http.StatusOK)
+	if c.R.Method == http.MethodHead {
+		c.WriteHeader(http.StatusOK)
 		return nil
 	}
-	rep, err := s.Repo.Check(c.ctx(), repo.CheckOptions{Blobs: true})
+	rep, err := s.Repo.Check(c.Context(), repo.CheckOptions{Blobs: true})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (s *Server) bindings(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.Lock.BindingsOf(c.ctx(), cv.Chart)
+	list, err := s.Lock.BindingsOf(c.Context(), cv.Chart)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *Server) bind(c *call) error {
 	if err != nil {
 		return err
 	}
-	b, existed, err := s.Repo.Bind(c.ctx(), op, repo.BindRequest{Chart: cv.Chart, Images: images, Declare: in.Declare, Reason: in.Reason})
+	b, existed, err := s.Repo.Bind(c.Context(), op, repo.BindRequest{Chart: cv.Chart, Images: images, Declare: in.Declare, Reason: in.Reason})
 	if err != nil {
 		return err
 	}
@@ -50,11 +50,11 @@ func (s *Server) bind(c *call) error {
 // found is the binding that the path names. An id that is not well formed is
 // one that is not there.
 func (s *Server) found(c *call) (lock.Binding, error) {
-	id, err := ref.ParseBindingID(c.arg("id"))
+	id, err := ref.ParseBindingID(c.Var("id"))
 	if err != nil {
-		return lock.Binding{}, errNoBinding(c.arg("id"))
+		return lock.Binding{}, errNoBinding(c.Var("id"))
 	}
-	return s.Lock.Binding(c.ctx(), id)
+	return s.Lock.Binding(c.Context(), id)
 }
 
 func (s *Server) binding(c *call) error {
@@ -82,7 +82,7 @@ func (s *Server) revoke(c *call) error {
 	if err != nil {
 		return err
 	}
-	if b, err = s.Repo.Revoke(c.ctx(), op, b.ID, in.Reason); err != nil {
+	if b, err = s.Repo.Revoke(c.Context(), op, b.ID, in.Reason); err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, bindingOf(b))
@@ -93,7 +93,7 @@ func (s *Server) sealed(c *call) error {
 	if err != nil {
 		return err
 	}
-	blob, err := s.Repo.Sealed(c.ctx(), b.ID)
+	blob, err := s.Repo.Sealed(c.Context(), b.ID)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *Server) sealProof(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Repo.SealProof(c.ctx(), b.ID)
+	p, err := s.Repo.SealProof(c.Context(), b.ID)
 	if err != nil {
 		return err
 	}

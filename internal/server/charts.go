@@ -9,6 +9,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 )
@@ -33,11 +34,11 @@ func (s *Server) listCharts(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, next, err := s.Lock.AllVersions(c.ctx(), after, limit)
+	list, next, err := s.Lock.AllVersions(c.Context(), after, limit)
 	if err != nil {
 		return err
 	}
-	charts, err := s.chartsOf(c.ctx(), kept(list, keep))
+	charts, err := s.chartsOf(c.Context(), kept(list, keep))
 	if err != nil {
 		return err
 	}
@@ -49,15 +50,15 @@ func (s *Server) chartVersions(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.answerVersions(c, c.arg("name"), keep)
+	return s.answerVersions(c, c.Var("name"), keep)
 }
 
 func (s *Server) answerVersions(c *call, name string, keep func(lock.ChartVersion) bool) error {
-	list, err := s.Lock.Versions(c.ctx(), name)
+	list, err := s.Lock.Versions(c.Context(), name)
 	if err != nil {
 		return err
 	}
-	charts, err := s.chartsOf(c.ctx(), kept(list, keep))
+	charts, err := s.chartsOf(c.Context(), kept(list, keep))
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (s *Server) chart(c *call) error {
 }
 
 func (s *Server) answerChart(c *call, cv lock.ChartVersion) error {
-	out, err := s.chartOf(c.ctx(), cv)
+	out, err := s.chartOf(c.Context(), cv)
 	if err != nil {
 		return err
 	}
@@ -105,11 +106,11 @@ func (s *Server) publish(c *call) error {
 		return err
 	}
 	if u.pkg == nil {
-		return badRequest("the form has no part %q", singlePart)
+		return transport.BadRequest("the form has no part %q", singlePart)
 	}
 	require := u.field(requirePart)
 	if require != "" && require != "true" && require != "false" {
-		return badRequest("part require_binding %q: want true or false", require)
+		return transport.BadRequest("part require_binding %q: want true or false", require)
 	}
 	images, err := u.images()
 	if err != nil {
@@ -132,11 +133,11 @@ func (s *Server) store(c *call, u upload, up repo.Upload) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Repo.Publish(c.ctx(), op, up)
+	p, err := s.Repo.Publish(c.Context(), op, up)
 	if err != nil {
 		return err
 	}
-	out, err := s.chartOf(c.ctx(), p.Chart)
+	out, err := s.chartOf(c.Context(), p.Chart)
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (s *Server) yank(c *call) error {
 	if err != nil {
 		return err
 	}
-	if cv, err = s.Repo.Yank(c.ctx(), op, cv.Chart, in.Reason); err != nil {
+	if cv, err = s.Repo.Yank(c.Context(), op, cv.Chart, in.Reason); err != nil {
 		return err
 	}
 	return s.answerChart(c, cv)
@@ -165,7 +166,7 @@ func (s *Server) purge(c *call) error {
 	if err != nil {
 		return err
 	}
-	if cv, err = s.Repo.Purge(c.ctx(), op, cv.Chart, in.Reason); err != nil {
+	if cv, err = s.Repo.Purge(c.Context(), op, cv.Chart, in.Reason); err != nil {
 		return err
 	}
 	return s.answerChart(c, cv)
@@ -177,7 +178,7 @@ func (s *Server) changeVersion(c *call, verb string, in any) (lock.Op, lock.Char
 	if err != nil {
 		return lock.Op{}, lock.ChartVersion{}, err
 	}
-	cv, err := s.Lock.FindVersion(c.ctx(), c.arg("name"), c.arg("version"))
+	cv, err := s.Lock.FindVersion(c.Context(), c.Var("name"), c.Var("version"))
 	if err != nil {
 		return lock.Op{}, lock.ChartVersion{}, err
 	}

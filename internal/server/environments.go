@@ -9,12 +9,13 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 )
 
 func (s *Server) environments(c *call) error {
-	list, err := s.Lock.Environments(c.ctx())
+	list, err := s.Lock.Environments(c.Context())
 	if err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func (s *Server) environment(c *call) error {
 	if err != nil {
 		return err
 	}
-	e, err := s.Lock.Environment(c.ctx(), env)
+	e, err := s.Lock.Environment(c.Context(), env)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (s *Server) createEnvironment(c *call) error {
 	if err != nil {
 		return err
 	}
-	e, err := s.Lock.CreateEnvironment(c.ctx(), op, n)
+	e, err := s.Lock.CreateEnvironment(c.Context(), op, n)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (s *Server) adopt(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Repo.Adopt(c.ctx(), op, repo.AdoptRequest{Env: env, Chart: in.Chart, Version: in.Version, Images: images, Reason: in.Reason, AssumePassed: in.AssumePassed})
+	p, err := s.Repo.Adopt(c.Context(), op, repo.AdoptRequest{Env: env, Chart: in.Chart, Version: in.Version, Images: images, Reason: in.Reason, AssumePassed: in.AssumePassed})
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (s *Server) adopt(c *call) error {
 }
 
 func (s *Server) answerPin(c *call, status int, p lock.Pin) error {
-	out, err := s.fullPin(c.ctx(), p)
+	out, err := s.fullPin(c.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (s *Server) pin(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Lock.MakePin(c.ctx(), op, np)
+	p, err := s.Lock.MakePin(c.Context(), op, np)
 	if err != nil {
 		return err
 	}
@@ -158,11 +159,11 @@ func (s *Server) pinSet(c *call) error {
 	if err != nil {
 		return err
 	}
-	set, err := s.Lock.MakePinSet(c.ctx(), op, n)
+	set, err := s.Lock.MakePinSet(c.Context(), op, n)
 	if err != nil {
 		return err
 	}
-	pins, err := s.fullPins(c.ctx(), set.Pins)
+	pins, err := s.fullPins(c.Context(), set.Pins)
 	if err != nil {
 		return err
 	}
@@ -182,11 +183,11 @@ func (s *Server) pins(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, next, err := s.Lock.Pins(c.ctx(), env, before, limit)
+	list, next, err := s.Lock.Pins(c.Context(), env, before, limit)
 	if err != nil {
 		return err
 	}
-	pins, err := s.fullPins(c.ctx(), list)
+	pins, err := s.fullPins(c.Context(), list)
 	if err != nil {
 		return err
 	}
@@ -199,10 +200,10 @@ func (c *call) at() (ref.Env, uint64, error) {
 	if err != nil {
 		return ref.Env{}, 0, err
 	}
-	text := c.arg("revision")
+	text := c.Var("revision")
 	rev, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || text[0] == '0' {
-		return ref.Env{}, 0, fmt.Errorf("%w: %s has no revision %q", errNoRoute, env, clip(text))
+		return ref.Env{}, 0, fmt.Errorf("%w: %s has no revision %q", transport.ErrNotFound, env, transport.Clip(text))
 	}
 	return env, rev, nil
 }
@@ -212,7 +213,7 @@ func (s *Server) pinAt(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Lock.Pin(c.ctx(), env, rev)
+	p, err := s.Lock.Pin(c.Context(), env, rev)
 	if err != nil {
 		return err
 	}
@@ -224,10 +225,10 @@ func (s *Server) pinByKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	if !validKey(c.arg("key")) {
-		return badKey("key", c.arg("key"))
+	if !validKey(c.Var("key")) {
+		return badKey("key", c.Var("key"))
 	}
-	p, err := s.Lock.PinByKey(c.ctx(), env, c.arg("key"))
+	p, err := s.Lock.PinByKey(c.Context(), env, c.Var("key"))
 	if err != nil {
 		return err
 	}

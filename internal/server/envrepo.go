@@ -5,7 +5,7 @@ func (s *Server) envIndex(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Repo.EnvironmentIndex(c.ctx(), env)
+	p, err := s.Repo.EnvironmentIndex(c.Context(), env)
 	if err != nil {
 		return err
 	}
@@ -17,7 +17,7 @@ func (s *Server) envSealed(c *call) error {
 	if err != nil {
 		return err
 	}
-	b, err := s.Repo.SealedPackage(c.ctx(), env, c.arg("file"))
+	b, err := s.Repo.SealedPackage(c.Context(), env, c.Var("file"))
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (s *Server) revisionIndex(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Repo.RevisionIndex(c.ctx(), env, rev)
+	p, err := s.Repo.RevisionIndex(c.Context(), env, rev)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *Server) overlay(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Repo.Overlay(c.ctx(), env, rev, prefix)
+	p, err := s.Repo.Overlay(c.Context(), env, rev, prefix)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *Server) revisionPackage(c *call) error {
 	if err != nil {
 		return err
 	}
-	b, err := s.Repo.RevisionPackage(c.ctx(), env, rev, c.arg("file"))
+	b, err := s.Repo.RevisionPackage(c.Context(), env, rev, c.Var("file"))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/resolve"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/repo"
@@ -75,6 +76,17 @@ var sentinels = map[string]outcome{
 	"repo.ErrMetadata":    {repo.ErrMetadata, 422, api.CodeRefused, 8},
 	"repo.ErrBackup":      {repo.ErrBackup, 500, api.CodeInternal, 1},
 
+	"transport.ErrBadRequest": {transport.ErrBadRequest, 400, api.CodeInvalid, 8},
+	"transport.ErrNotFound":   {transport.ErrNotFound, 404, api.CodeNotFound, 3},
+	"transport.ErrMethod":     {transport.ErrMethod, 405, api.CodeMethod, 8},
+	"transport.ErrSlow":       {transport.ErrSlow, 408, api.CodeTimeout, 8},
+	"transport.ErrTooLarge":   {transport.ErrTooLarge, 413, api.CodeTooLarge, 8},
+	"transport.ErrURITooLong": {transport.ErrURITooLong, 414, api.CodeTooLarge, 8},
+	"transport.ErrMediaType":  {transport.ErrMediaType, 415, api.CodeMediaType, 8},
+	"transport.ErrRange":      {transport.ErrRange, 416, api.CodeRange, 8},
+	"transport.ErrBusy":       {transport.ErrBusy, 503, api.CodeUnavailable, 10},
+	"transport.ErrLimited":    {transport.ErrLimited, 429, api.CodeRateLimited, 10},
+
 	"auth.ErrScope":        {auth.ErrScope, 422, api.CodeInvalid, 8},
 	"auth.ErrToken":        {auth.ErrToken, 422, api.CodeInvalid, 8},
 	"auth.ErrUnauthorized": {auth.ErrUnauthorized, 401, api.CodeUnauthorized, 9},
@@ -83,12 +95,12 @@ var sentinels = map[string]outcome{
 
 func TestEverySentinelHasItsStatusCodeAndExit(t *testing.T) {
 	for name, o := range sentinels {
-		p := problemOf(fmt.Errorf("do something: %w", fmt.Errorf("%w: with a detail", o.err)))
+		p := mappingOf(fmt.Errorf("do something: %w", fmt.Errorf("%w: with a detail", o.err)))
 		if p.status != o.status || p.code != o.code || p.code.Exit() != o.exit {
 			t.Errorf("%s: %d %s exit %d, want %d %s exit %d", name, p.status, p.code, p.code.Exit(), o.status, o.code, o.exit)
 		}
 	}
-	if p := problemOf(errors.New("open /var/lib/chartd: secret")); p.status != 500 || p.code != api.CodeInternal || strings.Contains(p.say, "secret") {
+	if p := mappingOf(errors.New("open /var/lib/chartd: secret")); p.status != 500 || p.code != api.CodeInternal || strings.Contains(p.say, "secret") {
 		t.Errorf("an unknown error: %+v", p)
 	}
 }
@@ -96,7 +108,7 @@ func TestEverySentinelHasItsStatusCodeAndExit(t *testing.T) {
 // TestNoSentinelIsForgotten reads the packages' sources.
 func TestNoSentinelIsForgotten(t *testing.T) {
 	found := 0
-	for _, dir := range []string{"../ref", "../../storage", "../../lock", "../../lock/store", "../archive", "../resolve", "../../repo", "../auth"} {
+	for _, dir := range []string{"../ref", "../../storage", "../../lock", "../../lock/store", "../archive", "../resolve", "../../repo", "../auth", "../transport"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", dir, len(files), err)

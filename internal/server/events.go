@@ -12,6 +12,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 )
 
@@ -37,7 +38,7 @@ func (s *Server) events(c *call) error {
 		return err
 	}
 	if given == "" {
-		end, err := s.Feed.End(c.ctx())
+		end, err := s.Feed.End(c.Context())
 		if err != nil {
 			return err
 		}
@@ -47,10 +48,10 @@ func (s *Server) events(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.r.Method == http.MethodHead {
+	if c.R.Method == http.MethodHead {
 		wait = 0
 	}
-	list, next, err := s.Feed.Wait(c.ctx(), after, limit, time.Duration(wait)*time.Second)
+	list, next, err := s.Feed.Wait(c.Context(), after, limit, time.Duration(wait)*time.Second)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (s *Server) events(c *call) error {
 }
 
 func (s *Server) webhooks(c *call) error {
-	list, err := s.Lock.Webhooks(c.ctx())
+	list, err := s.Lock.Webhooks(c.Context())
 	if err != nil {
 		return err
 	}
@@ -95,38 +96,38 @@ func (s *Server) createWebhook(c *call) error {
 		return err
 	}
 	op.Key = ""
-	w, err := s.Lock.CreateWebhook(c.ctx(), op, lock.Webhook{
+	w, err := s.Lock.CreateWebhook(c.Context(), op, lock.Webhook{
 		ID: hex.EncodeToString(id[:]), URL: in.URL, Kinds: in.Kinds, Secret: "whsec_" + base64.RawURLEncoding.EncodeToString(secret[:]),
 	})
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Cache-Control", "no-store")
+	c.Header().Set("Cache-Control", "no-store")
 	return c.answer(http.StatusCreated, api.WebhookSecret{Webhook: webhookOf(lock.WebhookState{Webhook: w}), Secret: w.Secret})
 }
 
 func (s *Server) checkWebhook(in api.WebhookRequest) error {
 	u, err := url.Parse(in.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" || len(in.URL) > maxWebhookURL {
-		return badRequest("webhook %q: want a URL such as https://chat.example.edu/hooks/1, without a user name", clip(in.URL))
+		return transport.BadRequest("webhook %q: want a URL such as https://chat.example.edu/hooks/1, without a user name", transport.Clip(in.URL))
 	}
 	for i, k := range in.Kinds {
 		if !slices.Contains(api.EventKinds, k) || slices.Contains(in.Kinds[:i], k) {
-			return badRequest("webhook %q: %q is no kind of event, or is there twice: want some of %s", clip(in.URL), clip(k), strings.Join(api.EventKinds, ", "))
+			return transport.BadRequest("webhook %q: %q is no kind of event, or is there twice: want some of %s", transport.Clip(in.URL), transport.Clip(k), strings.Join(api.EventKinds, ", "))
 		}
 	}
 	return s.WebhookURL(u)
 }
 
 func (s *Server) deleteWebhook(c *call) error {
-	id := c.arg("id")
-	op, err := c.op("webhook delete "+clip(id), ref.DigestOf(nil))
+	id := c.Var("id")
+	op, err := c.op("webhook delete "+transport.Clip(id), ref.DigestOf(nil))
 	if err != nil {
 		return err
 	}
-	if err := s.Lock.DeleteWebhook(c.ctx(), op, id); err != nil {
+	if err := s.Lock.DeleteWebhook(c.Context(), op, id); err != nil {
 		return err
 	}
-	c.w.WriteHeader(http.StatusNoContent)
+	c.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 )
 
@@ -43,14 +44,14 @@ func (s *Server) setPolicy(c *call) error {
 	}
 	var set lock.PolicySet
 	if dry {
-		set, err = s.Lock.TryPolicy(c.ctx(), env, p)
+		set, err = s.Lock.TryPolicy(c.Context(), env, p)
 	} else {
-		set, err = s.Lock.SetPolicy(c.ctx(), op, env, p)
+		set, err = s.Lock.SetPolicy(c.Context(), op, env, p)
 	}
 	if err != nil {
 		return err
 	}
-	e, err := s.Lock.StateOf(c.ctx(), set.Environment)
+	e, err := s.Lock.StateOf(c.Context(), set.Environment)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (s *Server) approve(c *call) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.Lock.Approve(c.ctx(), op, lock.NewApproval{Env: env, Binding: in.Binding, Reason: in.Reason})
+	a, err := s.Lock.Approve(c.Context(), op, lock.NewApproval{Env: env, Binding: in.Binding, Reason: in.Reason})
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func (s *Server) gate(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.Lock.Judge(c.ctx(), op, ask)
+	v, err := s.Lock.Judge(c.Context(), op, ask)
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ func (s *Server) gate(c *call) error {
 func (c *call) ask(env ref.Env, in api.GateRequest) (lock.Ask, error) {
 	var out lock.Ask
 	if in.Choose == nil && in.Binding.IsZero() {
-		return out, badRequest("read JSON body: %q is missing or empty, and so is %q", "binding", "choose")
+		return out, transport.BadRequest("read JSON body: %q is missing or empty, and so is %q", "binding", "choose")
 	}
 	base, err := c.base()
 	if out.Current = errors.Is(err, errNeedMatch); err != nil && !out.Current {
@@ -221,7 +222,7 @@ func verdictOf(v lock.Verdict) api.GateVerdict {
 		out.Rules = append(out.Rules, ruleOf(r))
 	}
 	if no := v.Refusal(); no != nil {
-		e := problemOf(no).body()
+		_, e := bodyOf(no)
 		out.Refusal = &e
 	}
 	if v.Pin != nil {

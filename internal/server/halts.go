@@ -7,6 +7,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 )
 
@@ -27,7 +28,7 @@ func (s *Server) halt(c *call) error {
 	if err != nil {
 		return err
 	}
-	h, err := s.Lock.Halt(c.ctx(), op, lock.NewHalt{Env: env, Scope: in.Scope, Reason: in.Reason})
+	h, err := s.Lock.Halt(c.Context(), op, lock.NewHalt{Env: env, Scope: in.Scope, Reason: in.Reason})
 	if err != nil {
 		return err
 	}
@@ -61,13 +62,13 @@ func (s *Server) halts(c *call) error {
 		return err
 	}
 	if !all {
-		list, err := s.Lock.OpenHalts(c.ctx())
+		list, err := s.Lock.OpenHalts(c.Context())
 		if err != nil {
 			return err
 		}
 		return c.answer(http.StatusOK, api.Halts{Halts: openHaltsOf(list)})
 	}
-	list, next, err := s.Lock.Halts(c.ctx(), before, limit)
+	list, next, err := s.Lock.Halts(c.Context(), before, limit)
 	if err != nil {
 		return err
 	}
@@ -81,8 +82,8 @@ func (s *Server) halts(c *call) error {
 // resolveHalt checks the scope on the environment that failed, which only the
 // halt names.
 func (s *Server) resolveHalt(c *call) error {
-	id := c.arg("id")
-	h, err := s.Lock.HaltByID(c.ctx(), id)
+	id := c.Var("id")
+	h, err := s.Lock.HaltByID(c.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -94,11 +95,11 @@ func (s *Server) resolveHalt(c *call) error {
 	if err != nil {
 		return err
 	}
-	op, err := c.op("resolve "+clip(id), body)
+	op, err := c.op("resolve "+transport.Clip(id), body)
 	if err != nil {
 		return err
 	}
-	if h, err = s.Lock.ResolveHalt(c.ctx(), op, id, in.Reason); err != nil {
+	if h, err = s.Lock.ResolveHalt(c.Context(), op, id, in.Reason); err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, haltOf(h))

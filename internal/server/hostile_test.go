@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/store"
 	"chartd.dev/chartd/storage"
@@ -38,7 +37,7 @@ func TestPathsWithTwoReadingsAreNotFound(t *testing.T) {
 		req.URL = u
 		w := httptest.NewRecorder()
 		g.server.ServeHTTP(w, req)
-		if e := decodeAs[api.Error](t, w); w.Code != 404 || e.Code != api.CodeNotFound || e.Message == errNoRoute.Error() {
+		if e := decodeAs[api.Error](t, w); w.Code != 404 || e.Code != api.CodeNotFound || e.Message == transport.ErrNotFound.Error() {
 			t.Errorf("%s: %d %+v", path, w.Code, e)
 		}
 	}
@@ -105,7 +104,7 @@ func TestStrictJSON(t *testing.T) {
 		}
 	}
 	ok := []byte(`{"name":"a","scopes":["read"]}`)
-	g.want(413, request{method: "POST", path: "/api/v1/tokens", token: g.admin, body: []byte(`{"name":"` + strings.Repeat("a", maxJSON) + `"}`)})
+	g.want(413, request{method: "POST", path: "/api/v1/tokens", token: g.admin, body: []byte(`{"name":"` + strings.Repeat("a", transport.MaxJSON) + `"}`)})
 	g.want(415, request{method: "POST", path: "/api/v1/tokens", token: g.admin, body: ok, header: map[string]string{"Content-Type": "text/plain"}})
 	g.want(415, request{method: "POST", path: "/api/v1/tokens", token: g.admin, body: ok, header: map[string]string{"Content-Encoding": "gzip"}})
 	g.want(422, request{method: "POST", path: "/api/v1/tokens", token: g.admin, body: []byte(`{"name":"a","scopes":["root"]}`)})
@@ -210,7 +209,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 func TestUploadSlots(t *testing.T) {
 	g := newRig(t, func(c *Config) { c.UploadSlots, c.UploadWait = 1, 10*time.Millisecond })
-	release, err := g.server.slot(t.Context())
+	release, err := g.server.slots.Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,45 +218,14 @@ func TestUploadSlots(t *testing.T) {
 	if w.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	release()
-	g.want(201, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	g.server.slots <- struct{}{}
-	if _, err := g.server.slot(cancelled); !errors.Is(err, context.Canceled) {
+	if _, err := g.server.slots.Take(cancelled); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that is gone: %v", err)
 	}
-	<-g.server.slots
+	release()
+	g.want(201, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
 }
-
-// A body that stops is ended by the connection's deadline, with 408.
-func TestSlowBodyIsTimedOut(t *testing.T) {
-	client, conn := net.Pipe()
-	defer client.Close()
-	defer conn.Close()
-	body := newPacedBody(deadlines{httptest.NewRecorder(), conn}, conn)
-	body.start = time.Now().Add(-bodyGrace)
-	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, errSlow) {
-		t.Fatalf("%v, want errSlow", err)
-	}
-	body = newPacedBody(deadlines{httptest.NewRecorder(), conn}, io.NopCloser(iotest.OneByteReader(neverEnding{})))
-	for range 10 {
-		if n, err := body.Read(make([]byte, 1)); n != 1 || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	if p := problemOf(bodyError(fmt.Errorf("read: %w", errSlow))); p.status != 408 || p.code != api.CodeTimeout {
-		t.Errorf("%d %s", p.status, p.code)
-	}
-}
-
-// deadlines is a response writer with a real connection's read deadline.
-type deadlines struct {
-	http.ResponseWriter
-	conn net.Conn
-}
-
-func (d deadlines) SetReadDeadline(t time.Time) error { return d.conn.SetReadDeadline(t) }
 
 func TestFaultsOfTheStores(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -316,16 +284,6 @@ func TestReadiness(t *testing.T) {
 	g.want(503, request{path: "/readyz"})
 }
 
-func TestPanicIsAnAnswer(t *testing.T) {
-	g := newRig(t)
-	h := g.server.observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("at the disco") }))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
-	if w.Code != 500 || strings.Contains(w.Body.String(), "disco") {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-}
-
 // Ten thousand paths are one series, and what callers send is one log line.
 func TestLabelsAndLogLinesStayBounded(t *testing.T) {
 	g := newRig(t, func(c *Config) { c.AnonymousRead = true })
@@ -333,7 +291,7 @@ func TestLabelsAndLogLinesStayBounded(t *testing.T) {
 		g.do(request{method: fmt.Sprintf("M%d", i), path: fmt.Sprintf("/x%d", i)})
 		g.do(request{path: fmt.Sprintf("/charts/x-%d.0.0.tgz", i)})
 	}
-	families, err := g.server.metrics.registry.Gather()
+	families, err := g.server.metrics.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

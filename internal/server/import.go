@@ -16,6 +16,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/repo"
 )
 
@@ -34,7 +35,7 @@ func (s *Server) importChart(c *call) error {
 		return err
 	}
 	if u.pkg == nil {
-		return badRequest("the form has no part %q", singlePart)
+		return transport.BadRequest("the form has no part %q", singlePart)
 	}
 	im, err := u.imported()
 	if err != nil {
@@ -47,7 +48,7 @@ func (s *Server) importChart(c *call) error {
 func (u upload) imported() (im repo.Import, err error) {
 	if text := u.field(createdPart); text != "" {
 		if im.Created, err = time.Parse(time.RFC3339, text); err != nil {
-			return im, badRequest("part created %q: want a time such as 2024-05-01T12:00:00Z", clip(text))
+			return im, transport.BadRequest("part created %q: want a time such as 2024-05-01T12:00:00Z", transport.Clip(text))
 		}
 	}
 	switch order := u.field(orderPart); order {
@@ -55,14 +56,14 @@ func (u upload) imported() (im repo.Import, err error) {
 	case "unknown":
 		im.OrderUnknown = true
 	default:
-		return im, badRequest("part order %q: want known or unknown", clip(order))
+		return im, transport.BadRequest("part order %q: want known or unknown", transport.Clip(order))
 	}
 	switch requires := u.field(requiresPart); requires {
 	case "", "listed":
 	case "unlisted":
 		im.BareRequirements = true
 	default:
-		return im, badRequest("part requirements %q: want listed or unlisted", clip(requires))
+		return im, transport.BadRequest("part requirements %q: want listed or unlisted", transport.Clip(requires))
 	}
 	return im, nil
 }
@@ -71,22 +72,23 @@ func (u upload) imported() (im repo.Import, err error) {
 // They are taken in as they come: what was read when the body breaks off is
 // imported.
 func (s *Server) importCharts(c *call) error {
-	media, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	media, params, err := mime.ParseMediaType(c.R.Header.Get("Content-Type"))
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
-		return fmt.Errorf("%w: Content-Type %q, want multipart/form-data with a boundary", errMediaType, clip(c.r.Header.Get("Content-Type")))
+		return fmt.Errorf("%w: Content-Type %q, want multipart/form-data with a boundary", transport.ErrMediaType, transport.Clip(c.R.Header.Get("Content-Type")))
 	}
 	most := max(maxImport, s.MaxUpload+maxProv+formMargin)
-	if c.r.ContentLength > most {
-		return tooLarge(most)
+	if c.R.ContentLength > most {
+		return transport.TooLarge(most)
 	}
 	op, err := c.op("import", ref.Digest{})
 	if err != nil {
 		return err
 	}
-	workers, release := s.moreSlots(2*runtime.GOMAXPROCS(0) + 2)
+	// Each package that is read at once takes as much memory as an upload.
+	workers, release := s.slots.More(2*runtime.GOMAXPROCS(0) + 2)
 	defer release()
-	im := s.Repo.Import(c.ctx(), op, workers)
-	body, free := buffered(&bounded{c.r.Body, most, most})
+	im := s.Repo.Import(c.Context(), op, workers)
+	body, free := buffered(transport.Bounded(c.RequestBody(), most))
 	defer free()
 	broken := s.readImport(im, multipart.NewReader(body, params["boundary"]))
 	results, err := im.Wait()
@@ -100,40 +102,6 @@ func (s *Server) importCharts(c *call) error {
 	return c.answer(http.StatusOK, out)
 }
 
-// moreSlots takes up to so many places among the uploads that nobody else
-// wants now, beside the one that the request has: each package that is read at
-// once takes as much memory as an upload.
-func (s *Server) moreSlots(want int) (have int, release func()) {
-	for have = 1; have < want; have++ {
-		select {
-		case s.slots <- struct{}{}:
-			continue
-		default:
-		}
-		break
-	}
-	return have, func() {
-		for range have - 1 {
-			<-s.slots
-		}
-	}
-}
-
-// bounded ends a body that is larger than announced or allowed.
-type bounded struct {
-	io.Reader
-	left, most int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, tooLarge(b.most)
-	}
-	n, err := b.Reader.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}
-
 // readImport hands on package after package. An error is a body that cannot be
 // read on; what is wrong with one package is for its own answer.
 func (s *Server) readImport(im *repo.Importer, form *multipart.Reader) error {
@@ -141,13 +109,13 @@ func (s *Server) readImport(im *repo.Importer, form *multipart.Reader) error {
 		item, fault, err := s.nextItem(form)
 		switch {
 		case err == io.EOF && n == 0:
-			return badRequest("the form has no part %q", singlePart)
+			return transport.BadRequest("the form has no part %q", singlePart)
 		case err == io.EOF:
 			return nil
 		case err != nil:
 			return err
 		case n == maxItems:
-			return fmt.Errorf("%w: more than %d packages, send the rest in another request", errTooLarge, maxItems)
+			return fmt.Errorf("%w: more than %d packages, send the rest in another request", transport.ErrTooLarge, maxItems)
 		}
 		if im.Add(item, fault) != nil {
 			return nil // Wait says why
@@ -167,21 +135,21 @@ func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, 
 		part, err := form.NextRawPart()
 		switch {
 		case err == io.EOF && n > 0:
-			return item, nil, badRequest("the form ends with parts that no part %q follows", singlePart)
+			return item, nil, transport.BadRequest("the form ends with parts that no part %q follows", singlePart)
 		case err == io.EOF:
 			return item, nil, err
 		case err != nil:
-			return item, nil, bodyError(err)
+			return item, nil, transport.BodyError(err)
 		case n == maxParts:
-			return item, nil, badRequest("more than %d parts before a part %q", maxParts, singlePart)
+			return item, nil, transport.BadRequest("more than %d parts before a part %q", maxParts, singlePart)
 		}
 		if name := part.FormName(); name != singlePart && name != provPart && !slices.Contains(importFields, name) {
-			return item, nil, badRequest("part %q: want %s, %s", clip(name), strings.Join(importFields, ", "), "prov, and then chart")
+			return item, nil, transport.BadRequest("part %q: want %s, %s", transport.Clip(name), strings.Join(importFields, ", "), "prov, and then chart")
 		}
 		_, addErr := u.add(part, s.MaxUpload, importFields)
 		switch {
 		case addErr == nil:
-		case errors.Is(addErr, errTooLarge):
+		case errors.Is(addErr, transport.ErrTooLarge):
 			fault = errors.Join(fault, addErr)
 		default:
 			return item, nil, addErr
@@ -206,19 +174,15 @@ func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, 
 	case "optional":
 		item.ProvOptional = true
 	default:
-		fault = badRequest("part provenance %q: want required or optional", clip(rule))
+		fault = transport.BadRequest("part provenance %q: want required or optional", transport.Clip(rule))
 	}
 	return item, fault, nil
 }
 
 func importResult(r repo.Imported) api.ImportResult {
 	if r.Err != nil {
-		p := problemOf(r.Err)
-		out := api.ImportResult{Status: p.status, Error: &api.Error{Message: p.say, Code: p.code}}
-		if p.say == "" {
-			out.Error.Message = r.Err.Error()
-		}
-		return out
+		status, body := bodyOf(r.Err)
+		return api.ImportResult{Status: status, Error: &body}
 	}
 	v := r.Chart
 	out := api.ImportResult{

@@ -108,26 +108,3 @@ func many(n int, f field) []field {
 	}
 	return out
 }
-
-// An import takes the places of other uploads only while they are free.
-func TestImportTakesFreeUploadSlotsOnly(t *testing.T) {
-	g := newRig(t)
-	s := g.server
-	s.slots <- struct{}{} // the request's own
-	for _, c := range []struct{ taken, want int }{{0, 4}, {2, 2}, {3, 1}} {
-		for range c.taken {
-			s.slots <- struct{}{}
-		}
-		have, release := s.moreSlots(10)
-		if have != c.want || len(s.slots) != cap(s.slots) {
-			t.Errorf("%d taken: %d workers, %d of %d slots", c.taken, have, len(s.slots), cap(s.slots))
-		}
-		release()
-		for range c.taken {
-			<-s.slots
-		}
-		if len(s.slots) != 1 {
-			t.Fatalf("%d slots are taken at the end", len(s.slots))
-		}
-	}
-}

@@ -9,12 +9,13 @@ import (
 
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 )
 
 func (s *Server) museumCharts(c *call) error {
-	idx, err := s.Repo.Index(c.ctx())
+	idx, err := s.Repo.Index(c.Context())
 	if err != nil {
 		return err
 	}
@@ -39,25 +40,25 @@ func (s *Server) museumCharts(c *call) error {
 }
 
 func (s *Server) museumChart(c *call) error {
-	idx, err := s.Repo.Index(c.ctx())
+	idx, err := s.Repo.Index(c.Context())
 	if err != nil {
 		return err
 	}
-	entries := idx.Entries(c.arg("name"))
+	entries := idx.Entries(c.Var("name"))
 	if len(entries) == 0 {
-		return fmt.Errorf("%w: there is no chart %q", errNoRoute, clip(c.arg("name")))
+		return fmt.Errorf("%w: there is no chart %q", transport.ErrNotFound, transport.Clip(c.Var("name")))
 	}
 	return c.answer(http.StatusOK, entries)
 }
 
 func (s *Server) museumVersion(c *call) error {
-	idx, err := s.Repo.Index(c.ctx())
+	idx, err := s.Repo.Index(c.Context())
 	if err != nil {
 		return err
 	}
-	entry, ok := idx.Entry(c.arg("name"), c.arg("version"))
+	entry, ok := idx.Entry(c.Var("name"), c.Var("version"))
 	if !ok {
-		return fmt.Errorf("%w: there is no chart %q in version %q", errNoRoute, clip(c.arg("name")), clip(c.arg("version")))
+		return fmt.Errorf("%w: there is no chart %q in version %q", transport.ErrNotFound, transport.Clip(c.Var("name")), transport.Clip(c.Var("version")))
 	}
 	return c.answer(http.StatusOK, entry)
 }
@@ -78,7 +79,7 @@ func (s *Server) museumPublish(c *call) error {
 	if u.pkg == nil {
 		return s.saveProv(c, op, u.prov)
 	}
-	p, err := s.Repo.Publish(c.ctx(), op, repo.Upload{Package: u.pkg, Prov: u.prov, Authorize: c.authorize(auth.Publish)})
+	p, err := s.Repo.Publish(c.Context(), op, repo.Upload{Package: u.pkg, Prov: u.prov, Authorize: c.authorize(auth.Publish)})
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (s *Server) museumPublish(c *call) error {
 }
 
 func (s *Server) museumProv(c *call) error {
-	data, err := readBody(c, maxProv)
+	data, err := c.ReadBody(maxProv)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (s *Server) museumProv(c *call) error {
 }
 
 func (s *Server) saveProv(c *call, op lock.Op, prov []byte) error {
-	if _, err := s.Repo.AddProvenance(c.ctx(), op, prov, c.authorize(auth.Publish)); err != nil {
+	if _, err := s.Repo.AddProvenance(c.Context(), op, prov, c.authorize(auth.Publish)); err != nil {
 		return err
 	}
 	return c.answer(http.StatusCreated, saved{true})
@@ -117,7 +118,7 @@ func (c *call) authorize(a auth.Action) func(ref.ChartVersion) error {
 }
 
 func (s *Server) museumDelete(c *call) error {
-	cv, err := s.Lock.FindVersion(c.ctx(), c.arg("name"), c.arg("version"))
+	cv, err := s.Lock.FindVersion(c.Context(), c.Var("name"), c.Var("version"))
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (s *Server) museumDelete(c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Repo.Yank(c.ctx(), op, cv.Chart, "deleted through ChartMuseum's API"); err != nil {
+	if _, err := s.Repo.Yank(c.Context(), op, cv.Chart, "deleted through ChartMuseum's API"); err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, deleted{true})
@@ -136,7 +137,7 @@ func (s *Server) museumTemplates(c *call) error {
 	if err != nil {
 		return err
 	}
-	files, err := s.Repo.Templates(c.ctx(), cv.Chart)
+	files, err := s.Repo.Templates(c.Context(), cv.Chart)
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (s *Server) museumValues(c *call) error {
 	if err != nil {
 		return err
 	}
-	data, err := s.Repo.File(c.ctx(), cv.Chart, "values.yaml")
+	data, err := s.Repo.File(c.Context(), cv.Chart, "values.yaml")
 	if err != nil {
 		return err
 	}
@@ -170,18 +171,18 @@ func (s *Server) packageFile(c *call) error {
 }
 
 func (s *Server) packageNamed(c *call) (repo.Blob, error) {
-	file := c.arg("file")
+	file := c.Var("file")
 	if !strings.HasSuffix(file, ".tgz") && !strings.HasSuffix(file, ".tgz.prov") {
-		return repo.Blob{}, fmt.Errorf("%w: %q is neither a .tgz nor a .tgz.prov", errNoRoute, clip(file))
+		return repo.Blob{}, fmt.Errorf("%w: %q is neither a .tgz nor a .tgz.prov", transport.ErrNotFound, transport.Clip(file))
 	}
-	return s.Repo.Package(c.ctx(), file)
+	return s.Repo.Package(c.Context(), file)
 }
 
 // chartPackage is packageFile, in the repository of one chart.
 func (s *Server) chartPackage(c *call) error {
 	b, err := s.packageNamed(c)
-	if err == nil && b.Chart != c.arg("name") {
-		err = fmt.Errorf("%w: %q is no package of chart %q", errNoRoute, clip(c.arg("file")), clip(c.arg("name")))
+	if err == nil && b.Chart != c.Var("name") {
+		err = fmt.Errorf("%w: %q is no package of chart %q", transport.ErrNotFound, transport.Clip(c.Var("file")), transport.Clip(c.Var("name")))
 	}
 	if err != nil {
 		return err
@@ -191,7 +192,7 @@ func (s *Server) chartPackage(c *call) error {
 
 func (s *Server) artifactHub(c *call) error {
 	if s.ArtifactHub == nil {
-		return fmt.Errorf("%w: no artifacthub-repo.yml is configured", errNoRoute)
+		return fmt.Errorf("%w: no artifacthub-repo.yml is configured", transport.ErrNotFound)
 	}
 	return sendText(c, "application/yaml", s.ArtifactHub)
 }
@@ -201,16 +202,15 @@ func (s *Server) healthz(c *call) error { return c.answer(http.StatusOK, healthy
 func (s *Server) info(c *call) error { return c.answer(http.StatusOK, info{s.Version}) }
 
 func (s *Server) readyz(c *call) error {
-	if err := s.ready.check(c.ctx(), s); err != nil {
-		s.metrics.ready.Set(0)
+	if err := s.ready.check(c.Context(), s); err != nil {
+		s.readyGauge.Set(0)
 		// The reason is the table's sentence; its status is not, here.
-		p := problemOf(err)
-		if p.say != "" {
-			err = errors.New(p.say)
+		if say := mappingOf(err).say; say != "" {
+			err = errors.New(say)
 		}
 		return fmt.Errorf("%w: %w", errNotReady, err)
 	}
-	s.metrics.ready.Set(1)
+	s.readyGauge.Set(1)
 	return c.answer(http.StatusOK, healthy{true})
 }
 

@@ -2,28 +2,24 @@ package server
 
 import (
 	"fmt"
-	"net"
-	"net/http"
 	"strconv"
 	"strings"
+
+	"chartd.dev/chartd/internal/transport"
 )
 
 const maxPage = 1000 // most items of a page
 
-func badRequest(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errBadRequest, fmt.Sprintf(format, args...))
-}
-
 // param is a query parameter that is given at most once.
 func (c *call) param(name string) (string, error) {
-	values := c.r.URL.Query()[name]
+	values := c.R.URL.Query()[name]
 	switch len(values) {
 	case 0:
 		return "", nil
 	case 1:
 		return values[0], nil
 	}
-	return "", badRequest("parameter %q is there %d times", name, len(values))
+	return "", transport.BadRequest("parameter %q is there %d times", name, len(values))
 }
 
 // number is a query parameter of plain digits, at most max.
@@ -34,7 +30,7 @@ func (c *call) number(name string, def, max uint64) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || n > max {
-		return 0, badRequest("parameter %s=%q: want a number from 0 to %d", name, clip(text), max)
+		return 0, transport.BadRequest("parameter %s=%q: want a number from 0 to %d", name, transport.Clip(text), max)
 	}
 	return n, nil
 }
@@ -43,7 +39,7 @@ func (c *call) number(name string, def, max uint64) (uint64, error) {
 func (c *call) limit() (int, error) {
 	n, err := c.number("limit", 100, maxPage)
 	if err == nil && n == 0 {
-		return 0, badRequest("parameter limit=0: want a number from 1 to %d", maxPage)
+		return 0, transport.BadRequest("parameter limit=0: want a number from 1 to %d", maxPage)
 	}
 	return int(n), err
 }
@@ -56,14 +52,14 @@ func (c *call) flag(name string) (value, given bool, err error) {
 	}
 	value, err = strconv.ParseBool(text)
 	if err != nil {
-		return false, false, badRequest("parameter %s=%q: want true or false", name, clip(text))
+		return false, false, transport.BadRequest("parameter %s=%q: want true or false", name, transport.Clip(text))
 	}
 	return value, true, nil
 }
 
 // base is the environment revision of If-Match: a number in quotes.
 func (c *call) base() (uint64, error) {
-	values := c.r.Header["If-Match"]
+	values := c.R.Header["If-Match"]
 	if len(values) == 0 {
 		return 0, fmt.Errorf(`%w: send If-Match with the environment's revision, such as "17", or "0" for the first pin`, errNeedMatch)
 	}
@@ -73,38 +69,17 @@ func (c *call) base() (uint64, error) {
 			return n, nil
 		}
 	}
-	return 0, badRequest(`If-Match %s: want one revision in quotes, such as "17"`, clip(strings.Join(values, ", ")))
+	return 0, transport.BadRequest(`If-Match %s: want one revision in quotes, such as "17"`, transport.Clip(strings.Join(values, ", ")))
 }
 
 // needKey refuses a request without an Idempotency-Key.
 func (c *call) needKey() error {
-	if c.r.Header.Get("Idempotency-Key") == "" {
-		return badRequest("there is no Idempotency-Key: send a random one, and the same again when you repeat the request")
+	if c.R.Header.Get("Idempotency-Key") == "" {
+		return transport.BadRequest("there is no Idempotency-Key: send a random one, and the same again when you repeat the request")
 	}
 	return nil
 }
 
-func remoteHost(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return host
-}
-
-// notModified reports whether the caller has this very body already.
-func notModified(r *http.Request, etag string) bool {
-	for _, h := range r.Header["If-None-Match"] {
-		for v := range strings.SplitSeq(h, ",") {
-			v = strings.TrimSpace(v)
-			if v == "*" || strings.TrimPrefix(v, "W/") == etag {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func errNoBinding(id string) error {
-	return fmt.Errorf("%w: there is no binding %q", errNoRoute, clip(id))
+	return fmt.Errorf("%w: there is no binding %q", transport.ErrNotFound, transport.Clip(id))
 }

@@ -22,11 +22,11 @@ func (s *Server) report(c *call) error {
 	for _, k := range in.Checks {
 		n.Checks = append(n.Checks, lock.ReportCheck(k))
 	}
-	op, err := c.op("report "+env.String()+"#"+c.arg("revision"), body)
+	op, err := c.op("report "+env.String()+"#"+c.Var("revision"), body)
 	if err != nil {
 		return err
 	}
-	r, err := s.Lock.AddReport(c.ctx(), op, n)
+	r, err := s.Lock.AddReport(c.Context(), op, n)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (s *Server) reports(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.Lock.Reports(c.ctx(), env, revision)
+	list, err := s.Lock.Reports(c.Context(), env, revision)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Server) fence(c *call) error {
 	if err != nil {
 		return err
 	}
-	key := c.arg("key")
+	key := c.Var("key")
 	if !validKey(key) {
 		return badKey("key", key)
 	}
@@ -76,13 +76,13 @@ func (s *Server) fence(c *call) error {
 		return err
 	}
 	op.Key = ""
-	f, err := s.Lock.FencePin(c.ctx(), op, env, key)
+	f, err := s.Lock.FencePin(c.Context(), op, env, key)
 	if err != nil {
 		return err
 	}
 	out := api.Fence{Pinned: f.Pin != nil}
 	if f.Pin != nil {
-		p, err := s.fullPin(c.ctx(), *f.Pin)
+		p, err := s.fullPin(c.Context(), *f.Pin)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,9 +19,9 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/events"
 	"chartd.dev/chartd/internal/resolve"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
-	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -59,25 +60,32 @@ type Config struct {
 	Broken func(error)
 }
 
+// Limits are what one caller may ask for: a token, or an address where there
+// is no valid one.
+type Limits struct {
+	FailedAuth transport.Rate // credentials that are no valid token, of an address
+	Publish    transport.Rate // uploads: packages, provenance files, imports
+	Pin        transport.Rate
+	Read       transport.Rate
+}
+
 // Server is the HTTP side of a repository.
 type Server struct {
 	Config
-	router    *mux.Router
-	matcher   matcher
-	handler   http.Handler
-	slots     chan struct{}
-	limits    limits
-	guesses   *guesses // nil: no limit
-	metrics   *metrics
-	nowhere   *answers // to requests that no route took
-	anonymous auth.Principal
-	ready     readiness
-	openAPI   []byte
+	http       *transport.Handler
+	metrics    *transport.Metrics
+	slots      *transport.Slots // of uploads
+	guesses    *transport.Guesses
+	limits     limits
+	anonymous  auth.Principal
+	ready      readiness
+	readyGauge prometheus.Gauge
+	openAPI    []byte
 }
 
 // New builds the server and its routes.
 func New(c Config) (*Server, error) {
-	base, err := CleanBase(c.BasePath)
+	base, err := transport.CleanBase(c.BasePath)
 	if err != nil {
 		return nil, err
 	}
@@ -92,43 +100,32 @@ func New(c Config) (*Server, error) {
 		}
 		c.WebhookURL = out.Check
 	}
-	s := &Server{Config: c, slots: make(chan struct{}, c.UploadSlots), metrics: newMetrics()}
-	s.metrics.registry.MustRegister(c.Collectors...)
+	m := transport.NewMetrics()
+	s := &Server{
+		Config: c, metrics: m, slots: transport.NewSlots(c.UploadSlots, c.UploadWait, m),
+		guesses: transport.NewGuesses(c.Limits.FailedAuth, m), limits: newLimits(c.Limits, m), anonymous: auth.Anonymous(c.AnonymousRead),
+		readyGauge: prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_ready", Help: "1 if the last readiness check found that writes can be kept."}),
+	}
+	m.Registry.MustRegister(append(s.Collectors, s.readyGauge)...)
 	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
 		return nil, err
 	}
-	s.limits, s.guesses = newLimits(s.Limits, s.metrics), newGuesses(s.Limits.FailedAuth, s.metrics)
-	s.nowhere = newAnswers(s.metrics, "none")
-	s.anonymous = auth.Anonymous(s.AnonymousRead)
-	s.router = s.newRouter()
-	s.handler = s.observe(guardPath(http.HandlerFunc(s.dispatch)))
+	var table []transport.Route
+	for _, rt := range routes() {
+		table = append(table, transport.Route{Method: rt.method, Path: rt.path, Places: s.places(rt), Serve: s.wrap(rt)})
+	}
+	s.http = transport.New(transport.Config{
+		Routes: table, Problem: problemOf, Failed: s.failed, Metrics: m, Log: s.Log,
+		Methods: func(c *transport.Call) error { return s.admit(reads, &call{Call: c}) },
+	})
 	return s, nil
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.http.ServeHTTP(w, r) }
 
-// newRouter registers the route table. Paths are matched decoded; guardPath
-// has refused every encoding that could make two readings of one path.
-func (s *Server) newRouter() *mux.Router {
-	router := mux.NewRouter().SkipClean(true)
-	for _, rt := range routes() {
-		e := &endpoint{route: rt, server: s, answers: newAnswers(s.metrics, rt.path), limit: s.limits.of(rt.access)}
-		methods := []string{rt.method}
-		if rt.method == http.MethodGet {
-			methods = append(methods, http.MethodHead)
-		}
-		for _, path := range s.places(rt) {
-			router.Path(path).Methods(methods...).Name(rt.name + " " + path).Handler(e)
-			s.matcher.add(path, methods, e)
-		}
-	}
-	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, fmt.Errorf("%w: nothing is at %q", errNoRoute, clip(r.URL.Path)))
-	})
-	router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
-	return router
-}
+// Metrics serves metrics and profiles; it belongs on a listener of its own.
+func (s *Server) Metrics() http.Handler { return s.metrics.Handler() }
 
 // places is where a route is served. ChartMuseum's API has a second place
 // where there is a base path: its push plugin puts the path after "api" for a
@@ -152,73 +149,38 @@ func (s *Server) places(rt route) []string {
 
 // call is one request on its way through a handler.
 type call struct {
-	w    http.ResponseWriter
-	r    *http.Request
-	who  auth.Principal
-	vars variables
+	*transport.Call
+	who auth.Principal
 }
 
-func (c *call) ctx() context.Context { return c.r.Context() }
-
-// set is Set of a header in its canonical spelling.
-func (c *call) set(name, value string) { setHeader(c.w, name, value) }
-
-func setHeader(w http.ResponseWriter, name, value string) {
-	if rec, ok := w.(*recorder); ok {
-		rec.set(name, value)
-		return
-	}
-	w.Header().Set(name, value)
+// answer sends a JSON value that is not an error.
+func (c *call) answer(status int, v any) error {
+	c.JSON(status, v)
+	return nil
 }
 
-func (c *call) arg(name string) string { return c.vars.get(name) }
-
-// endpoint is a route with what every route has around its handler.
-type endpoint struct {
-	route
-	server  *Server
-	answers *answers
-	limit   *limit // nil: none
-}
-
-// ServeHTTP implements http.Handler, which the router wants.
-func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.server.dispatch(w, r)
-}
-
-func (e *endpoint) serve(c *call) {
-	s := e.server
-	stateOf(c.w).to = e
-	if err := s.admit(e.route.access, c); err != nil {
-		s.fail(c.w, c.r, err)
-		return
-	}
-	if e.limit != nil {
-		if err := e.limit.admit(c, s.Now()); err != nil {
-			s.fail(c.w, c.r, err)
-			return
+// wrap puts around a handler what every route has.
+func (s *Server) wrap(rt route) func(*transport.Call) error {
+	limit := s.limits.of(rt.access)
+	return func(tc *transport.Call) error {
+		c := &call{Call: tc}
+		if err := s.admit(rt.access, c); err != nil {
+			return err
 		}
-	}
-	if e.upload {
-		release, err := s.slot(c.ctx())
-		if err != nil {
-			s.fail(c.w, c.r, err)
-			return
+		if err := limit.Admit(c.R, transport.Caller{Token: c.who.TokenID, Name: c.who.Name}, s.Now); err != nil {
+			return err
 		}
-		defer release()
-	}
-	if c.r.Body != nil && c.r.Body != http.NoBody {
-		// A request of our own: net/http knows from its body that an answer need
-		// not wait for the rest of it.
-		r := *c.r
-		r.Body = newPacedBody(c.w, c.r.Body)
-		c.r = &r
-	}
-	if e.method != http.MethodGet {
-		defer s.Feed.Changed() // a refusal is an event, too
-	}
-	if err := e.do(s, c); err != nil {
-		s.fail(c.w, c.r, err)
+		if rt.upload {
+			release, err := s.slots.Take(c.Context())
+			if err != nil {
+				return err
+			}
+			defer release()
+		}
+		if rt.method != get {
+			defer s.Feed.Changed() // a refusal is an event, too
+		}
+		return rt.do(s, c)
 	}
 }
 
@@ -227,69 +189,53 @@ func (s *Server) admit(rule access, c *call) error {
 	if rule.kind == open {
 		return nil
 	}
-	p, ok, err := s.authenticate(c)
-	if err != nil {
+	if err := s.authenticate(c); err != nil {
 		return err
 	}
-	if !ok {
-		p = s.anonymous
-	}
-	c.who = p
-	stateOf(c.w).who = p.Name
-	if enc := c.r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return fmt.Errorf("%w: Content-Encoding %q, send the body as it is", errMediaType, clip(enc))
+	c.Who = c.who.Name
+	if enc := c.R.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return fmt.Errorf("%w: Content-Encoding %q, send the body as it is", transport.ErrMediaType, transport.Clip(enc))
 	}
 	return rule.check(c)
 }
 
-// slot waits for a place among the uploads that run at once.
-func (s *Server) slot(ctx context.Context) (release func(), err error) {
-	wait := time.NewTimer(s.UploadWait)
-	defer wait.Stop()
-	select {
-	case s.slots <- struct{}{}:
-		s.metrics.uploads.Inc()
-		return func() { s.metrics.uploads.Dec(); <-s.slots }, nil
-	case <-wait.C:
-		return nil, fmt.Errorf("%w: %d uploads are running, try again in a few seconds", errBusy, cap(s.slots))
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// authenticate finds the caller of a request, within the limit on guesses.
+func (s *Server) authenticate(c *call) error {
+	if err := s.guesses.Known(c.R, s.Now); err != nil {
+		return err
+	}
+	p, ok, err := s.Auth.Authenticate(c.Context(), c.R.Header["Authorization"])
+	if errors.Is(err, auth.ErrUnauthorized) {
+		err = s.guesses.Failed(c.R, s.Now, err)
+	}
+	if c.who = p; !ok {
+		c.who = s.anonymous
+	}
+	return err
+}
+
+// limits are those of all routes.
+type limits struct{ publish, pin, read *transport.Limit }
+
+func newLimits(c Limits, m *transport.Metrics) limits {
+	return limits{
+		publish: transport.NewLimit("publish", c.Publish, m),
+		pin:     transport.NewLimit("pin", c.Pin, m),
+		read:    transport.NewLimit("read", c.Read, m),
 	}
 }
 
-// methodNotAllowed names the methods that a path has, to those who may read.
-func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	if err := s.admit(reads, &call{w: w, r: r}); err != nil {
-		s.fail(w, r, err)
-		return
+// of is the limit of a route; nil: none. Probes have none, and neither has
+// what few people do seldom.
+func (l limits) of(a access) *transport.Limit {
+	switch {
+	case a.kind == open:
+	case a.kind == anyone || a.action == auth.Read:
+		return l.read
+	case a.action == auth.Publish || a.action == auth.Import:
+		return l.publish
+	case a.action == auth.Pin:
+		return l.pin
 	}
-	var allowed []string
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-		probe := r.Clone(r.Context())
-		probe.Method = m
-		var match mux.RouteMatch
-		if s.router.Match(probe, &match) && match.MatchErr == nil {
-			allowed = append(allowed, m)
-		}
-	}
-	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	s.fail(w, r, fmt.Errorf("%w: %q on %q, allowed here: %s", errMethod, clip(r.Method), clip(r.URL.Path), strings.Join(allowed, ", ")))
-}
-
-// CleanBase checks a base path and takes a slash at its end away.
-func CleanBase(base string) (string, error) {
-	base = strings.TrimSuffix(base, "/")
-	if base == "" {
-		return "", nil
-	}
-	for _, e := range strings.Split(strings.TrimPrefix(base, "/"), "/") {
-		ok := e != "" && e != "." && e != ".."
-		for i := 0; i < len(e) && ok; i++ {
-			ok = e[i] >= 'a' && e[i] <= 'z' || e[i] >= 'A' && e[i] <= 'Z' || e[i] >= '0' && e[i] <= '9' || strings.IndexByte("-_.~", e[i]) >= 0
-		}
-		if !ok || !strings.HasPrefix(base, "/") {
-			return "", fmt.Errorf("base path %q: want a path such as /org/charts", base)
-		}
-	}
-	return base, nil
+	return nil
 }

@@ -8,11 +8,11 @@ import (
 )
 
 func (s *Server) status(c *call) error {
-	list, err := s.Lock.Statuses(c.ctx())
+	list, err := s.Lock.Statuses(c.Context())
 	if err != nil {
 		return err
 	}
-	open, err := s.Lock.OpenHalts(c.ctx())
+	open, err := s.Lock.OpenHalts(c.Context())
 	if err != nil {
 		return err
 	}
@@ -28,13 +28,13 @@ func (s *Server) environmentStatus(c *call) error {
 	if err != nil {
 		return err
 	}
-	st, err := s.Lock.Status(c.ctx(), env)
+	st, err := s.Lock.Status(c.Context(), env)
 	if err != nil {
 		return err
 	}
 	out := statusOf(st)
 	if st.Pin != nil {
-		said, err := s.Lock.ApprovedBefore(c.ctx(), *st.Pin)
+		said, err := s.Lock.ApprovedBefore(c.Context(), *st.Pin)
 		if err != nil {
 			return err
 		}

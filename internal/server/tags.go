@@ -15,7 +15,7 @@ func (s *Server) tagsNow(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.Repo.TagsNow(c.ctx(), b.ID)
+	list, err := s.Repo.TagsNow(c.Context(), b.ID)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 )
 
 const (
@@ -44,30 +45,30 @@ type upload struct {
 // whatever its type says, as push scripts send anything there. File names are
 // not looked at: they are the caller's.
 func (s *Server) readUpload(c *call, fields ...string) (upload, error) {
-	contentType := c.r.Header.Get("Content-Type")
+	contentType := c.R.Header.Get("Content-Type")
 	media, params, err := mime.ParseMediaType(contentType)
 	if strings.HasPrefix(strings.ToLower(contentType), "multipart/") {
 		if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
-			return upload{}, badRequest("Content-Type %q: want multipart/form-data with a boundary", clip(contentType))
+			return upload{}, transport.BadRequest("Content-Type %q: want multipart/form-data with a boundary", transport.Clip(contentType))
 		}
 		return s.readForm(c, params["boundary"], fields)
 	}
-	data, err := readBody(c, s.MaxUpload)
+	data, err := c.ReadBody(s.MaxUpload)
 	if err != nil {
 		return upload{}, err
 	}
 	if len(data) == 0 {
-		return upload{}, badRequest("the body is empty: send a chart package")
+		return upload{}, transport.BadRequest("the body is empty: send a chart package")
 	}
 	return upload{pkg: data, digest: ref.DigestOf(data)}, nil
 }
 
 func (s *Server) readForm(c *call, boundary string, fields []string) (upload, error) {
 	max := s.MaxUpload + maxProv + maxParts*maxField + formMargin
-	if c.r.ContentLength > max {
-		return upload{}, tooLarge(s.MaxUpload)
+	if c.R.ContentLength > max {
+		return upload{}, transport.TooLarge(s.MaxUpload)
 	}
-	body, free := buffered(io.LimitReader(c.r.Body, max))
+	body, free := buffered(io.LimitReader(c.RequestBody(), max))
 	defer free()
 	form := multipart.NewReader(body, boundary)
 	u := upload{form: true, fields: map[string][]string{}}
@@ -78,10 +79,10 @@ func (s *Server) readForm(c *call, boundary string, fields []string) (upload, er
 			break
 		}
 		if err != nil {
-			return upload{}, bodyError(err)
+			return upload{}, transport.BodyError(err)
 		}
 		if n == maxParts {
-			return upload{}, badRequest("the form has more than %d parts", maxParts)
+			return upload{}, transport.BadRequest("the form has more than %d parts", maxParts)
 		}
 		data, err := u.add(part, s.MaxUpload, fields)
 		if err != nil {
@@ -91,7 +92,7 @@ func (s *Server) readForm(c *call, boundary string, fields []string) (upload, er
 		sum.Write(data)
 	}
 	if u.pkg == nil && u.prov == nil {
-		return upload{}, badRequest("the form has no part %q", singlePart)
+		return upload{}, transport.BadRequest("the form has no part %q", singlePart)
 	}
 	u.digest = ref.FromSum([32]byte(sum.Sum(nil)))
 	return u, nil
@@ -114,7 +115,7 @@ func buffered(body io.Reader) (r io.Reader, free func()) {
 func (u *upload) add(part *multipart.Part, maxPackage int64, fields []string) ([]byte, error) {
 	name := part.FormName()
 	if enc := strings.ToLower(part.Header.Get("Content-Transfer-Encoding")); enc != "" && enc != "binary" && enc != "8bit" && enc != "7bit" {
-		return nil, badRequest("part %q has Content-Transfer-Encoding %q, send it as it is", clip(name), clip(enc))
+		return nil, transport.BadRequest("part %q has Content-Transfer-Encoding %q, send it as it is", transport.Clip(name), transport.Clip(enc))
 	}
 	max := int64(maxField)
 	switch name {
@@ -124,7 +125,7 @@ func (u *upload) add(part *multipart.Part, maxPackage int64, fields []string) ([
 		max = maxProv
 	default:
 		if !slices.Contains(fields, name) {
-			return nil, badRequest("part %q: want %s", clip(name), strings.Join(append([]string{singlePart, provPart}, fields...), ", "))
+			return nil, transport.BadRequest("part %q: want %s", transport.Clip(name), strings.Join(append([]string{singlePart, provPart}, fields...), ", "))
 		}
 	}
 	buf := new(bytes.Buffer)
@@ -134,23 +135,23 @@ func (u *upload) add(part *multipart.Part, maxPackage int64, fields []string) ([
 		buf.Grow(usualPackage)
 	}
 	if _, err := buf.ReadFrom(io.LimitReader(part, max+1)); err != nil {
-		return nil, bodyError(err)
+		return nil, transport.BodyError(err)
 	}
 	data := buf.Bytes()
 	if int64(len(data)) > max {
-		return nil, fmt.Errorf("%w: part %q is larger than %d bytes", errTooLarge, name, max)
+		return nil, fmt.Errorf("%w: part %q is larger than %d bytes", transport.ErrTooLarge, name, max)
 	}
 	switch {
 	case name == singlePart && u.pkg != nil, name == provPart && u.prov != nil:
-		return nil, badRequest("part %q is there twice", name)
+		return nil, transport.BadRequest("part %q is there twice", name)
 	case len(data) == 0:
-		return nil, badRequest("part %q is empty", name)
+		return nil, transport.BadRequest("part %q is empty", name)
 	case name == singlePart:
 		u.pkg = data
 	case name == provPart:
 		u.prov = data
 	case name != imagePart && len(u.fields[name]) > 0:
-		return nil, badRequest("part %q is there twice", name)
+		return nil, transport.BadRequest("part %q is there twice", name)
 	default:
 		u.fields[name] = append(u.fields[name], string(data))
 	}
@@ -170,10 +171,10 @@ func (u upload) images() (map[ref.Role]ref.Reference, error) {
 	for _, v := range u.fields[imagePart] {
 		role, text, ok := strings.Cut(v, "=")
 		if !ok {
-			return nil, badRequest("part image %q: want ROLE=REPOSITORY:TAG", clip(v))
+			return nil, transport.BadRequest("part image %q: want ROLE=REPOSITORY:TAG", transport.Clip(v))
 		}
 		if _, twice := texts[ref.Role(role)]; twice {
-			return nil, badRequest("part image: role %q is there twice", clip(role))
+			return nil, transport.BadRequest("part image: role %q is there twice", transport.Clip(role))
 		}
 		texts[ref.Role(role)] = text
 	}

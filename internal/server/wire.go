@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 )
 
@@ -232,9 +233,9 @@ func references(in map[ref.Role]string) (map[ref.Role]ref.Reference, error) {
 // version finds the chart version that the path names. A name that is not
 // well formed is one that is not there.
 func (s *Server) version(c *call) (lock.ChartVersion, error) {
-	name, version := c.arg("name"), c.arg("version")
+	name, version := c.Var("name"), c.Var("version")
 	if version == "latest" {
-		entry, ok, err := s.latest(c.ctx(), name)
+		entry, ok, err := s.latest(c.Context(), name)
 		if err != nil {
 			return lock.ChartVersion{}, err
 		}
@@ -242,7 +243,7 @@ func (s *Server) version(c *call) (lock.ChartVersion, error) {
 			version = entry
 		}
 	}
-	return s.Lock.FindVersion(c.ctx(), name, version)
+	return s.Lock.FindVersion(c.Context(), name, version)
 }
 
 // latest is the version that Helm takes without one: the newest stable one,
@@ -270,13 +271,13 @@ func (c *call) op(route string, body ref.Digest) (lock.Op, error) {
 		return lock.Op{}, err
 	}
 	return lock.Op{
-		Actor: lock.Actor{Name: c.who.Name, TokenID: c.who.TokenID, Source: remoteHost(c.r.RemoteAddr)},
+		Actor: lock.Actor{Name: c.who.Name, TokenID: c.who.TokenID, Source: transport.RemoteHost(c.R)},
 		Key:   key, Route: route, Body: body,
 	}, nil
 }
 
 func (c *call) idempotencyKey() (string, error) {
-	values := c.r.Header["Idempotency-Key"]
+	values := c.R.Header["Idempotency-Key"]
 	if len(values) == 0 {
 		return "", nil
 	}
@@ -288,7 +289,7 @@ func (c *call) idempotencyKey() (string, error) {
 }
 
 func badKey(what, key string) error {
-	return badRequest("%s %q: want one, of 1 to %d printable ASCII characters without spaces", what, clip(key), model.MaxKey)
+	return transport.BadRequest("%s %q: want one, of 1 to %d printable ASCII characters without spaces", what, transport.Clip(key), model.MaxKey)
 }
 
 func validKey(key string) bool {

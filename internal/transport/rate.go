@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"fmt"
@@ -36,7 +36,7 @@ func ParseRate(text string) (Rate, error) {
 			return Rate{int(n), u.per}, nil
 		}
 	}
-	return Rate{}, fmt.Errorf("%q: want a rate such as 60/m, of 1 to %d in s, m or h, or %s for no limit", clip(text), maxRate, noRate)
+	return Rate{}, fmt.Errorf("%q: want a rate such as 60/m, of 1 to %d in s, m or h, or %s for no limit", Clip(text), maxRate, noRate)
 }
 
 // String is the form that ParseRate reads.

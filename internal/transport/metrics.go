@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"net/http"
@@ -12,19 +12,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-type metrics struct {
-	registry *prometheus.Registry
+// Metrics are those of requests. What is registered beside them is served with
+// them.
+type Metrics struct {
+	Registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	uploads  prometheus.Gauge
-	ready    prometheus.Gauge
 	limited  *prometheus.CounterVec
 }
 
-func newMetrics() *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
+// NewMetrics returns metrics that have counted nothing.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chartd_http_requests_total", Help: "Requests answered, by route template, method and status.",
 		}, []string{"route", "method", "status"}),
@@ -34,12 +36,11 @@ func newMetrics() *metrics {
 		}, []string{"route", "method"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_http_requests_in_flight", Help: "Requests being answered."}),
 		uploads:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_uploads_in_flight", Help: "Uploads being read or stored."}),
-		ready:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_ready", Help: "1 if the last readiness check found that writes can be kept."}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chartd_rate_limited_total", Help: "Requests refused by a limit, by its name.",
 		}, []string{"limit"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.inFlight, m.uploads, m.ready, m.limited,
+	m.Registry.MustRegister(m.requests, m.seconds, m.inFlight, m.uploads, m.limited,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -51,7 +52,7 @@ var methods = [...]string{http.MethodGet, http.MethodHead, http.MethodPost, http
 // answers counts the requests to one route. Each status has its series from
 // its first answer on, which is looked up once.
 type answers struct {
-	metrics *metrics
+	metrics *Metrics
 	route   string // the template, never the path: labels stay few
 	known   [len(methods)]atomic.Pointer[[]counter]
 }
@@ -62,7 +63,7 @@ type counter struct {
 	seconds  prometheus.Observer
 }
 
-func newAnswers(m *metrics, route string) *answers { return &answers{metrics: m, route: route} }
+func newAnswers(m *Metrics, route string) *answers { return &answers{metrics: m, route: route} }
 
 func (a *answers) count(method string, status int, took time.Duration) {
 	m := 0
@@ -92,14 +93,14 @@ func (a *answers) counter(method, status int) counter {
 	return c
 }
 
-// Metrics serves metrics and profiles; it belongs on a listener of its own.
-func (s *Server) Metrics() http.Handler {
-	m := http.NewServeMux()
-	m.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
-	m.HandleFunc("/debug/pprof/", pprof.Index)
-	m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	m.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	m.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return m
+// Handler serves metrics and profiles; it belongs on a listener of its own.
+func (m *Metrics) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }

@@ -1,45 +1,34 @@
-package server
+package transport
 
 import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
 
-const (
-	maxPath = 8 << 10 // bytes of a URL's path as sent
-
-	bodyGrace = 30 * time.Second // before a body's rate counts
-	bodyRate  = 1 << 10          // bytes a second that a body must come at
-	sendStall = 60 * time.Second // without progress of an answer
-)
+const maxPath = 8 << 10 // bytes of a URL's path as sent
 
 // ambiguous is what two readers of a path could take for different things.
 var ambiguous = []string{"%2f", "%5c", "%00", "%25", "%2e", "\\", ";", "//"}
 
-// guardPath refuses a path that has more than one reading, so that what is
+// checkPath refuses a path that has more than one reading, so that what is
 // authorised and what is served are the same. Nothing is cleaned up and
 // nothing is redirected.
-func guardPath(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.RawPath == "" && plain(r.URL.Path) && len(r.URL.Path) <= maxPath && len(r.URL.RawQuery) <= maxPath {
-			next.ServeHTTP(w, r)
-			return
-		}
-		raw := r.URL.EscapedPath()
-		switch {
-		case len(raw) > maxPath || len(r.URL.RawQuery) > maxPath:
-			r.URL.Path = "/too-long"
-			writeError(w, r, problem{err: errURITooLong})
-		case !unambiguous(raw, r.URL.Path):
-			writeError(w, r, problem{err: fmt.Errorf("%w: the path %q has an escape, an element or a character that no path here has", errNoRoute, clip(raw))})
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
+func checkPath(r *http.Request) error {
+	if r.URL.RawPath == "" && plain(r.URL.Path) && len(r.URL.Path) <= maxPath && len(r.URL.RawQuery) <= maxPath {
+		return nil
+	}
+	raw := r.URL.EscapedPath()
+	switch {
+	case len(raw) > maxPath || len(r.URL.RawQuery) > maxPath:
+		r.URL.Path = "/too-long"
+		return ErrURITooLong
+	case !unambiguous(raw, r.URL.Path):
+		return fmt.Errorf("%w: the path %q has an escape, an element or a character that no path here has", ErrNotFound, Clip(raw))
+	}
+	return nil
 }
 
 // plain reports whether a path is of characters that have no escape, and has
@@ -49,7 +38,7 @@ func plain(path string) bool {
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		switch {
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_':
+		case isWord(c):
 		case c == '.' && last != '/' && last != '.':
 		case c == '/' && last != '/':
 		default:
