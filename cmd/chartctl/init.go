@@ -12,6 +12,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -216,7 +217,7 @@ func (s *setup) told(w *writer) {
 		case e.Revision == 0:
 			unpinned = cmp.Or(unpinned, e.Env.String())
 			w.line("%s is on %s and has no pin yet", e.Env, s.client.Server())
-		case e.adopted && e.State != "verified":
+		case e.adopted && e.State != string(model.Verified):
 			w.line("%s is adopted as revision %d and UNVERIFIED: %s", e.Env, e.Revision, cmp.Or(e.Reason, "nothing proves that chart and image belong together"))
 		case e.adopted:
 			w.line("%s is adopted as revision %d: %s@%s, verified", e.Env, e.Revision, e.Chart, e.Version)

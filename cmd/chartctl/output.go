@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/term"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -109,9 +110,9 @@ type writer struct {
 }
 
 var colours = map[string]string{
-	"verified": "32", "listed": "32",
-	"declared": "33", "unverified": "33", "unbound": "33",
-	"revoked": "31", "yanked": "31", "purged": "31", "refused": "31",
+	string(model.Verified): "32", model.Listed.String(): "32",
+	string(model.Declared): "33", string(model.Unverified): "33", "unbound": "33",
+	string(model.Revoked): "31", model.Yanked.String(): "31", model.Purged.String(): "31", string(model.RuleRefused): "31",
 }
 
 func (w *writer) paint(s string) string {

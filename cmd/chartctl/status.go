@@ -84,7 +84,7 @@ func stateOf(e api.EnvironmentStatus) string {
 		s = append(s, "BREAK-GLASS")
 	}
 	if e.Binding != nil {
-		if state := pinState(e.Environment); state != "verified" || len(s) == 0 {
+		if state := pinState(e.Environment); state != string(model.Verified) || len(s) == 0 {
 			s = append(s, state)
 		}
 		if len(e.Binding.Moved) > 0 {
