@@ -22,21 +22,23 @@ func (l *Lockfile) HaltByID(ctx context.Context, id string) (Halt, error) {
 
 // OpenHalts returns all halts that are open, oldest first.
 func (l *Lockfile) OpenHalts(ctx context.Context) ([]OpenHalt, error) {
-	out, err := view(ctx, l, func(t store.Tx) ([]OpenHalt, error) {
-		var out []OpenHalt
-		return out, t.Scan(bucketOpenHalts, store.ScanOptions{}, func(k string, _ []byte) error {
-			n, err := strconv.ParseUint(k[strings.LastIndex(k, "\x00")+1:], 16, 64)
-			if err != nil {
-				return fmt.Errorf("%w: open halt %q", store.ErrDamaged, k)
-			}
-			h, err := getHalt(t, n)
-			if err != nil {
-				return err
-			}
-			o, err := h.open(t)
-			out = append(out, o)
+	return view(ctx, l, openHalts)
+}
+
+func openHalts(t store.Tx) ([]OpenHalt, error) {
+	var out []OpenHalt
+	err := t.Scan(bucketOpenHalts, store.ScanOptions{}, func(k string, _ []byte) error {
+		n, err := strconv.ParseUint(k[strings.LastIndex(k, "\x00")+1:], 16, 64)
+		if err != nil {
+			return fmt.Errorf("%w: open halt %q", store.ErrDamaged, k)
+		}
+		h, err := getHalt(t, n)
+		if err != nil {
 			return err
-		})
+		}
+		o, err := h.open(t)
+		out = append(out, o)
+		return err
 	})
 	slices.SortFunc(out, func(a, b OpenHalt) int { return int(a.Seq) - int(b.Seq) })
 	return out, err

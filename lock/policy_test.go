@@ -155,7 +155,7 @@ func TestStatus(t *testing.T) {
 	}
 	must(r.Approve(r.ctx, by("bob"), lock.NewApproval{Env: env("data8/prod"), Binding: two.ID}))
 	r.report("data8/staging", 1, model.Failed)
-	all := must(r.Statuses(r.ctx))
+	all := must(r.Statuses(r.ctx)).Environments
 	if len(all) != 3 || all[0].Env != env("data8/dev") {
 		t.Fatalf("all: %+v", all)
 	}
@@ -214,5 +214,22 @@ func TestPolicyChanges(t *testing.T) {
 	must(r.SetPolicy(r.ctx, alice, prod, lock.Policy{Deadline: hours}))
 	if got := must(r.TryPolicy(r.ctx, prod, lock.Policy{Deadline: hours, Overdue: model.OverdueHalt})).Changes; len(got) != 1 {
 		t.Errorf("overdue: %v", got)
+	}
+}
+
+// A request that is repeated is answered with the policy that it set, though
+// another one is in force by now.
+func TestRepeatedPolicy(t *testing.T) {
+	r := checked(t)
+	r.create("data8/prod")
+	prod, op := env("data8/prod"), keyed("k1", "policy data8/prod", "one")
+	first := must(r.SetPolicy(r.ctx, op, prod, lock.Policy{Approvals: 1}))
+	must(r.SetPolicy(r.ctx, alice, prod, lock.Policy{Approvals: 2}))
+	again := must(r.SetPolicy(r.ctx, op, prod, lock.Policy{Approvals: 1}))
+	if !reflect.DeepEqual(again.Policy, first.Policy) || !reflect.DeepEqual(again.Changes, first.Changes) {
+		t.Errorf("answered %+v, and again %+v", first, again)
+	}
+	if now := must(r.Environment(r.ctx, prod)).Policy.Approvals; now != 2 {
+		t.Errorf("the repetition set %d approvals", now)
 	}
 }

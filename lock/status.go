@@ -59,23 +59,30 @@ func (l *Lockfile) Status(ctx context.Context, env ref.Env) (EnvironmentStatus, 
 	})
 }
 
-// Statuses returns all about all environments in order of name, from one
-// snapshot.
-func (l *Lockfile) Statuses(ctx context.Context) ([]EnvironmentStatus, error) {
-	return view(ctx, l, func(t store.Tx) ([]EnvironmentStatus, error) {
+// Overview is the status of all environments in order of name, and every halt
+// that is open.
+type Overview struct {
+	Environments []EnvironmentStatus
+	Halts        []OpenHalt
+}
+
+// Statuses returns all about all environments, from one snapshot.
+func (l *Lockfile) Statuses(ctx context.Context) (Overview, error) {
+	return view(ctx, l, func(t store.Tx) (Overview, error) {
+		var out Overview
 		all, err := list[Environment](t, bucketEnvironments, store.ScanOptions{})
 		if err != nil {
-			return nil, err
+			return out, err
 		}
-		out := make([]EnvironmentStatus, 0, len(all))
 		for _, e := range all {
 			s, err := status(t, e)
 			if err != nil {
-				return nil, err
+				return out, err
 			}
-			out = append(out, s)
+			out.Environments = append(out.Environments, s)
 		}
-		return out, nil
+		out.Halts, err = openHalts(t)
+		return out, err
 	})
 }
 

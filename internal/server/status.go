@@ -8,16 +8,12 @@ import (
 )
 
 func (s *Server) status(c *call) error {
-	list, err := s.Lock.Statuses(c.Context())
+	all, err := s.Lock.Statuses(c.Context())
 	if err != nil {
 		return err
 	}
-	open, err := s.Lock.OpenHalts(c.Context())
-	if err != nil {
-		return err
-	}
-	out := api.Status{Environments: []api.EnvironmentStatus{}, Halts: openHaltsOf(open)}
-	for _, st := range list {
+	out := api.Status{Environments: []api.EnvironmentStatus{}, Halts: openHaltsOf(all.Halts)}
+	for _, st := range all.Environments {
 		out.Environments = append(out.Environments, statusOf(st))
 	}
 	return c.answer(http.StatusOK, out)
