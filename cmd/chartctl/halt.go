@@ -82,11 +82,18 @@ func haltLines(w *writer, h api.Halt) {
 	}
 }
 
-// waysOut are the commands that end a halt.
+// waysOut are the commands that end a halt, as things stand.
 func waysOut(h api.Halt) []string {
 	resolve := fmt.Sprintf("chartctl resolve %s --reason R", h.ID)
-	if h.Cause == model.CauseHand {
+	switch {
+	case h.Cause == model.CauseHand:
 		return []string{resolve}
+	case h.Awaits > 0:
+		return []string{
+			fmt.Sprintf("chartctl deploy %s, which then passes", h.Env),
+			fmt.Sprintf("chartctl report %s --revision %d --passed", h.Env, h.Awaits),
+			resolve,
+		}
 	}
 	return []string{
 		fmt.Sprintf("chartctl rollback %s, which then passes", h.Env),
