@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
-	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/deploy/policy"
 )
 
 func (a *app) envSet() *cobra.Command {
@@ -105,31 +104,7 @@ func (a *app) readPolicy(file string) (api.Policy, error) {
 
 // policyLines writes what a policy asks for.
 func policyLines(w *writer, p api.Policy) {
-	for _, f := range policyFields(p) {
-		w.field(f.name, f.value)
+	for _, f := range policy.Fields(p) {
+		w.field(f.Name, f.Text)
 	}
-}
-
-// policyField is one thing that a policy asks for, "" where it does not.
-type policyField struct{ name, value string }
-
-func policyFields(p api.Policy) []policyField {
-	out := []policyField{
-		{"accepts", model.Join(p.Accept, ", ")}, {"upstream", strings.Join(p.Upstream, ", ")}, {"soak", p.Soak}, {"approvals", ""},
-	}
-	if p.Approvals > 0 {
-		out[3].value = fmt.Sprint(p.Approvals)
-	}
-	for _, f := range p.Freeze {
-		s := fmt.Sprintf("%s for %s (%s)", f.Cron, f.For, f.Zone)
-		if f.Reason != "" {
-			s += ": " + f.Reason
-		}
-		out = append(out, policyField{"freeze", s})
-	}
-	out = append(out, policyField{"failure halts", string(p.Halt)})
-	if p.Deadline != "" {
-		out = append(out, policyField{"deadline", fmt.Sprintf("%s, then %s", p.Deadline, first(p.Overdue, model.OverdueUnknown))})
-	}
-	return out
 }

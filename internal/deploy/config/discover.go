@@ -29,10 +29,10 @@ type Search struct {
 
 // Evidence is one thing that was found, and what it is taken for.
 type Evidence struct {
-	File string
-	Line int
-	Text string // what stands there
-	Why  string
+	File string `json:"file"`
+	Line int    `json:"line,omitempty"`
+	Text string `json:"text"` // what stands there
+	Why  string `json:"why"`
 }
 
 // Proposal is a config that a person can say yes to.

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"cmp"
@@ -30,7 +30,7 @@ func imageIn(env ref.Env, files *site.Files, sites []site.Site, image api.ChartI
 		}
 		for part, text := range partsOf(part, v) {
 			if was := said.parts[part]; text != "" && was != "" && was != text {
-				return "", usage("%s cannot be adopted: %s:%d says %q for the %s of %s, and %s %q", env, at.File, v.Line, text, part, image.Role, said.place[part], was)
+				return "", api.Errorf(api.CodeUsage, "%s cannot be adopted: %s:%d says %q for the %s of %s, and %s %q", env, at.File, v.Line, text, part, image.Role, said.place[part], was)
 			}
 			if text != "" {
 				said.parts[part], said.place[part] = text, fmt.Sprintf("%s:%d", at.File, v.Line)

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"context"
@@ -11,17 +11,18 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/gitrepo"
+	"chartd.dev/chartd/internal/deploy/policy"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
 
 // planEnvironments finds out what is to be done for each environment. Nothing
 // is changed.
-func (s *setup) planEnvironments(ctx context.Context) error {
+func (s *Setup) planEnvironments(ctx context.Context) error {
 	byStage := map[string]*site.Files{}
 	for _, env := range s.conf.Envs() {
 		of, _ := s.conf.Environment(env)
-		e := initEnv{Env: env, Chart: of.Chart, Action: "create"}
+		e := Environment{Env: env, Chart: of.Chart, Action: "create"}
 		now, err := s.client.Environment(ctx, env)
 		switch {
 		case api.CodeOf(err) == api.CodeNotFound:
@@ -34,7 +35,7 @@ func (s *setup) planEnvironments(ctx context.Context) error {
 			e.pinned(now)
 		}
 		s.planPolicy(&e, now)
-		if s.flags.adopt != "" && e.Revision == 0 {
+		if s.ask.Adopt != "" && e.Revision == 0 {
 			files, ok := byStage[env.Stage()]
 			if !ok {
 				if files, err = s.filesOf(ctx, env.Stage()); err != nil {
@@ -48,30 +49,30 @@ func (s *setup) planEnvironments(ctx context.Context) error {
 				}
 			}
 		}
-		s.out.Environments = append(s.out.Environments, e)
+		s.Environments = append(s.Environments, e)
 	}
 	return nil
 }
 
-func (e *initEnv) pinned(now api.Environment) {
+func (e *Environment) pinned(now api.Environment) {
 	if now.Pin == nil {
 		return
 	}
 	e.Version, e.Revision, e.binding = now.Pin.Version, now.Pin.Revision, now.Binding
 	if now.Binding != nil {
-		e.State, e.Reason = string(now.Binding.State), now.Binding.Reason
+		e.State, e.Reason = now.Binding.State, now.Binding.Reason
 	}
 }
 
 // filesOf are the files of a stage: those of the checkout, or of its branch.
 // Nil says that they are not to be had here.
-func (s *setup) filesOf(ctx context.Context, stage string) (*site.Files, error) {
+func (s *Setup) filesOf(ctx context.Context, stage string) (*site.Files, error) {
 	if !s.conf.ByBranch() || stage == s.stage {
 		return s.files, nil
 	}
 	branch, _ := s.conf.Branch(stage)
 	if s.git == nil {
-		s.out.Notes = append(s.out.Notes, fmt.Sprintf("no git here, so what runs on stage %q is not known: its environments are not adopted (--branch says which stage these files are of)", stage))
+		s.Notes = append(s.Notes, fmt.Sprintf("no git here, so what runs on stage %q is not known: its environments are not adopted (--branch says which stage these files are of)", stage))
 		return nil, nil
 	}
 	dir, err := filepath.EvalSymlinks(s.root.Dir())
@@ -79,7 +80,7 @@ func (s *setup) filesOf(ctx context.Context, stage string) (*site.Files, error) 
 		dir, err = filepath.Rel(s.git.Root(), dir)
 	}
 	if err != nil || !filepath.IsLocal(dir) {
-		return nil, localIO("%q does not lie in the git checkout %q", s.root.Dir(), s.git.Root())
+		return nil, api.Errorf(api.CodeLocalIO, "%q does not lie in the git checkout %q", s.root.Dir(), s.git.Root())
 	}
 	for _, rev := range []string{"refs/heads/" + branch, "refs/remotes/origin/" + branch} {
 		show := func(name string) ([]byte, error) { return s.git.Show(ctx, rev, path.Join(filepath.ToSlash(dir), name)) }
@@ -90,19 +91,19 @@ func (s *setup) filesOf(ctx context.Context, stage string) (*site.Files, error) 
 		}
 		return site.NewFiles(show), nil
 	}
-	s.out.Notes = append(s.out.Notes, fmt.Sprintf("there is no branch %q here, so the environments of stage %q are not adopted", branch, stage))
+	s.Notes = append(s.Notes, fmt.Sprintf("there is no branch %q here, so the environments of stage %q are not adopted", branch, stage))
 	return nil, nil
 }
 
 // planAdoption reads what the files say of an environment.
-func (s *setup) planAdoption(ctx context.Context, e *initEnv, files *site.Files) error {
+func (s *Setup) planAdoption(ctx context.Context, e *Environment, files *site.Files) error {
 	sites := s.conf.SitesOf(e.Env)
 	version, err := versionIn(files, sites)
 	if err != nil {
 		return deploy.Coded(err)
 	}
 	if version == "" {
-		return usage("%s cannot be adopted: no site of it says which version of chart %q runs", e.Env, e.Chart)
+		return api.Errorf(api.CodeUsage, "%s cannot be adopted: no site of it says which version of chart %q runs", e.Env, e.Chart)
 	}
 	ch, err := s.client.Chart(ctx, e.Chart, version)
 	if api.CodeOf(err) == api.CodeNotFound {
@@ -149,11 +150,11 @@ func versionIn(files *site.Files, sites []site.Site) (string, error) {
 				}
 			}
 			if found == "" {
-				return "", usage("%s:%d names the versions %q and there is no lock file of Helm beside it: write the one that runs", at.File, v.Line, v.Version)
+				return "", api.Errorf(api.CodeUsage, "%s:%d names the versions %q and there is no lock file of Helm beside it: write the one that runs", at.File, v.Line, v.Version)
 			}
 		}
 		if version != "" && version != found {
-			return "", usage("%s:%d names version %q, and another site %q: make them equal first", at.File, v.Line, found, version)
+			return "", api.Errorf(api.CodeUsage, "%s:%d names version %q, and another site %q: make them equal first", at.File, v.Line, found, version)
 		}
 		version = found
 	}
@@ -162,34 +163,34 @@ func versionIn(files *site.Files, sites []site.Site) (string, error) {
 
 // planPolicy compares with the policy that the file names. It is set where
 // nobody has used or set another one: init never takes a rule away.
-func (s *setup) planPolicy(e *initEnv, now api.Environment) {
+func (s *Setup) planPolicy(e *Environment, now api.Environment) {
 	if _, ok := s.conf.Policy(e.Env); !ok {
 		return
 	}
-	fresh := now.Revision == 0 && len(policyChanges(wholePolicy(e.Env, now.Policy), wholePolicy(e.Env, api.Policy{}))) == 0
+	fresh := now.Revision == 0 && len(policy.Changes(e.Env, now.Policy, api.Policy{})) == 0
 	now.Env = e.Env
-	setting := settingOf(s.conf, now)
+	setting := policy.Of(s.conf, now)
 	switch {
 	case setting.Action != "set":
 	case fresh:
 		e.Policy = &setting
 	default:
-		s.out.Notes = append(s.out.Notes, fmt.Sprintf("the policy of %s on %s is not that of .chartctl.yaml: chartctl env set --from-repo --dry-run shows how", e.Env, s.client.Server()))
+		s.Notes = append(s.Notes, fmt.Sprintf("the policy of %s on %s is not that of .chartctl.yaml: chartctl env set --from-repo --dry-run shows how", e.Env, s.client.Server()))
 	}
 }
 
 // setUpServer creates, sets policies and adopts. What exists is taken as it is, so that a
 // second run goes on where the first one stopped.
-func (s *setup) setUpServer(ctx context.Context) error {
+func (s *Setup) setUpServer(ctx context.Context) error {
 	if err := s.create(ctx); err != nil {
 		return err
 	}
-	for i := range s.out.Environments {
-		e := &s.out.Environments[i]
+	for i := range s.Environments {
+		e := &s.Environments[i]
 		if e.Action != "adopt" {
 			continue
 		}
-		q := api.AdoptRequest{Version: e.Version, Reason: s.flags.adopt, Images: map[ref.Role]string{}}
+		q := api.AdoptRequest{Version: e.Version, Reason: s.ask.Adopt, Images: map[ref.Role]string{}}
 		for role, image := range e.Images {
 			q.Images[ref.Role(role)] = image
 		}
@@ -201,20 +202,18 @@ func (s *setup) setUpServer(ctx context.Context) error {
 			return s.stopped(i, err)
 		}
 		e.pinned(now)
-		e.adopted = true
+		e.Adopted = true
 	}
 	return nil
 }
 
 // create makes the environments, and then their policies: an upstream stage
 // has to be there.
-func (s *setup) create(ctx context.Context) error {
-	policies := map[ref.Env]policySetting{}
-	var envs []ref.Env
-	for i, e := range s.out.Environments {
+func (s *Setup) create(ctx context.Context) error {
+	var policies []policy.Setting
+	for i, e := range s.Environments {
 		if e.Policy != nil {
-			policies[e.Env] = *e.Policy
-			envs = append(envs, e.Env)
+			policies = append(policies, *e.Policy)
 		}
 		if e.Action == "keep" {
 			continue
@@ -224,20 +223,16 @@ func (s *setup) create(ctx context.Context) error {
 			return s.stopped(i, err)
 		}
 	}
-	var list []policySetting
-	for _, env := range upstreamFirst(s.conf, envs) {
-		list = append(list, policies[env])
-	}
-	return setPolicies(ctx, s.client, list)
+	return policy.Set(ctx, s.client, s.conf, policies)
 }
 
 // stopped says how far the server was set up.
-func (s *setup) stopped(done int, err error) error {
+func (s *Setup) stopped(done int, err error) error {
 	told := &api.Error{Code: api.CodeOf(err)}
 	if told.Code == "" {
 		return err
 	}
-	told.Message = fmt.Sprintf("%s: %v; %d of %d environments are set up and no file is changed", s.out.Environments[done].Env, err, done, len(s.out.Environments))
+	told.Message = fmt.Sprintf("%s: %v; %d of %d environments are set up and no file is changed", s.Environments[done].Env, err, done, len(s.Environments))
 	told.Want = "run chartctl init again once that is mended"
 	return told
 }

@@ -1,17 +1,17 @@
-package main
+package policy
 
 import (
 	"slices"
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
-	repoconfig "chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
 func TestUpstreamFirst(t *testing.T) {
-	conf, err := repoconfig.Parse([]byte(`version: 1
+	conf, err := config.Parse([]byte(`version: 1
 server: https://charts.example.edu
 branches: {dev: dev, prod: prod, staging: staging}
 sites: {a: [{kind: marker, file: a, path: chart.version}]}
@@ -25,7 +25,7 @@ policies:
 	if err != nil {
 		t.Fatal(err)
 	}
-	envs, err := withPolicy(conf, nil)
+	envs, err := Named(conf, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ policies:
 	if want := []string{"r/prod", "r/staging", "r/dev", "b/prod", "b/staging", "b/dev"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if envs, err = withPolicy(conf, []string{"r/dev", "r/prod"}); err != nil || len(envs) != 2 || envs[0].Stage() != "prod" {
+	if envs, err = Named(conf, []ref.Env{envs[2], envs[0]}); err != nil || len(envs) != 2 || envs[0].Stage() != "prod" {
 		t.Errorf("two by name: %v, %v", envs, err)
 	}
 }
@@ -48,8 +48,8 @@ func TestPolicyChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := func(old, now api.Policy) []policyChange {
-		return policyChanges(wholePolicy(env, old), wholePolicy(env, now))
+	changes := func(old, now api.Policy) []api.PolicyChange {
+		return Changes(env, old, now)
 	}
 	freeze := func(length string) []api.Freeze {
 		return []api.Freeze{{Cron: "0 17 * * 5", Zone: "UTC", For: length}}

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 
 // writable refuses to begin where a file that is to change cannot: nothing is
 // to be pinned before that. Which digests will be written is not known yet.
-func (s *setup) writable() error {
+func (s *Setup) writable() error {
 	changes := slices.Clone(s.changes)
 	add := func(file string) error {
 		if slices.ContainsFunc(changes, func(c fileset.Change) bool { return c.Path == file }) {
@@ -27,7 +27,7 @@ func (s *setup) writable() error {
 		changes = append(changes, fileset.Change{Path: file, Old: old})
 		return err
 	}
-	for _, e := range s.out.Environments {
+	for _, e := range s.Environments {
 		if e.Action != "adopt" || s.conf.ByBranch() && e.Env.Stage() != s.stage {
 			continue
 		}
@@ -54,7 +54,7 @@ func (s *setup) writable() error {
 }
 
 // adopted reports whether a site names an image that is to be adopted.
-func adopted(e initEnv, at site.Site) bool {
+func adopted(e Environment, at site.Site) bool {
 	for role := range e.Images {
 		if _, ok := imagePart(at, ref.Role(role)); ok {
 			return true
@@ -64,9 +64,9 @@ func adopted(e initEnv, at site.Site) bool {
 }
 
 // writeFiles writes .chartctl.yaml, the sites and chartd.lock as one change.
-func (s *setup) writeFiles(a *app) error {
+func (s *Setup) writeFiles() error {
 	var entries []lockfile.Entry
-	for _, e := range s.out.Environments {
+	for _, e := range s.Environments {
 		if e.binding == nil || s.conf.ByBranch() && e.Env.Stage() != s.stage {
 			continue
 		}
@@ -85,7 +85,7 @@ func (s *setup) writeFiles(a *app) error {
 	}
 	s.changes = slices.DeleteFunc(s.changes, func(c fileset.Change) bool { return c.Old != nil && string(c.Old) == string(c.New) })
 	slices.SortFunc(s.changes, func(a, b fileset.Change) int { return strings.Compare(a.Path, b.Path) })
-	s.out.Diff = deploy.Diff(s.changes)
+	s.Diff = deploy.Diff(s.changes)
 	if len(s.changes) == 0 {
 		return nil
 	}
@@ -94,7 +94,7 @@ func (s *setup) writeFiles(a *app) error {
 		return deploy.Coded(err)
 	}
 	for _, w := range tx.Warnings() {
-		a.note("note: %s", w)
+		s.Said = append(s.Said, "note: "+w)
 	}
 	if err := tx.Finish(); err != nil {
 		return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("the server is set up, and the files are not all written: %v", err), Want: "run chartctl init again"}
@@ -104,7 +104,7 @@ func (s *setup) writeFiles(a *app) error {
 
 // addDigests writes the digest to every site that names the pinned tag without
 // it. A site that says something else stays: chartctl verify tells of it.
-func (s *setup) addDigests(env ref.Env, w site.Want) error {
+func (s *Setup) addDigests(env ref.Env, w site.Want) error {
 	for _, at := range s.conf.SitesOf(env) {
 		found, err := s.files.Check(at, w)
 		if err != nil {

@@ -1,0 +1,161 @@
+// Package setup makes a checkout the deploy repo of a server: it finds the
+// environments and the sites in it, plans the configuration, what is to be made
+// on the server and which lines change, and does that. Nothing is changed before
+// Do. The server comes first there: what is done already, a second run finds
+// done.
+package setup
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"chartd.dev/chartd/internal/api"
+	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy"
+	config "chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/deploy/fileset"
+	"chartd.dev/chartd/internal/deploy/gitrepo"
+	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/deploy/policy"
+	"chartd.dev/chartd/internal/deploy/site"
+	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
+)
+
+// Request says what is asked for.
+type Request struct {
+	Dir    string // "" is the top of the git checkout
+	Chart  string // that is pinned; "" is found
+	Flow   config.Flow
+	Adopt  string // why what the files say is adopted; "" is not
+	Branch string // that the files are for; "" is the one checked out
+	DryRun bool
+	Dial   func(server string) (*client.Client, error) // "" is the server of the last login
+}
+
+// Setup is one run.
+type Setup struct {
+	Proposal
+	Said []string // what was done on the way, for a person
+
+	ask    Request
+	client *client.Client
+	root   *fileset.Root
+	git    *gitrepo.Repo // nil without git
+	unlock func()
+
+	conf    config.Config
+	old     []byte // .chartctl.yaml as it is, nil if there is none
+	lockOld []byte // chartd.lock, the same
+	lock    lockfile.File
+	stage   string // of the checkout, where branches are stages
+	files   *site.Files
+	changes []fileset.Change
+}
+
+// Proposal is what is to be done, and then what was.
+type Proposal struct {
+	Directory    string            `json:"directory"`
+	Config       string            `json:"config"` // of .chartctl.yaml
+	Evidence     []config.Evidence `json:"evidence"`
+	Notes        []string          `json:"notes"`
+	Environments []Environment     `json:"environments"`
+	Diff         string            `json:"diff"`
+	Done         bool              `json:"done"`
+}
+
+// Environment is one environment: what is to be done, and then what was.
+type Environment struct {
+	Env      ref.Env            `json:"environment"`
+	Chart    string             `json:"chart"`
+	Action   string             `json:"action"` // create, adopt, keep
+	Version  string             `json:"version,omitempty"`
+	Images   map[string]string  `json:"images,omitempty"`
+	Revision uint64             `json:"revision,omitempty"`
+	State    model.BindingState `json:"state,omitempty"` // of the pinned binding
+	Reason   string             `json:"reason,omitempty"`
+	Policy   *policy.Setting    `json:"policy,omitempty"` // set where the file names one and the server has none yet
+
+	binding *api.Binding
+	Adopted bool `json:"-"` // by this run
+}
+
+// Plan finds out what is to be done.
+func (s *Setup) Plan(ctx context.Context) error {
+	if err := s.propose(ctx); err != nil {
+		return coded(err)
+	}
+	if err := s.pointAtServer(); err != nil {
+		return deploy.Coded(err)
+	}
+	if err := s.planEnvironments(ctx); err != nil {
+		return err
+	}
+	s.Diff = deploy.Diff(s.changes)
+	return nil
+}
+
+// Do does what was planned.
+func (s *Setup) Do(ctx context.Context) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	if err := s.setUpServer(ctx); err != nil {
+		return err
+	}
+	if err := s.writeFiles(); err != nil {
+		return err
+	}
+	s.Done = true
+	return nil
+}
+
+// Server is the one that the repo is set up for.
+func (s *Setup) Server() string { return s.client.Server() }
+
+// Files are those that change.
+func (s *Setup) Files() []string {
+	var out []string
+	for _, c := range s.changes {
+		out = append(out, c.Path)
+	}
+	return out
+}
+
+// Next is the command that comes after it, and why.
+func (s *Setup) Next() string {
+	for _, e := range s.Environments {
+		if e.Revision == 0 {
+			return fmt.Sprintf("commit the files, then chartctl bump %s --version V%s", e.Env, s.groupFlag())
+		}
+	}
+	return "commit the files, then chartctl verify" + s.elsewhere()
+}
+
+// elsewhere names the branches that are stages too: each has a lock file of
+// its own, and a merge would promote.
+func (s *Setup) elsewhere() string {
+	var others []string
+	for _, branch := range slices.Sorted(maps.Keys(s.conf.Branches)) {
+		if s.conf.Branches[branch] != s.stage {
+			others = append(others, branch)
+		}
+	}
+	if s.stage == "" || len(others) == 0 {
+		return ""
+	}
+	return "; then chartctl init on the branch " + strings.Join(others, ", and on ") + " too"
+}
+
+// groupFlag is what a bump needs where environments share sites.
+func (s *Setup) groupFlag() string {
+	for _, g := range s.conf.Groups() {
+		if len(g) > 1 {
+			return " --group"
+		}
+	}
+	return ""
+}
