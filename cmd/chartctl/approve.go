@@ -52,7 +52,7 @@ the answer names it.`,
 			w.line("%s approved %s@%s for %s", got.By, b.Name, b.Version, got.Env)
 			w.line("  binding      %s", got.Binding)
 			for _, i := range b.Images {
-				w.line("  %-12s %s", i.Role, imageText(i))
+				w.line("  %-12s %s", i.Role, i)
 			}
 			if n := e.Policy.Approvals; n == 0 {
 				w.line("  note: the policy of %s asks for no approval", got.Env)

@@ -123,7 +123,7 @@ func (a *app) noteReplaced(v ref.ChartVersion, old, b api.Binding) {
 		if !ok || o.Image == i.Image {
 			continue
 		}
-		from, to := tagOf(o), tagOf(i)
+		from, to := o.Tagged(), i.Tagged()
 		what := fmt.Sprintf("%s was sha256:%s and is sha256:%s now", to, short(o.Image.Digest), short(i.Image.Digest))
 		if from != to {
 			what = fmt.Sprintf("%s of %s was %s (sha256:%s) and is %s (sha256:%s) now", i.Role, v, from, short(o.Image.Digest), to, short(i.Image.Digest))
@@ -134,13 +134,6 @@ func (a *app) noteReplaced(v ref.ChartVersion, old, b api.Binding) {
 	if !said {
 		a.note("note: the default binding of %s was %s and is %s now; the old one stays valid", v, old.ID, b.ID)
 	}
-}
-
-func tagOf(i api.BoundImage) string {
-	if i.Tag == "" {
-		return i.Image.Repository.String()
-	}
-	return i.Image.Repository.String() + ":" + i.Tag
 }
 
 // bindFailure is one version that could not be bound.

@@ -157,7 +157,7 @@ func pinLines(w *writer, pins ...api.Pin) {
 		}
 		w.line("  binding      %s", p.Binding)
 		for _, i := range p.Images {
-			w.line("  %-12s %s", i.Role, tagOf(i))
+			w.line("  %-12s %s", i.Role, i.Tagged())
 			w.line("  %-12s %s", "", i.Image.Digest)
 		}
 	}

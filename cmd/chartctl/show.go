@@ -123,7 +123,7 @@ func bindingBody(w *writer, b api.Binding) {
 		w.line("  reason: %s", b.Reason)
 	}
 	for _, i := range b.Images {
-		w.line("  %-12s %s (%s)", i.Role, tagOf(i), i.Evidence)
+		w.line("  %-12s %s (%s)", i.Role, i.Tagged(), i.Evidence)
 		w.line("  %-12s %s", "", i.Image.Digest)
 		if !i.Base.IsZero() {
 			w.line("  %-12s on %s:%s", "", i.Base.Repository, i.BaseTag)

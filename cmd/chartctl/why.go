@@ -35,7 +35,7 @@ func whySheet(w *writer, e api.EnvironmentStatus) {
 		w.line("  this chart version was %s since", e.ChartState)
 	}
 	for _, i := range p.Images {
-		w.field(string(i.Role), fmt.Sprintf("%s (%s)", imageText(i), i.Evidence))
+		w.field(string(i.Role), fmt.Sprintf("%s (%s)", i, i.Evidence))
 		if !i.Base.IsZero() {
 			w.field("", fmt.Sprintf("on %s:%s", i.Base.Repository, i.BaseTag))
 		}

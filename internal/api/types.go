@@ -56,6 +56,17 @@ type BoundImage struct {
 	Required bool           `json:"required"`
 }
 
+// Tagged is the image by its tag, or by its repository alone.
+func (i BoundImage) Tagged() string {
+	if i.Tag == "" {
+		return i.Image.Repository.String()
+	}
+	return i.Image.Repository.String() + ":" + i.Tag
+}
+
+// String is the image by its tag and its digest.
+func (i BoundImage) String() string { return i.Tagged() + "@" + i.Image.Digest.String() }
+
 // Binding is a chart version and its images, proven (or declared) to belong together.
 type Binding struct {
 	ID       ref.BindingID      `json:"id"`

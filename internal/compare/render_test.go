@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 )
 
 // packed is one side of a diff, with the package of the small hub chart.
-func packed(t *testing.T, version string) diffSide {
+func packed(t *testing.T, version string) Side {
 	t.Helper()
 	root, err := testtools.Root()
 	if err != nil {
@@ -22,7 +22,7 @@ func packed(t *testing.T, version string) diffSide {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return diffSide{Name: "jupyterhub@" + version, Chart: "jupyterhub", Version: version, Package: ref.DigestOf(data), data: data}
+	return Side{Name: "jupyterhub@" + version, Chart: "jupyterhub", Version: version, Package: ref.DigestOf(data), data: data}
 }
 
 func TestRenderedManifestsAreCompared(t *testing.T) {
@@ -37,7 +37,7 @@ func TestRenderedManifestsAreCompared(t *testing.T) {
 			t.Setenv("PATH", dir)
 		}
 		a, b := packed(t, "1.0.0"), packed(t, "1.1.0")
-		f := renderFlags{on: true}
+		f := Rendering{}
 		if got, err := f.compare(t.Context(), nil, a, a); err != nil || got != "" {
 			t.Errorf("helm %d: the same chart differs: %s, %v", major, got, err)
 		}
@@ -51,17 +51,17 @@ func TestRenderedManifestsAreCompared(t *testing.T) {
 		if err := os.WriteFile(values, []byte("jupyterhub:\n  hub:\n    image:\n      tag: pinned\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f = renderFlags{on: true, values: []string{values}, prefix: "jupyterhub"}
+		f = Rendering{Values: []string{values}, Prefix: "jupyterhub"}
 		if got, err := f.compare(t.Context(), nil, a, b); err != nil || strings.Contains(got, "hub:1.") {
 			t.Errorf("helm %d: with the hub's values: %s, %v", major, got, err)
 		}
-		f.values = []string{values + ".none"}
+		f.Values = []string{values + ".none"}
 		if _, err := f.compare(t.Context(), nil, a, b); err == nil || !strings.Contains(err.Error(), "helm template of jupyterhub@1.0.0") {
 			t.Errorf("helm %d: with no values file: %v", major, err)
 		}
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := (renderFlags{on: true}).compare(t.Context(), nil, diffSide{}, diffSide{}); err == nil || !strings.Contains(err.Error(), "not in PATH") {
+	if _, err := (Rendering{}).compare(t.Context(), nil, Side{}, Side{}); err == nil || !strings.Contains(err.Error(), "not in PATH") {
 		t.Errorf("without helm: %v", err)
 	}
 }

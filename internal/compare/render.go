@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"bytes"
@@ -9,53 +9,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-
-	"github.com/spf13/pflag"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 )
 
-// renderFlags have Helm render both sides.
-type renderFlags struct {
-	on     bool
-	values []string
-	prefix string
-}
-
-func (f *renderFlags) flags(fs *pflag.FlagSet) {
-	fs.BoolVar(&f.on, "render", false, "compare what Helm renders, too")
-	fs.StringArrayVar(&f.values, "values", nil, "with --render: values file for both sides (repeatable)")
-	fs.StringVar(&f.prefix, "prefix", "", "with --render: key under which the values files have the chart's values")
-}
-
-// aliases are the names that a dependency can have.
-var aliases = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-func (f renderFlags) check() error {
-	switch {
-	case !f.on && (len(f.values) > 0 || f.prefix != ""):
-		return usage("diff: --values and --prefix are for --render")
-	case f.prefix != "" && !aliases.MatchString(f.prefix):
-		return usage("prefix %q is not a name such as jupyterhub", f.prefix)
-	}
-	return nil
+// Rendering is how Helm renders both sides.
+type Rendering struct {
+	Values []string // files for both
+	Prefix string   // under which a wrapper chart has the chart; "" is no wrapper
 }
 
 // compare renders both sides and returns a unified diff, "" where there is no
 // difference.
-func (f renderFlags) compare(ctx context.Context, c *client.Client, a, b diffSide) (string, error) {
+func (r Rendering) compare(ctx context.Context, c *client.Client, a, b Side) (string, error) {
 	helm, err := exec.LookPath("helm")
 	if err != nil {
-		return "", localIO("--render needs helm, and it is not in PATH: install it, or leave --render out")
+		return "", api.Errorf(api.CodeLocalIO, "--render needs helm, and it is not in PATH: install it, or leave --render out")
 	}
-	before, err := f.render(ctx, c, helm, a)
+	before, err := r.render(ctx, c, helm, a)
 	if err != nil {
 		return "", err
 	}
-	after, err := f.render(ctx, c, helm, b)
+	after, err := r.render(ctx, c, helm, b)
 	if err != nil {
 		return "", err
 	}
@@ -67,14 +44,14 @@ func (f renderFlags) compare(ctx context.Context, c *client.Client, a, b diffSid
 
 // render is what Helm makes of one side, without what changes by itself: the
 // pair as it is deployed, hence the sealed package where there is one.
-func (f renderFlags) render(ctx context.Context, c *client.Client, helm string, s diffSide) (out []byte, err error) {
+func (r Rendering) render(ctx context.Context, c *client.Client, helm string, s Side) (out []byte, err error) {
 	dir, err := os.MkdirTemp("", "chartctl-diff-")
 	if err != nil {
-		return nil, localIO("%v", err)
+		return nil, api.Errorf(api.CodeLocalIO, "%v", err)
 	}
 	defer func() {
 		if gone := os.RemoveAll(dir); err == nil && gone != nil {
-			err = localIO("%v", gone)
+			err = api.Errorf(api.CodeLocalIO, "%v", gone)
 		}
 	}()
 	data := s.data
@@ -83,30 +60,27 @@ func (f renderFlags) render(ctx context.Context, c *client.Client, helm string, 
 			return nil, err
 		}
 	}
-	chart, err := f.lay(dir, s, data)
+	chart, err := r.lay(dir, s, data)
 	if err != nil {
-		return nil, localIO("%v", err)
+		return nil, api.Errorf(api.CodeLocalIO, "%v", err)
 	}
-	first, err := f.run(ctx, helm, chart, s)
-	if err != nil {
-		return nil, err
-	}
-	second, err := f.run(ctx, helm, chart, s)
+	once, err := r.run(ctx, helm, chart, s)
 	if err != nil {
 		return nil, err
 	}
-	return steady(first, second), nil
+	again, err := r.run(ctx, helm, chart, s)
+	return steady(once, again), err
 }
 
 // lay writes what Helm is to render: the package, or a wrapper that has it
 // under the prefix.
-func (f renderFlags) lay(dir string, s diffSide, data []byte) (string, error) {
+func (r Rendering) lay(dir string, s Side, data []byte) (string, error) {
 	file := filepath.Join(dir, "chart.tgz")
-	if f.prefix == "" {
+	if r.Prefix == "" {
 		return file, os.WriteFile(file, data, 0o600)
 	}
 	wrapper := filepath.Join(dir, "wrapper")
-	meta := fmt.Sprintf("apiVersion: v2\nname: wrapper\nversion: 0.0.0\ndependencies:\n  - {name: %q, version: %q, alias: %q}\n", s.Chart, s.Version, f.prefix)
+	meta := fmt.Sprintf("apiVersion: v2\nname: wrapper\nversion: 0.0.0\ndependencies:\n  - {name: %q, version: %q, alias: %q}\n", s.Chart, s.Version, r.Prefix)
 	return wrapper, errors.Join(
 		os.MkdirAll(filepath.Join(wrapper, "charts"), 0o700),
 		os.WriteFile(filepath.Join(wrapper, "Chart.yaml"), []byte(meta), 0o600),
@@ -114,9 +88,9 @@ func (f renderFlags) lay(dir string, s diffSide, data []byte) (string, error) {
 	)
 }
 
-func (f renderFlags) run(ctx context.Context, helm, chart string, s diffSide) ([]byte, error) {
+func (r Rendering) run(ctx context.Context, helm, chart string, s Side) ([]byte, error) {
 	args := []string{"template", "diff", chart}
-	for _, v := range f.values {
+	for _, v := range r.Values {
 		args = append(args, "--values", v)
 	}
 	cmd := exec.CommandContext(ctx, helm, args...)
