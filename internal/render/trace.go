@@ -27,6 +27,8 @@ type Trace struct {
 	// Hidden are the images that the values name and nothing shows: of
 	// components that are off by default.
 	Hidden []Hidden `json:"hidden,omitempty"`
+	// Charts are the subcharts that are rendered.
+	Charts []Chart `json:"charts,omitempty"`
 	// Twice are subcharts that are there more than once under one name, so
 	// that which of them is rendered is left to chance.
 	Twice []Twice `json:"twice,omitempty"`
@@ -77,7 +79,9 @@ type Place struct {
 	Kind     string   `json:"kind,omitempty"`
 	Name     string   `json:"name,omitempty"`
 	Path     []string `json:"path,omitempty"` // in the document, indices as numbers
-	Use      Use      `json:"use"`
+	// Container is the name of the container whose image it is.
+	Container string `json:"container,omitempty"`
+	Use       Use    `json:"use"`
 }
 
 func (p Place) String() string {
@@ -124,6 +128,12 @@ func (f Feed) String() string { return string(f.Part) + " " + strings.Join(f.Pat
 type Hidden struct {
 	Values []string `json:"values"` // path of its map in the top chart's values
 	Text   string   `json:"text"`
+}
+
+// Chart is a subchart that is rendered.
+type Chart struct {
+	Path  string `json:"path"`  // below the top chart, as templates are named: "charts/" and its alias
+	Files string `json:"files"` // what its files' names begin with in the package
 }
 
 // Twice is a subchart that is there more than once.

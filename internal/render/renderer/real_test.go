@@ -144,3 +144,28 @@ func TestRealProofs(t *testing.T) {
 	}
 	t.Log(tally)
 }
+
+// The sealed hub image of real packages is guarded: nothing else changes, and
+// another tag, name or registry is refused.
+func TestRealGuards(t *testing.T) {
+	charts := realCharts(t, 37)
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(charts)) {
+		tr := traceOf(charts[name], secrets, generous)
+		for _, image := range tr.Images {
+			if image.Role != "hub" {
+				continue
+			}
+			pkg := guarded(t, charts[name], tr, image, secrets)
+			if pkg == nil {
+				t.Errorf("%s: it has no seal", name)
+				continue
+			}
+			over := slices.IndexFunc(tr.Attempts, func(a render.Attempt) bool { return a.Failure == nil })
+			tries := slices.Concat([]values{{over: map[string]any{}}}, givenValues(secrets))
+			refuses(t, name, pkg, image, tries[over])
+			n++
+		}
+	}
+	t.Logf("%d of %d charts are guarded", n, len(charts))
+}

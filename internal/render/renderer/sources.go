@@ -224,3 +224,15 @@ func (s *source) ownValues() map[string]any {
 	}
 	return s.own
 }
+
+// charts notes where the files of the subcharts are that are rendered.
+func (s *source) charts(c *chart.Chart, path string, t *render.Trace) {
+	for _, d := range c.Dependencies() {
+		sub := s.of(d)
+		own := render.Chart{Path: path + "charts/" + d.Name(), Files: sub.where}
+		if !slices.Contains(t.Charts, own) {
+			t.Charts = append(t.Charts, own)
+		}
+		sub.charts(d, own.Path+"/", t)
+	}
+}

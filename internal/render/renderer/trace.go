@@ -38,6 +38,7 @@ func traceOf(pkg []byte, given [][]byte, l limits) render.Trace {
 		tr := newTracer(s, b)
 		tr.run()
 		m.add(tr)
+		s.source.charts(b.chart, "", &t)
 	}
 	m.finish()
 	t.Renders = s.renders
@@ -176,6 +177,12 @@ var splitKeys = []string{"repository", "name", "image", "registry", "tag", "dige
 // placeOf is where a leaf is; of a list, in which of its items.
 func placeOf(d manifest.Document, l *manifest.Leaf, use render.Use) render.Place {
 	p := render.Place{Template: d.Template, Kind: d.Kind, Name: d.Name, Path: l.Path, Use: use}
+	if use == render.Container {
+		name := append(slices.Clone(l.Path[:len(l.Path)-1]), "name")
+		if i := slices.IndexFunc(d.Leaves, func(o manifest.Leaf) bool { return slices.Equal(o.Path, name) }); i >= 0 {
+			p.Container = d.Leaves[i].Value
+		}
+	}
 	if len(l.Path) > 1 && l.Path[0] == "items" && strings.HasSuffix(d.Kind, "List") {
 		for _, other := range d.Leaves {
 			switch at := other.Path; {
