@@ -41,7 +41,7 @@ Pre-releases are left out unless --devel is given, or nothing else is there.`,
 			list = append(list, ch)
 		}
 		if q.Name != "" && len(list) == 0 && !unbound {
-			return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("no chart %q is published", q.Name)}
+			return api.Errorf(api.CodeNotFound, "no chart %q is published", q.Name)
 		}
 		counts := map[string]int{}
 		for _, ch := range list {
@@ -118,8 +118,7 @@ func chartTable(w *writer, list []api.Chart, counts map[string]int, each bool) {
 	if each {
 		head = []string{"NAME", "NEWEST", "APP", "PUBLISHED", "VERSIONS", "STATE", "EVIDENCE"}
 	}
-	rows := [][]string{}
-	for _, c := range list {
+	tableOf(w, head, list, func(c api.Chart) []string {
 		state, evidence := bindingState(c)
 		n := fmt.Sprint(c.Seq)
 		if c.OrderUnknown {
@@ -128,9 +127,8 @@ func chartTable(w *writer, list []api.Chart, counts map[string]int, each bool) {
 		if each {
 			n = fmt.Sprint(counts[c.Name])
 		}
-		rows = append(rows, []string{c.Name, c.Version, c.AppVersion, when(c.Created), n, state, evidence})
-	}
-	w.table(head, rows)
+		return []string{c.Name, c.Version, c.AppVersion, when(c.Created), n, state, evidence}
+	})
 }
 
 // bindingState is what matters most about a version: that it was withdrawn,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -154,6 +155,21 @@ func readFile(name string, max int64) ([]byte, error) {
 		err = &fs.PathError{Op: "read", Path: name, Err: errors.New("file is too large")}
 	}
 	return b, err
+}
+
+// line is what a person types; an end of input is none.
+func (a *app) line() string {
+	line, _ := bufio.NewReader(a.in).ReadString('\n')
+	return strings.TrimSpace(line)
+}
+
+// yes reports whether a person agrees.
+func (a *app) yes() bool {
+	switch strings.ToLower(a.line()) {
+	case "y", "yes":
+		return true
+	}
+	return false
 }
 
 // readInput reads a file, or standard input for "-", and never more than max

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"fmt"
@@ -113,9 +112,7 @@ func (a *app) agreeToInit(s *setup.Setup, f initFlags) error {
 		return usage("nothing was changed: there is no terminal to ask on; give --yes to do what is proposed")
 	}
 	fmt.Fprint(a.err, "Do this? [y/N] ")
-	line, _ := bufio.NewReader(a.in).ReadString('\n') // an end of input is a no
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
+	if a.yes() {
 		return nil
 	}
 	return usage("not agreed to, so nothing was changed; --yes does it without asking")

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -102,9 +100,7 @@ func (a *app) agree(p move.LockProposal, yes, diff bool) error {
 	if _, err := fmt.Fprintf(a.out, "%sWrite %s like this? [y/N] ", w.buf.String(), lockfile.Name); err != nil {
 		return localIO("write output: %v", err)
 	}
-	line, _ := bufio.NewReader(a.in).ReadString('\n') // an end of input is a no
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
+	if a.yes() {
 		return nil
 	}
 	return usage("not agreed to, so %s stays as it is; --yes writes it without asking", lockfile.Name)

@@ -74,11 +74,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 
 // usage is an error of the command line.
 func usage(format string, args ...any) *api.Error {
-	return &api.Error{Code: api.CodeUsage, Message: fmt.Sprintf(format, args...)}
+	return api.Errorf(api.CodeUsage, format, args...)
 }
 
 func localIO(format string, args ...any) *api.Error {
-	return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf(format, args...)}
+	return api.Errorf(api.CodeLocalIO, format, args...)
 }
 
 const rootHelp = `chartctl talks to a chartd server: it publishes Helm chart packages, binds each
@@ -147,17 +147,23 @@ func (a *app) root() *cobra.Command {
 	group("gate", a.report(), a.halt(), a.halts(), a.resolve(), a.approve(), a.gate(), a.why(), a.checklist(), a.diff(), a.events())
 	group("access", a.login(), a.whoami(), a.token(), a.webhook(), a.journal(), a.versionCommand())
 	root.InitDefaultHelpCmd()
+	helpOfKnown(root)
+	return root
+}
+
+// helpOfKnown has "help" refuse a command that there is not.
+func helpOfKnown(root *cobra.Command) {
 	for _, c := range root.Commands() {
-		if c.Name() == "help" {
-			c.Args = func(_ *cobra.Command, got []string) error {
-				if found, _, err := root.Find(got); len(got) > 0 && (err != nil || found == root) {
-					return unknownCommand(root, got[0])
-				}
-				return nil
+		if c.Name() != "help" {
+			continue
+		}
+		c.Args = func(_ *cobra.Command, got []string) error {
+			if found, _, err := root.Find(got); len(got) > 0 && (err != nil || found == root) {
+				return unknownCommand(root, got[0])
 			}
+			return nil
 		}
 	}
-	return root
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -87,8 +85,7 @@ func (a *app) confirm(yes bool, v ref.ChartVersion) error {
 		return usage("purge %s: this can't be undone: give --yes", v)
 	}
 	fmt.Fprintf(a.err, "Purging can't be undone. Type %s to go on: ", v)
-	line, _ := bufio.NewReader(a.in).ReadString('\n')
-	if strings.TrimSpace(line) != v.String() {
+	if a.line() != v.String() {
 		return usage("purge %s: not confirmed, nothing was changed", v)
 	}
 	return nil

@@ -24,13 +24,18 @@ var ErrNoRepo = errors.New("not in a deploy repo")
 // maxSite is the largest file with a site that is read, in bytes.
 const maxSite = 16 << 20
 
+// MaxFiles bounds the search of a checkout for sites and values.
+const MaxFiles = 100_000
+
 // Repo is a deploy repo as it was read by Open or Reload. It is for one
 // goroutine.
 type Repo struct {
 	root   *fileset.Root
 	git    *gitrepo.Repo
 	noGit  bool
+	fresh  bool // there may be no configuration yet
 	conf   config.Config
+	source []byte  // of the configuration; nil if there is none
 	branch *string // nil until it is asked for
 	target string  // of TargetBranch
 	forced bool
@@ -48,18 +53,27 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := fileset.Open(top)
-	if err != nil {
+	return open(ctx, &Repo{}, top)
+}
+
+// OpenNew opens a directory that is to become a deploy repo: what Config says is
+// empty where it holds no .chartctl.yaml yet.
+func OpenNew(ctx context.Context, dir string) (*Repo, error) {
+	return open(ctx, &Repo{fresh: true}, dir)
+}
+
+func open(ctx context.Context, r *Repo, top string) (*Repo, error) {
+	var err error
+	if r.root, err = fileset.Open(top); err != nil {
 		return nil, err
 	}
-	r := &Repo{root: root}
 	r.git, err = gitrepo.Open(ctx, top)
 	r.noGit = errors.Is(err, gitrepo.ErrNoGit)
 	if err != nil && !errors.Is(err, gitrepo.ErrNone) && !errors.Is(err, gitrepo.ErrNoGit) {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(err, r.root.Close())
 	}
 	if err := r.Reload(); err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(err, r.root.Close())
 	}
 	return r, nil
 }
@@ -85,12 +99,17 @@ func find(dir string) (string, error) {
 // Reload reads the configuration and the lock file again, as is needed once
 // the checkout is locked.
 func (r *Repo) Reload() error {
-	b, err := r.root.Read(config.Name, config.MaxSize)
-	if err != nil {
+	var err error
+	r.source, err = r.root.Read(config.Name, config.MaxSize)
+	switch {
+	case r.fresh && errors.Is(err, fs.ErrNotExist):
+		r.source, r.conf = nil, config.Config{}
+	case err != nil:
 		return err
-	}
-	if r.conf, err = config.Parse(b); err != nil {
-		return err
+	default:
+		if r.conf, err = config.Parse(r.source); err != nil {
+			return err
+		}
 	}
 	r.lock, r.lockErr, r.branch = lockfile.File{}, nil, nil
 	r.raw, err = r.root.Read(lockfile.Name, lockfile.MaxSize)
@@ -110,6 +129,9 @@ func (r *Repo) Close() error { return r.root.Close() }
 
 // Config is what .chartctl.yaml says.
 func (r *Repo) Config() config.Config { return r.conf }
+
+// ConfigBytes is .chartctl.yaml as it was read, nil if there is none yet.
+func (r *Repo) ConfigBytes() []byte { return r.source }
 
 // Root gives access to the files.
 func (r *Repo) Root() *fileset.Root { return r.root }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"path/filepath"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
@@ -71,19 +70,16 @@ func (s *Setup) filesOf(ctx context.Context, stage string) (*site.Files, error) 
 		return s.files, nil
 	}
 	branch, _ := s.conf.Branch(stage)
-	if s.git == nil {
+	if s.repo.Git() == nil {
 		s.Notes = append(s.Notes, fmt.Sprintf("no git here, so what runs on stage %q is not known: its environments are not adopted (--branch says which stage these files are of)", stage))
 		return nil, nil
 	}
-	dir, err := filepath.EvalSymlinks(s.root.Dir())
-	if err == nil {
-		dir, err = filepath.Rel(s.git.Root(), dir)
-	}
-	if err != nil || !filepath.IsLocal(dir) {
-		return nil, api.Errorf(api.CodeLocalIO, "%q does not lie in the git checkout %q", s.root.Dir(), s.git.Root())
+	dir, err := s.repo.GitPath(".")
+	if err != nil {
+		return nil, api.Errorf(api.CodeLocalIO, "%v", err)
 	}
 	for _, rev := range []string{"refs/heads/" + branch, "refs/remotes/origin/" + branch} {
-		show := func(name string) ([]byte, error) { return s.git.Show(ctx, rev, path.Join(filepath.ToSlash(dir), name)) }
+		show := func(name string) ([]byte, error) { return s.repo.Git().Show(ctx, rev, path.Join(dir, name)) }
 		if _, err := show("."); errors.Is(err, gitrepo.ErrRevision) {
 			continue
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -40,10 +40,10 @@ func (s *Setup) writable() error {
 			}
 		}
 	}
-	if s.lockOld != nil {
-		changes = append(changes, fileset.Change{Path: lockfile.Name, Old: s.lockOld})
+	if s.repo.LockBytes() != nil {
+		changes = append(changes, fileset.Change{Path: lockfile.Name, Old: s.repo.LockBytes()})
 	}
-	err := deploy.Coded(s.root.Check(changes))
+	err := deploy.Coded(s.repo.Root().Check(changes))
 	var e *api.Error
 	if errors.As(err, &e) {
 		told := *e
@@ -80,8 +80,8 @@ func (s *Setup) writeFiles() error {
 		return deploy.Coded(err)
 	}
 	if len(entries) > 0 {
-		now := s.lock.With(entries...).Bytes()
-		s.changes = append(s.changes, fileset.Change{Path: lockfile.Name, Old: s.lockOld, New: now})
+		lock, _ := s.repo.Lock() // parsed when the checkout was opened
+		s.changes = append(s.changes, fileset.Change{Path: lockfile.Name, Old: s.repo.LockBytes(), New: lock.With(entries...).Bytes()})
 	}
 	s.changes = slices.DeleteFunc(s.changes, func(c fileset.Change) bool { return c.Old != nil && string(c.Old) == string(c.New) })
 	slices.SortFunc(s.changes, func(a, b fileset.Change) int { return strings.Compare(a.Path, b.Path) })
@@ -89,7 +89,7 @@ func (s *Setup) writeFiles() error {
 	if len(s.changes) == 0 {
 		return nil
 	}
-	tx, err := s.root.Stage(s.changes, move.FilesOnly(s.client.Server()))
+	tx, err := s.repo.Root().Stage(s.changes, move.FilesOnly(s.client.Server()))
 	if err != nil {
 		return deploy.Coded(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -12,29 +11,19 @@ import (
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
 	config "chartd.dev/chartd/internal/deploy/config"
-	"chartd.dev/chartd/internal/deploy/fileset"
 	"chartd.dev/chartd/internal/deploy/gitrepo"
-	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/move"
-	"chartd.dev/chartd/internal/deploy/site"
 )
-
-// maxRepoFiles bounds the search for environments and sites.
-const maxRepoFiles = 100_000
 
 // Open opens the checkout; no other chartctl changes it before Close. With an
 // error, what it says was done all the same.
 func Open(ctx context.Context, r Request) (*Setup, error) {
 	s := &Setup{ask: r, unlock: func() {}}
-	dir, git, err := topOf(ctx, r.Dir)
-	if err != nil {
-		return s, err
-	}
-	if s.root, err = fileset.Open(dir); err != nil {
+	var err error
+	if s.repo, err = open(ctx, r.Dir); err != nil {
 		return s, deploy.Coded(err)
 	}
-	s.git = git
-	s.Proposal = Proposal{Directory: s.root.Dir(), Evidence: []config.Evidence{}, Notes: []string{}, Environments: []Environment{}}
+	s.Proposal = Proposal{Directory: s.repo.Root().Dir(), Evidence: []config.Evidence{}, Notes: []string{}, Environments: []Environment{}}
 	if err = s.hold(ctx); err == nil {
 		err = s.load()
 	}
@@ -46,51 +35,52 @@ func Open(ctx context.Context, r Request) (*Setup, error) {
 	}
 	if err != nil {
 		s.Close()
-		return s, deploy.Coded(err)
 	}
-	return s, nil
+	return s, deploy.Coded(err)
+}
+
+// open opens the directory that .chartctl.yaml stands in, or is to stand in.
+func open(ctx context.Context, dir string) (*deploy.Repo, error) {
+	at := cmp.Or(dir, ".")
+	if info, err := os.Stat(at); err != nil || !info.IsDir() {
+		return nil, api.Errorf(api.CodeUsage, "%q is no directory", at)
+	}
+	if repo, err := deploy.Open(ctx, at); !errors.Is(err, deploy.ErrNoRepo) {
+		return repo, err
+	}
+	if dir == "" {
+		git, err := gitrepo.Open(ctx, at)
+		switch {
+		case err == nil:
+			at = git.Root()
+		case !errors.Is(err, gitrepo.ErrNone) && !errors.Is(err, gitrepo.ErrNoGit):
+			return nil, err
+		}
+	}
+	at, err := filepath.Abs(at)
+	if err != nil {
+		return nil, err
+	}
+	return deploy.OpenNew(ctx, at)
 }
 
 // Close lets others work here again.
 func (s *Setup) Close() {
 	s.unlock()
-	s.root.Close()
-}
-
-// topOf is the directory that .chartctl.yaml stands in, or is to stand in.
-func topOf(ctx context.Context, dir string) (string, *gitrepo.Repo, error) {
-	at := cmp.Or(dir, ".")
-	if info, err := os.Stat(at); err != nil || !info.IsDir() {
-		return "", nil, api.Errorf(api.CodeUsage, "%q is no directory", at)
-	}
-	git, err := gitrepo.Open(ctx, at)
-	if err != nil && !errors.Is(err, gitrepo.ErrNone) && !errors.Is(err, gitrepo.ErrNoGit) {
-		return "", nil, deploy.Coded(err)
-	}
-	if repo, err := deploy.Open(ctx, at); err == nil {
-		defer repo.Close()
-		return repo.Root().Dir(), git, nil
-	} else if !errors.Is(err, deploy.ErrNoRepo) {
-		return "", nil, deploy.Coded(err)
-	}
-	if dir == "" && git != nil {
-		at = git.Root()
-	}
-	at, err = filepath.Abs(at)
-	return at, git, err
+	s.repo.Close()
 }
 
 // hold keeps other chartctl processes away, and finishes the files that an
 // earlier init left. A dry run only looks.
 func (s *Setup) hold(ctx context.Context) error {
 	if !s.ask.DryRun {
-		unlock, err := s.root.Lock(ctx)
+		unlock, err := s.repo.Root().Lock(ctx)
 		if err != nil {
 			return err
 		}
 		s.unlock = unlock
 	}
-	tx, err := s.root.Pending()
+	tx, err := s.repo.Root().Pending()
 	if err != nil || tx == nil {
 		return err
 	}
@@ -108,28 +98,13 @@ func (s *Setup) hold(ctx context.Context) error {
 	return nil
 }
 
-// load reads what is there of an earlier init.
+// load reads what is there of an earlier init. Whoever held the lock before may
+// have changed it.
 func (s *Setup) load() error {
-	s.files = site.NewFiles(func(name string) ([]byte, error) { return s.root.Read(name, maxSiteFile) })
-	var err error
-	if s.old, err = s.root.Read(config.Name, config.MaxSize); err == nil {
-		s.conf, err = config.Parse(s.old)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
+	if err := s.repo.Reload(); err != nil {
 		return err
 	}
-	s.lockOld, err = s.root.Read(lockfile.Name, lockfile.MaxSize)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	}
-	s.lock, err = lockfile.Parse(s.lockOld)
+	s.files, s.conf = s.repo.Files(), s.repo.Config()
+	_, err := s.repo.Lock()
 	return err
 }
-
-// maxSiteFile is the largest file with a site that is read, in bytes.
-const maxSiteFile = 16 << 20

@@ -21,22 +21,22 @@ import (
 
 // propose finds out what .chartctl.yaml is to say.
 func (s *Setup) propose(ctx context.Context) error {
-	if s.old != nil {
+	if s.repo.ConfigBytes() != nil {
 		s.Notes = append(s.Notes, config.Name+" is there already and is used as it is; remove it to have another one proposed")
-		s.Config = string(s.old)
+		s.Config = string(s.repo.ConfigBytes())
 		return s.findStage(ctx)
 	}
-	names, left, err := s.root.Files(maxRepoFiles)
+	names, left, err := s.repo.Root().Files(deploy.MaxFiles)
 	if err != nil {
 		return err
 	}
 	search := config.Search{
-		Name: filepath.Base(s.root.Dir()), Files: names, Read: s.root.Read,
+		Name: filepath.Base(s.repo.Root().Dir()), Files: names, Read: s.repo.Root().Read,
 		Server: s.client.Server(), Flow: s.ask.Flow, Chart: s.ask.Chart,
 		Known: func(chart string) (map[ref.Role]string, bool, error) { return s.ownImages(ctx, chart) },
 	}
-	if s.git != nil {
-		if search.Branches, err = s.git.Branches(ctx); err != nil {
+	if s.repo.Git() != nil {
+		if search.Branches, err = s.repo.Git().Branches(ctx); err != nil {
 			return err
 		}
 	}
@@ -64,9 +64,9 @@ func (s *Setup) findStage(ctx context.Context) error {
 		return nil
 	}
 	branch := s.ask.Branch
-	if branch == "" && s.git != nil {
+	if branch == "" && s.repo.Git() != nil {
 		var err error
-		if branch, err = s.git.Branch(ctx); err != nil {
+		if branch, err = s.repo.Git().Branch(ctx); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,6 @@ import (
 	"chartd.dev/chartd/internal/deploy"
 	config "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/fileset"
-	"chartd.dev/chartd/internal/deploy/gitrepo"
-	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/policy"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/model"
@@ -43,15 +41,11 @@ type Setup struct {
 
 	ask    Request
 	client *client.Client
-	root   *fileset.Root
-	git    *gitrepo.Repo // nil without git
+	repo   *deploy.Repo
 	unlock func()
 
-	conf    config.Config
-	old     []byte // .chartctl.yaml as it is, nil if there is none
-	lockOld []byte // chartd.lock, the same
-	lock    lockfile.File
-	stage   string // of the checkout, where branches are stages
+	conf    config.Config // as it is, or is to be
+	stage   string        // of the checkout, where branches are stages
 	files   *site.Files
 	changes []fileset.Change
 }

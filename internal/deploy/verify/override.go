@@ -11,15 +11,13 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/yamledit"
 )
-
-// maxFiles bounds the search of a checkout for values files.
-const maxFiles = 100_000
 
 // valuesFile is one that says something about images.
 type valuesFile struct {
@@ -62,7 +60,7 @@ func (v *verification) loadValues() error {
 		return nil
 	}
 	v.loaded = true
-	names, left, err := v.repo.Root().Files(maxFiles)
+	names, left, err := v.repo.Root().Files(deploy.MaxFiles)
 	if err != nil {
 		return err
 	}
