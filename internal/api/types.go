@@ -166,6 +166,11 @@ type BindRequest struct {
 
 // ReasonRequest is the body of yank, purge and revoke.
 type ReasonRequest struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// ResolveRequest is the body of POST /halts/ID/resolve.
+type ResolveRequest struct {
 	Reason string `json:"reason"`
 }
 

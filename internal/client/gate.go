@@ -78,7 +78,7 @@ func (c *Client) AllHalts(ctx context.Context, before uint64, limit int) (api.Ha
 
 // ResolveHalt ends a halt by an override.
 func (c *Client) ResolveHalt(ctx context.Context, id, reason string) (api.Halt, error) {
-	return ask[api.Halt](ctx, c, post(api.ReasonRequest{Reason: reason}, "/api/v1/halts/%s/resolve", id))
+	return ask[api.Halt](ctx, c, post(api.ResolveRequest{Reason: reason}, "/api/v1/halts/%s/resolve", id))
 }
 
 // Approve says that a binding may be pinned in an environment, by somebody

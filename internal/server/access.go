@@ -1,9 +1,6 @@
 package server
 
-import (
-	"chartd.dev/chartd/internal/auth"
-	"chartd.dev/chartd/internal/ref"
-)
+import "chartd.dev/chartd/internal/auth"
 
 // kind says how a route is guarded.
 type kind int
@@ -41,6 +38,7 @@ func needs(a auth.Action) access         { return access{kind: scoped, action: a
 func needsOnChart(a auth.Action) access  { return access{kind: scoped, action: a, on: chartInPath} }
 func needsOnEnv(a auth.Action) access    { return access{kind: scoped, action: a, on: envInPath} }
 func needsOnParsed(a auth.Action) access { return access{kind: inner, action: a} }
+
 func (a access) check(c *call) error {
 	switch a.kind {
 	case open, anyone:
@@ -57,14 +55,10 @@ func (a access) check(c *call) error {
 		if err := c.who.RequireSome(a.action); err != nil {
 			return err
 		}
-		env, err := c.env()
-		if err != nil {
+		if err := c.readEnv(); err != nil {
 			return err
 		}
-		object = env.String()
+		object = c.env.String()
 	}
 	return c.who.Require(a.action, object)
 }
-
-// env is the environment that the path names.
-func (c *call) env() (ref.Env, error) { return ref.ParseEnv(c.Var("hub") + "/" + c.Var("stage")) }

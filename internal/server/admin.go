@@ -1,131 +1,62 @@
 package server
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
-	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/repo"
 )
 
-func (s *Server) whoami(c *call) error {
-	return c.answer(http.StatusOK, api.WhoAmI{Name: c.who.Name, Scopes: scopesOf(c.who), Anonymous: c.who.Anonymous, Version: s.Version})
+func (s *Server) whoami(c *call, _ none) (api.WhoAmI, error) {
+	return api.WhoAmI{Name: c.who.Name, Scopes: scopesOf(c.who), Anonymous: c.who.Anonymous, Version: s.Version}, nil
 }
 
-func (s *Server) openapi(c *call) error { return sendText(c, "application/json", s.openAPI) }
-
-func (s *Server) journal(c *call) error {
-	after, err := c.number("after", 0, 1<<62)
-	if err != nil {
-		return err
-	}
-	limit, err := c.limit()
-	if err != nil {
-		return err
-	}
-	lines, next, err := s.Lock.Journal(c.Context(), after, limit)
-	if err != nil {
-		return err
-	}
-	out := api.Journal{Lines: []api.Line{}, Next: next}
-	for _, l := range lines {
-		out.Lines = append(out.Lines, lineOf(l))
-	}
-	return c.answer(http.StatusOK, out)
+func (s *Server) openapi(*call, none) (document, error) {
+	return document{"application/json", s.openAPI}, nil
 }
 
-func (s *Server) tokens(c *call) error {
+func (s *Server) journal(c *call, in following) (api.Journal, error) {
+	lines, next, err := s.Lock.Journal(c.Context(), in.After, int(in.Limit))
+	return api.Journal{Lines: each(lines, lineOf), Next: next}, err
+}
+
+func (s *Server) tokens(c *call, _ none) (api.Tokens, error) {
 	list, err := s.Lock.Tokens(c.Context())
-	if err != nil {
-		return err
-	}
-	out := api.Tokens{Tokens: []api.Token{}}
-	for _, t := range list {
-		out.Tokens = append(out.Tokens, tokenOf(t))
-	}
-	return c.answer(http.StatusOK, out)
+	return api.Tokens{Tokens: each(list, tokenOf)}, err
 }
 
 // createToken takes no Idempotency-Key: the same answer could not be given
 // again, since the secret is not kept.
-func (s *Server) createToken(c *call) error {
-	var in api.TokenRequest
-	body, err := decode(c, &in, "name", "scopes")
-	if err != nil {
-		return err
-	}
+func (s *Server) createToken(c *call, in api.TokenRequest) (api.TokenSecret, error) {
 	ttl, err := auth.ParseTTL(in.TTL)
 	if err != nil {
-		return err
+		return api.TokenSecret{}, err
 	}
 	t, secret, err := auth.New(auth.Request{Name: in.Name, Scopes: in.Scopes, TTL: ttl, By: c.who.Name, Now: s.Now()})
 	if err != nil {
-		return err
+		return api.TokenSecret{}, err
 	}
-	op, err := c.op("token create", body)
-	if err != nil {
-		return err
-	}
-	op.Key = ""
-	if err := s.Lock.CreateToken(c.Context(), op, t); err != nil {
-		return err
-	}
-	c.Header().Set("Cache-Control", "no-store")
-	return c.answer(http.StatusCreated, api.TokenSecret{Token: tokenOf(t), Secret: secret.Reveal()})
+	c.Set("Cache-Control", "no-store")
+	return api.TokenSecret{Token: tokenOf(t), Secret: secret.Reveal()}, s.Lock.CreateToken(c.Context(), c.opOnce("token create"), t)
 }
 
-func (s *Server) revokeToken(c *call) error {
+func (s *Server) revokeToken(c *call, _ none) (none, error) {
 	id := c.Var("id")
-	op, err := c.op("token revoke "+transport.Clip(id), ref.DigestOf(nil))
-	if err != nil {
-		return err
-	}
-	if err := s.Lock.RevokeToken(c.Context(), op, id); err != nil {
-		return err
-	}
-	c.WriteHeader(http.StatusNoContent)
-	return nil
+	return none{}, s.Lock.RevokeToken(c.Context(), c.op("token revoke "+transport.Clip(id)), id)
 }
 
-// backup streams. Where it fails in the middle the connection is cut, so that
-// half a backup is never taken for a whole one.
-func (s *Server) backup(c *call) error {
-	h := c.Header()
-	h.Set("Content-Type", "application/x-tar")
-	h.Set("Content-Disposition", `attachment; filename="chartd-backup.tar"`)
-	h.Set("Cache-Control", "no-store")
-	if c.R.Method == http.MethodHead {
-		c.WriteHeader(http.StatusOK)
-		return nil
-	}
-	if err := s.Backup(c.Context(), c); err != nil {
-		if !c.Started() {
-			return err
-		}
-		return errors.Join(http.ErrAbortHandler, fmt.Errorf("send backup: %w", err))
-	}
-	return nil
-}
+func (s *Server) backup(*call, none) (stream, error) { return s.Backup, nil }
 
-func (s *Server) fsck(c *call) error {
+func (s *Server) fsck(c *call, _ none) (checkReport, error) {
 	if c.R.Method == http.MethodHead {
 		c.WriteHeader(http.StatusOK)
-		return nil
+		return checkReport{}, nil
 	}
 	rep, err := s.Repo.Check(c.Context(), repo.CheckOptions{Blobs: true})
-	if err != nil {
-		return err
-	}
-	out := checkReport{
-		Problems: rep.Problems, Charts: rep.Charts, Bindings: rep.Bindings, Environments: rep.Environments,
+	return checkReport{
+		Problems: append([]string{}, rep.Problems...), Charts: rep.Charts, Bindings: rep.Bindings, Environments: rep.Environments,
 		Pins: rep.Pins, Blobs: rep.Blobs, Generation: rep.Generation,
-	}
-	if out.Problems == nil {
-		out.Problems = []string{}
-	}
-	return c.answer(http.StatusOK, out)
+	}, err
 }

@@ -275,11 +275,11 @@ func BenchmarkConnection(b *testing.B) {
 				defer conn.Close()
 				ask := []byte("GET " + c.path + " HTTP/1.1\r\nHost: x\r\n" + c.header + "\r\n")
 				buf := make([]byte, 128<<10)
-				want := len(answer(b, conn, buf, ask, -1))
+				want := len(askOnce(b, conn, buf, ask, -1))
 				used := cpu(b)
 				b.ReportAllocs()
 				for b.Loop() {
-					answer(b, conn, buf, ask, want)
+					askOnce(b, conn, buf, ask, want)
 				}
 				b.ReportMetric(float64((cpu(b)-used).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
 			})
@@ -287,8 +287,8 @@ func BenchmarkConnection(b *testing.B) {
 	}
 }
 
-// answer reads one answer: want bytes, or with -1 as many as its header says.
-func answer(b *testing.B, conn net.Conn, buf, ask []byte, want int) []byte {
+// askOnce reads one answer: want bytes, or with -1 as many as its header says.
+func askOnce(b *testing.B, conn net.Conn, buf, ask []byte, want int) []byte {
 	if _, err := conn.Write(ask); err != nil {
 		b.Fatal(err)
 	}

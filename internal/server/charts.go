@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -14,107 +15,66 @@ import (
 	"chartd.dev/chartd/repo"
 )
 
-func (s *Server) listCharts(c *call) error {
-	keep, err := c.filter()
-	if err != nil {
-		return err
-	}
-	name, err := c.param("name")
-	if err != nil {
-		return err
-	}
-	if name != "" {
-		return s.answerVersions(c, name, keep)
-	}
-	after, err := c.param("after")
-	if err != nil {
-		return err
-	}
-	limit, err := c.limit()
-	if err != nil {
-		return err
-	}
-	list, next, err := s.Lock.AllVersions(c.Context(), after, limit)
-	if err != nil {
-		return err
-	}
-	charts, err := s.chartsOf(c.Context(), kept(list, keep))
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, api.Charts{Charts: charts, Next: next})
+// chartsRequest selects chart versions: purged ones only with all=true.
+type chartsRequest struct {
+	All   bool   `query:"all"`
+	Bound *bool  `query:"bound"`
+	Name  string `query:"name"`
+	After string `query:"after"`
+	Limit uint64 `query:"limit" default:"100" min:"1" max:"1000"`
 }
 
-func (s *Server) chartVersions(c *call) error {
-	keep, err := c.filter()
-	if err != nil {
-		return err
+func (s *Server) listCharts(c *call, in chartsRequest) (api.Charts, error) {
+	if in.Name != "" {
+		return s.versionsOf(c, in)
 	}
-	return s.answerVersions(c, c.Var("name"), keep)
+	list, next, err := s.Lock.AllVersions(c.Context(), in.After, int(in.Limit))
+	if err != nil {
+		return api.Charts{}, err
+	}
+	charts, err := s.chartsOf(c, in.kept(list))
+	return api.Charts{Charts: charts, Next: next}, err
 }
 
-func (s *Server) answerVersions(c *call, name string, keep func(lock.ChartVersion) bool) error {
-	list, err := s.Lock.Versions(c.Context(), name)
-	if err != nil {
-		return err
-	}
-	charts, err := s.chartsOf(c.Context(), kept(list, keep))
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, api.Charts{Charts: charts})
+func (s *Server) chartVersions(c *call, in struct {
+	All   bool  `query:"all"`
+	Bound *bool `query:"bound"`
+}) (api.Charts, error) {
+	return s.versionsOf(c, chartsRequest{All: in.All, Bound: in.Bound, Name: c.Var("name")})
 }
 
-// filter is what ?all and ?bound select: purged versions only with all=true.
-func (c *call) filter() (func(lock.ChartVersion) bool, error) {
-	all, _, err := c.flag("all")
+func (s *Server) versionsOf(c *call, in chartsRequest) (api.Charts, error) {
+	list, err := s.Lock.Versions(c.Context(), in.Name)
 	if err != nil {
-		return nil, err
+		return api.Charts{}, err
 	}
-	bound, byBound, err := c.flag("bound")
-	if err != nil {
-		return nil, err
-	}
-	return func(cv lock.ChartVersion) bool {
-		return (all || cv.State != model.Purged) && (!byBound || bound == !cv.Default.IsZero())
-	}, nil
+	charts, err := s.chartsOf(c, in.kept(list))
+	return api.Charts{Charts: charts}, err
 }
 
-func kept(list []lock.ChartVersion, keep func(lock.ChartVersion) bool) []lock.ChartVersion {
-	return slices.DeleteFunc(list, func(cv lock.ChartVersion) bool { return !keep(cv) })
+func (in chartsRequest) kept(list []lock.ChartVersion) []lock.ChartVersion {
+	return slices.DeleteFunc(list, func(cv lock.ChartVersion) bool {
+		return !in.All && cv.State == model.Purged || in.Bound != nil && *in.Bound == cv.Default.IsZero()
+	})
 }
 
-func (s *Server) chart(c *call) error {
+func (s *Server) chart(c *call, _ none) (api.Chart, error) {
 	cv, err := s.version(c)
-	if err != nil {
-		return err
-	}
-	return s.answerChart(c, cv)
+	return s.chartOf(c, cv, err)
 }
 
-func (s *Server) answerChart(c *call, cv lock.ChartVersion) error {
-	out, err := s.chartOf(c.Context(), cv)
+func (s *Server) publish(c *call, _ none) (api.PublishResult, error) {
+	u, err := s.readPackage(c, imagePart, requirePart)
 	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, out)
-}
-
-func (s *Server) publish(c *call) error {
-	u, err := s.readUpload(c, imagePart, requirePart)
-	if err != nil {
-		return err
-	}
-	if u.pkg == nil {
-		return transport.BadRequest("the form has no part %q", singlePart)
+		return api.PublishResult{}, err
 	}
 	require := u.field(requirePart)
 	if require != "" && require != "true" && require != "false" {
-		return transport.BadRequest("part require_binding %q: want true or false", require)
+		return api.PublishResult{}, transport.BadRequest("part require_binding %q: want true or false", require)
 	}
 	images, err := u.images()
 	if err != nil {
-		return err
+		return api.PublishResult{}, err
 	}
 	allowed := c.authorize(auth.Publish)
 	if len(images) > 0 {
@@ -127,61 +87,132 @@ func (s *Server) publish(c *call) error {
 }
 
 // store publishes and answers with what is stored now.
-func (s *Server) store(c *call, u upload, up repo.Upload) error {
+func (s *Server) store(c *call, u upload, up repo.Upload) (api.PublishResult, error) {
 	up.Package, up.Prov = u.pkg, u.prov
-	op, err := c.op("publish", u.digest)
-	if err != nil {
-		return err
-	}
-	p, err := s.Repo.Publish(c.Context(), op, up)
-	if err != nil {
-		return err
-	}
-	out, err := s.chartOf(c.Context(), p.Chart)
-	if err != nil {
-		return err
-	}
-	status := http.StatusCreated
-	if p.Existed {
-		status = http.StatusOK
-	}
-	return c.answer(status, api.PublishResult{Saved: true, Existed: p.Existed, Chart: out})
+	p, err := s.Repo.Publish(c.Context(), c.op("publish"), up)
+	c.existed(p.Existed)
+	out, err := s.chartOf(c, p.Chart, err)
+	return api.PublishResult{Saved: true, Existed: p.Existed, Chart: out}, err
 }
 
-func (s *Server) yank(c *call) error {
-	var in api.ReasonRequest
-	op, cv, err := s.changeVersion(c, "yank", &in)
-	if err != nil {
-		return err
+// existed answers 200 where what is asked for is there already.
+func (c *call) existed(yes bool) {
+	if yes {
+		c.status = http.StatusOK
 	}
-	if cv, err = s.Repo.Yank(c.Context(), op, cv.Chart, in.Reason); err != nil {
-		return err
-	}
-	return s.answerChart(c, cv)
 }
 
-func (s *Server) purge(c *call) error {
-	var in api.ReasonRequest
-	op, cv, err := s.changeVersion(c, "purge", &in)
-	if err != nil {
-		return err
+func (s *Server) yank(c *call, in api.ReasonRequest) (api.Chart, error) {
+	cv, err := s.found(c)
+	if err == nil {
+		cv, err = s.Repo.Yank(c.Context(), c.op("yank "+cv.Chart.String()), cv.Chart, in.Reason)
 	}
-	if cv, err = s.Repo.Purge(c.Context(), op, cv.Chart, in.Reason); err != nil {
-		return err
-	}
-	return s.answerChart(c, cv)
+	return s.chartOf(c, cv, err)
 }
 
-// changeVersion decodes the body of a change and finds what it is about.
-func (s *Server) changeVersion(c *call, verb string, in any) (lock.Op, lock.ChartVersion, error) {
-	body, err := decode(c, in)
-	if err != nil {
-		return lock.Op{}, lock.ChartVersion{}, err
+func (s *Server) purge(c *call, in api.ReasonRequest) (api.Chart, error) {
+	cv, err := s.found(c)
+	if err == nil {
+		cv, err = s.Repo.Purge(c.Context(), c.op("purge "+cv.Chart.String()), cv.Chart, in.Reason)
 	}
-	cv, err := s.Lock.FindVersion(c.Context(), c.Var("name"), c.Var("version"))
-	if err != nil {
-		return lock.Op{}, lock.ChartVersion{}, err
+	return s.chartOf(c, cv, err)
+}
+
+// found is the chart version that the path names. A name that is not well
+// formed is one that is not there.
+func (s *Server) found(c *call) (lock.ChartVersion, error) {
+	return s.Lock.FindVersion(c.Context(), c.Var("name"), c.Var("version"))
+}
+
+// version is found, where the version may be "latest": the one that Helm takes
+// without one, which is the newest stable one, else the newest, of those in the
+// index.
+func (s *Server) version(c *call) (lock.ChartVersion, error) {
+	if c.Var("version") != "latest" {
+		return s.found(c)
 	}
-	op, err := c.op(verb+" "+cv.Chart.String(), body)
-	return op, cv, err
+	idx, err := s.Repo.Index(c.Context())
+	if err != nil {
+		return lock.ChartVersion{}, err
+	}
+	raw, ok := idx.Entry(c.Var("name"), "latest")
+	if !ok {
+		return s.found(c)
+	}
+	var entry struct {
+		Version string `json:"version"`
+	}
+	if err := json.Unmarshal(raw, &entry); err != nil {
+		return lock.ChartVersion{}, err
+	}
+	return s.Lock.FindVersion(c.Context(), c.Var("name"), entry.Version)
+}
+
+// chartWith is a chart version as the API shows it, with its default binding.
+func chartWith(cv lock.ChartVersion, defaults map[ref.BindingID]lock.Binding) (api.Chart, error) {
+	var meta struct {
+		AppVersion  string `json:"appVersion"`
+		Description string `json:"description"`
+	}
+	if len(cv.Metadata) > 0 {
+		if err := json.Unmarshal(cv.Metadata, &meta); err != nil {
+			return api.Chart{}, err
+		}
+	}
+	out := api.Chart{
+		Name: cv.Chart.Name(), Version: cv.Chart.Version(), AppVersion: meta.AppVersion, Description: meta.Description,
+		Package: cv.Package, Content: cv.Content, Size: cv.Size, Seq: cv.Seq, Created: cv.Created,
+		OrderUnknown: cv.OrderUnknown, Imported: cv.Imported, State: cv.State, Reason: cv.Why, By: cv.By,
+		Provenance: !cv.Provenance.IsZero(), Images: each(cv.Images, chartImageOf), Warnings: cv.Warnings,
+		Bindings: cv.Bindings, Unbound: cv.Unbound,
+	}
+	if out.Bindings == nil {
+		out.Bindings = []ref.BindingID{}
+	}
+	if b, ok := defaults[cv.Default]; ok {
+		wire := bindingOf(b)
+		out.Binding = &wire
+	}
+	return out, nil
+}
+
+func chartImageOf(i lock.ChartImage) api.ChartImage {
+	return api.ChartImage{
+		Role: i.Role, Repository: i.Repository, Tag: i.Tag, Digest: i.Digest, File: i.File, Path: i.Path,
+		Override: i.Override, Base: i.Base, Required: i.Required,
+	}
+}
+
+// chartOf is one chart version with its default binding, if there was no error.
+func (s *Server) chartOf(c *call, cv lock.ChartVersion, err error) (api.Chart, error) {
+	if err != nil {
+		return api.Chart{}, err
+	}
+	all, err := s.chartsOf(c, []lock.ChartVersion{cv})
+	if err != nil {
+		return api.Chart{}, err
+	}
+	return all[0], nil
+}
+
+func (s *Server) chartsOf(c *call, list []lock.ChartVersion) ([]api.Chart, error) {
+	var ids []ref.BindingID
+	for _, cv := range list {
+		if !cv.Default.IsZero() {
+			ids = append(ids, cv.Default)
+		}
+	}
+	defaults, err := s.Lock.Bindings(c.Context(), ids)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Chart{}
+	for _, cv := range list {
+		chart, err := chartWith(cv, defaults)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, chart)
+	}
+	return out, nil
 }

@@ -11,63 +11,36 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 )
 
-const (
-	maxWait       = 30 // seconds that a question for events waits
-	maxWebhookURL = 1 << 10
-)
+const maxWebhookURL = 1 << 10
+
+type eventsRequest struct {
+	Limit uint64  `query:"limit" default:"100" min:"1" max:"1000"`
+	Wait  uint64  `query:"wait" max:"30"` // seconds
+	After *uint64 `query:"after"`
+}
 
 // events answers with what happened after a line of the journal, and waits for
 // it where the caller asks for that. Without after it says where the journal
 // ends.
-func (s *Server) events(c *call) error {
-	limit, err := c.limit()
-	if err != nil {
-		return err
-	}
-	wait, err := c.number("wait", 0, maxWait)
-	if err != nil {
-		return err
-	}
-	given, err := c.param("after")
-	if err != nil {
-		return err
-	}
-	if given == "" {
+func (s *Server) events(c *call, in eventsRequest) (api.Events, error) {
+	if in.After == nil {
 		end, err := s.Feed.End(c.Context())
-		if err != nil {
-			return err
-		}
-		return c.answer(http.StatusOK, api.Events{Events: []api.Event{}, Next: end})
-	}
-	after, err := c.number("after", 0, 1<<62)
-	if err != nil {
-		return err
+		return api.Events{Events: []api.Event{}, Next: end}, err
 	}
 	if c.R.Method == http.MethodHead {
-		wait = 0
+		in.Wait = 0
 	}
-	list, next, err := s.Feed.Wait(c.Context(), after, limit, time.Duration(wait)*time.Second)
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, api.Events{Events: list, Next: next})
+	list, next, err := s.Feed.Wait(c.Context(), *in.After, int(in.Limit), time.Duration(in.Wait)*time.Second)
+	return api.Events{Events: list, Next: next}, err
 }
 
-func (s *Server) webhooks(c *call) error {
+func (s *Server) webhooks(c *call, _ none) (api.Webhooks, error) {
 	list, err := s.Lock.Webhooks(c.Context())
-	if err != nil {
-		return err
-	}
-	out := api.Webhooks{Webhooks: []api.Webhook{}}
-	for _, w := range list {
-		out.Webhooks = append(out.Webhooks, webhookOf(w))
-	}
-	return c.answer(http.StatusOK, out)
+	return api.Webhooks{Webhooks: each(list, webhookOf)}, err
 }
 
 func webhookOf(w lock.WebhookState) api.Webhook {
@@ -78,32 +51,19 @@ func webhookOf(w lock.WebhookState) api.Webhook {
 }
 
 // createWebhook takes no Idempotency-Key: the secret is not told twice.
-func (s *Server) createWebhook(c *call) error {
-	var in api.WebhookRequest
-	body, err := decode(c, &in, "url")
-	if err != nil {
-		return err
-	}
+func (s *Server) createWebhook(c *call, in api.WebhookRequest) (api.WebhookSecret, error) {
 	if err := s.checkWebhook(in); err != nil {
-		return err
+		return api.WebhookSecret{}, err
 	}
 	var id [6]byte
 	var secret [32]byte
 	rand.Read(id[:]) // never fails: the runtime ends the process instead
 	rand.Read(secret[:])
-	op, err := c.op("webhook create", body)
-	if err != nil {
-		return err
-	}
-	op.Key = ""
-	w, err := s.Lock.CreateWebhook(c.Context(), op, lock.Webhook{
+	w, err := s.Lock.CreateWebhook(c.Context(), c.opOnce("webhook create"), lock.Webhook{
 		ID: hex.EncodeToString(id[:]), URL: in.URL, Kinds: in.Kinds, Secret: "whsec_" + base64.RawURLEncoding.EncodeToString(secret[:]),
 	})
-	if err != nil {
-		return err
-	}
-	c.Header().Set("Cache-Control", "no-store")
-	return c.answer(http.StatusCreated, api.WebhookSecret{Webhook: webhookOf(lock.WebhookState{Webhook: w}), Secret: w.Secret})
+	c.Set("Cache-Control", "no-store")
+	return api.WebhookSecret{Webhook: webhookOf(lock.WebhookState{Webhook: w}), Secret: w.Secret}, err
 }
 
 func (s *Server) checkWebhook(in api.WebhookRequest) error {
@@ -119,15 +79,7 @@ func (s *Server) checkWebhook(in api.WebhookRequest) error {
 	return s.WebhookURL(u)
 }
 
-func (s *Server) deleteWebhook(c *call) error {
+func (s *Server) deleteWebhook(c *call, _ none) (none, error) {
 	id := c.Var("id")
-	op, err := c.op("webhook delete "+transport.Clip(id), ref.DigestOf(nil))
-	if err != nil {
-		return err
-	}
-	if err := s.Lock.DeleteWebhook(c.Context(), op, id); err != nil {
-		return err
-	}
-	c.WriteHeader(http.StatusNoContent)
-	return nil
+	return none{}, s.Lock.DeleteWebhook(c.Context(), c.op("webhook delete "+transport.Clip(id)), id)
 }

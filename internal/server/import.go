@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/repo"
 )
@@ -29,17 +28,14 @@ const (
 // importFields are the parts that say something of the next package.
 var importFields = []string{createdPart, orderPart, requiresPart, provRulePart}
 
-func (s *Server) importChart(c *call) error {
-	u, err := s.readUpload(c, importFields[:3]...)
+func (s *Server) importChart(c *call, _ none) (api.PublishResult, error) {
+	u, err := s.readPackage(c, importFields[:3]...)
 	if err != nil {
-		return err
-	}
-	if u.pkg == nil {
-		return transport.BadRequest("the form has no part %q", singlePart)
+		return api.PublishResult{}, err
 	}
 	im, err := u.imported()
 	if err != nil {
-		return err
+		return api.PublishResult{}, err
 	}
 	return s.store(c, u, repo.Upload{Import: &im})
 }
@@ -71,35 +67,24 @@ func (u upload) imported() (im repo.Import, err error) {
 // importCharts imports several packages in the order in which they are sent.
 // They are taken in as they come: what was read when the body breaks off is
 // imported.
-func (s *Server) importCharts(c *call) error {
+func (s *Server) importCharts(c *call, _ none) (api.ImportResults, error) {
 	media, params, err := mime.ParseMediaType(c.R.Header.Get("Content-Type"))
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
-		return fmt.Errorf("%w: Content-Type %q, want multipart/form-data with a boundary", transport.ErrMediaType, transport.Clip(c.R.Header.Get("Content-Type")))
+		return api.ImportResults{}, fmt.Errorf("%w: Content-Type %q, want multipart/form-data with a boundary", transport.ErrMediaType, transport.Clip(c.R.Header.Get("Content-Type")))
 	}
 	most := max(maxImport, s.MaxUpload+maxProv+formMargin)
 	if c.R.ContentLength > most {
-		return transport.TooLarge(most)
-	}
-	op, err := c.op("import", ref.Digest{})
-	if err != nil {
-		return err
+		return api.ImportResults{}, transport.TooLarge(most)
 	}
 	// Each package that is read at once takes as much memory as an upload.
 	workers, release := s.slots.More(2*runtime.GOMAXPROCS(0) + 2)
 	defer release()
-	im := s.Repo.Import(c.Context(), op, workers)
+	im := s.Repo.Import(c.Context(), c.op("import"), workers)
 	body, free := buffered(transport.Bounded(c.RequestBody(), most))
 	defer free()
 	broken := s.readImport(im, multipart.NewReader(body, params["boundary"]))
 	results, err := im.Wait()
-	if err = errors.Join(err, broken); err != nil {
-		return err
-	}
-	out := api.ImportResults{Results: make([]api.ImportResult, 0, len(results))}
-	for _, r := range results {
-		out.Results = append(out.Results, importResult(r))
-	}
-	return c.answer(http.StatusOK, out)
+	return api.ImportResults{Results: each(results, importResult)}, errors.Join(err, broken)
 }
 
 // readImport hands on package after package. An error is a body that cannot be

@@ -24,7 +24,7 @@ var (
 // describe writes the OpenAPI 3.1 document of the route table. The schemas are
 // those of the Go types that are decoded and encoded, so they cannot differ.
 func describe(version, base string) ([]byte, error) {
-	d := &document{schemas: object{}}
+	d := &description{schemas: object{}}
 	paths := object{}
 	for _, rt := range routes() {
 		path := openAPIPath(rt.path)
@@ -63,9 +63,9 @@ func describe(version, base string) ([]byte, error) {
 // openAPIPath writes a route's path without the patterns of its variables.
 func openAPIPath(path string) string { return pathVariable.ReplaceAllString(path, "{$1}") }
 
-type document struct{ schemas object }
+type description struct{ schemas object }
 
-func (d *document) operation(rt route) object {
+func (d *description) operation(rt route) object {
 	op := object{"operationId": rt.name, "summary": rt.summary, "responses": d.responses(rt)}
 	if scope := rt.access.describe(); scope != "" {
 		op["description"] = "Needs the scope " + scope + "."
@@ -77,7 +77,7 @@ func (d *document) operation(rt route) object {
 	for _, m := range pathVariable.FindAllStringSubmatch(rt.path, -1) {
 		params = append(params, object{"name": m[1], "in": "path", "required": true, "schema": object{"type": "string"}})
 	}
-	for _, q := range rt.query {
+	for _, q := range rt.params() {
 		params = append(params, object{"name": q, "in": "query", "schema": object{"type": "string"}})
 	}
 	for _, h := range rt.headers {
@@ -90,8 +90,8 @@ func (d *document) operation(rt route) object {
 		op["parameters"] = params
 	}
 	switch {
-	case rt.in != nil:
-		op["requestBody"] = object{"required": true, "content": jsonContent(d.schema(reflect.TypeOf(rt.in)))}
+	case rt.body != nil:
+		op["requestBody"] = object{"required": true, "content": jsonContent(d.schema(rt.body))}
 	case rt.upload:
 		op["requestBody"] = object{"required": true, "content": object{
 			"multipart/form-data":      object{"schema": object{"type": "object"}},
@@ -101,14 +101,14 @@ func (d *document) operation(rt route) object {
 	return op
 }
 
-func (d *document) responses(rt route) object {
+func (d *description) responses(rt route) object {
 	out := object{"default": object{"$ref": "#/components/responses/error"}}
-	for _, status := range rt.status {
-		answer := object{"description": statusText(status)}
-		if rt.out != nil && status < 300 {
-			answer["content"] = jsonContent(d.schema(reflect.TypeOf(rt.out)))
+	for _, status := range rt.statuses() {
+		content := object{"description": statusText(status)}
+		if !rt.out.Implements(reflect.TypeFor[answer]()) && status < 300 {
+			content["content"] = jsonContent(d.schema(rt.out))
 		}
-		out[strconv.Itoa(status)] = answer
+		out[strconv.Itoa(status)] = content
 	}
 	return out
 }
@@ -130,7 +130,7 @@ func statusText(status int) string {
 func jsonContent(schema object) object { return object{"application/json": object{"schema": schema}} }
 
 // schema describes a type as encoding/json writes it.
-func (d *document) schema(t reflect.Type) object {
+func (d *description) schema(t reflect.Type) object {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return object{"type": "string", "format": "date-time"}
@@ -162,7 +162,7 @@ func (d *document) schema(t reflect.Type) object {
 }
 
 // structure puts a struct's schema beside the others and refers to it.
-func (d *document) structure(t reflect.Type) object {
+func (d *description) structure(t reflect.Type) object {
 	name := strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
 	link := object{"$ref": "#/components/schemas/" + name}
 	if _, ok := d.schemas[name]; ok {
@@ -180,7 +180,7 @@ func (d *document) structure(t reflect.Type) object {
 	return link
 }
 
-func (d *document) fields(t reflect.Type, props object, required map[string]bool) {
+func (d *description) fields(t reflect.Type, props object, required map[string]bool) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {

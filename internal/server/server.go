@@ -1,14 +1,13 @@
-// Package server answers HTTP. It holds no rule of the domain: a handler
-// decodes, makes one domain call, and encodes. Its invariants: a request is
-// authorised on what was parsed, never on a file name; every error answer has
-// one shape and comes out of one table; no answer names a path of this
-// machine.
+// Package server is the HTTP API. It holds no rule of the domain: a handler is
+// a function from a typed request to a typed answer that makes one domain call;
+// handle.go has what is around it, routes.go the table of routes, errors.go that
+// of errors. Its invariants: a request is authorised on what was parsed, never
+// on a file name; every error answer has one shape and comes out of one table;
+// no answer names a path of this machine.
 package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -58,15 +57,6 @@ type Config struct {
 	// Broken is told of an error after which the process must stop. It is
 	// called once or more, after the answer.
 	Broken func(error)
-}
-
-// Limits are what one caller may ask for: a token, or an address where there
-// is no valid one.
-type Limits struct {
-	FailedAuth transport.Rate // credentials that are no valid token, of an address
-	Publish    transport.Rate // uploads: packages, provenance files, imports
-	Pin        transport.Rate
-	Read       transport.Rate
 }
 
 // Server is the HTTP side of a repository.
@@ -145,97 +135,4 @@ func (s *Server) places(rt route) []string {
 		out = append(out, s.BasePath)
 	}
 	return out
-}
-
-// call is one request on its way through a handler.
-type call struct {
-	*transport.Call
-	who auth.Principal
-}
-
-// answer sends a JSON value that is not an error.
-func (c *call) answer(status int, v any) error {
-	c.JSON(status, v)
-	return nil
-}
-
-// wrap puts around a handler what every route has.
-func (s *Server) wrap(rt route) func(*transport.Call) error {
-	limit := s.limits.of(rt.access)
-	return func(tc *transport.Call) error {
-		c := &call{Call: tc}
-		if err := s.admit(rt.access, c); err != nil {
-			return err
-		}
-		if err := limit.Admit(c.R, transport.Caller{Token: c.who.TokenID, Name: c.who.Name}, s.Now); err != nil {
-			return err
-		}
-		if rt.upload {
-			release, err := s.slots.Take(c.Context())
-			if err != nil {
-				return err
-			}
-			defer release()
-		}
-		if rt.method != get {
-			defer s.Feed.Changed() // a refusal is an event, too
-		}
-		return rt.do(s, c)
-	}
-}
-
-// admit checks the credential and the route's rule, before the body is read.
-func (s *Server) admit(rule access, c *call) error {
-	if rule.kind == open {
-		return nil
-	}
-	if err := s.authenticate(c); err != nil {
-		return err
-	}
-	c.Who = c.who.Name
-	if enc := c.R.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return fmt.Errorf("%w: Content-Encoding %q, send the body as it is", transport.ErrMediaType, transport.Clip(enc))
-	}
-	return rule.check(c)
-}
-
-// authenticate finds the caller of a request, within the limit on guesses.
-func (s *Server) authenticate(c *call) error {
-	if err := s.guesses.Known(c.R, s.Now); err != nil {
-		return err
-	}
-	p, ok, err := s.Auth.Authenticate(c.Context(), c.R.Header["Authorization"])
-	if errors.Is(err, auth.ErrUnauthorized) {
-		err = s.guesses.Failed(c.R, s.Now, err)
-	}
-	if c.who = p; !ok {
-		c.who = s.anonymous
-	}
-	return err
-}
-
-// limits are those of all routes.
-type limits struct{ publish, pin, read *transport.Limit }
-
-func newLimits(c Limits, m *transport.Metrics) limits {
-	return limits{
-		publish: transport.NewLimit("publish", c.Publish, m),
-		pin:     transport.NewLimit("pin", c.Pin, m),
-		read:    transport.NewLimit("read", c.Read, m),
-	}
-}
-
-// of is the limit of a route; nil: none. Probes have none, and neither has
-// what few people do seldom.
-func (l limits) of(a access) *transport.Limit {
-	switch {
-	case a.kind == open:
-	case a.kind == anyone || a.action == auth.Read:
-		return l.read
-	case a.action == auth.Publish || a.action == auth.Import:
-		return l.publish
-	case a.action == auth.Pin:
-		return l.pin
-	}
-	return nil
 }

@@ -37,8 +37,16 @@ type upload struct {
 	pkg    []byte
 	prov   []byte
 	fields map[string][]string
-	digest ref.Digest    // of the parts, for the idempotency key
 	room   *bytes.Buffer // for the package; nil: it gets its own
+}
+
+// readPackage is readUpload for those who need a package.
+func (s *Server) readPackage(c *call, fields ...string) (upload, error) {
+	u, err := s.readUpload(c, fields...)
+	if err == nil && u.pkg == nil {
+		err = transport.BadRequest("the form has no part %q", singlePart)
+	}
+	return u, err
 }
 
 // readUpload reads a package: the parts of a form, or the body itself,
@@ -60,7 +68,8 @@ func (s *Server) readUpload(c *call, fields ...string) (upload, error) {
 	if len(data) == 0 {
 		return upload{}, transport.BadRequest("the body is empty: send a chart package")
 	}
-	return upload{pkg: data, digest: ref.DigestOf(data)}, nil
+	c.body = ref.DigestOf(data)
+	return upload{pkg: data}, nil
 }
 
 func (s *Server) readForm(c *call, boundary string, fields []string) (upload, error) {
@@ -94,7 +103,7 @@ func (s *Server) readForm(c *call, boundary string, fields []string) (upload, er
 	if u.pkg == nil && u.prov == nil {
 		return upload{}, transport.BadRequest("the form has no part %q", singlePart)
 	}
-	u.digest = ref.FromSum([32]byte(sum.Sum(nil)))
+	c.body = ref.FromSum([32]byte(sum.Sum(nil)))
 	return u, nil
 }
 

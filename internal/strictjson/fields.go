@@ -2,15 +2,15 @@ package strictjson
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 )
 
 // fields are the keys of a type, in its order.
 type fields struct {
-	names []string
-	index [][]int
+	names    []string
+	index    [][]int
+	required []bool
 }
 
 var knownFields sync.Map // reflect.Type to *fields
@@ -20,26 +20,32 @@ func fieldsOf(t reflect.Type) *fields {
 		return known.(*fields)
 	}
 	out := &fields{}
-	for _, f := range reflect.VisibleFields(t) {
-		if f.Anonymous {
-			continue // its fields are among them
-		}
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",") // all of them have one
-		out.names, out.index = append(out.names, name), append(out.index, f.Index)
-	}
+	out.add(t, nil, true)
 	knownFields.Store(t, out)
 	return out
 }
 
-// Missing names the first required key of a struct that was not sent, or sent
-// without a value; "" if there is none.
-func Missing(v reflect.Value, required ...string) string {
-	if len(required) == 0 {
-		return ""
+func (out *fields) add(t reflect.Type, at []int, required bool) {
+	for i := range t.NumField() {
+		f, index := t.Field(i), append(at[:len(at):len(at)], i)
+		if f.Anonymous {
+			out.add(f.Type, index, required && f.Tag.Get("openapi") != "optional")
+			continue
+		}
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",") // all of them have one
+		out.names, out.index = append(out.names, name), append(out.index, index)
+		out.required = append(out.required, required && !strings.Contains(options, "omit"))
 	}
+}
+
+// Missing names the first key of a struct that has to have a value and was not
+// sent, or sent without one; "" if there is none. A key may be left out where
+// its type leaves it out, and so may those of an embedded struct with the tag
+// openapi:"optional".
+func Missing(v reflect.Value) string {
 	known := fieldsOf(v.Type())
 	for i, name := range known.names {
-		if !slices.Contains(required, name) {
+		if !known.required[i] {
 			continue
 		}
 		if field := v.FieldByIndex(known.index[i]); field.IsZero() || field.Kind() == reflect.Slice && field.Len() == 0 {

@@ -14,13 +14,13 @@ const mostNumber = 1 << 62
 // once, and an empty one is none.
 func (c *Call) Params(into any) error {
 	v := reflect.ValueOf(into).Elem()
-	if v.NumField() == 0 {
-		return nil
-	}
 	query := c.R.URL.Query()
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		name := field.Tag.Get("query")
+		if name == "" {
+			continue
+		}
 		values := query[name]
 		if len(values) > 1 {
 			return BadRequest("parameter %q is there %d times", name, len(values))

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -34,4 +36,34 @@ func (r *readiness) check(ctx context.Context, s *Server) error {
 		r.at = now
 	}
 	return r.last
+}
+
+func (s *Server) readyz(c *call, _ none) (healthy, error) {
+	if err := s.ready.check(c.Context(), s); err != nil {
+		s.readyGauge.Set(0)
+		// The reason is the table's sentence; its status is not, here.
+		if say := mappingOf(err).say; say != "" {
+			err = errors.New(say)
+		}
+		return healthy{}, fmt.Errorf("%w: %w", errNotReady, err)
+	}
+	s.readyGauge.Set(1)
+	return healthy{true}, nil
+}
+
+func (s *Server) healthz(*call, none) (healthy, error) { return healthy{true}, nil }
+
+func (s *Server) info(*call, none) (info, error) { return info{s.Version}, nil }
+
+const welcomeText = `chartd: a Helm chart repository, and which chart and image run where.
+
+  helm repo add NAME URL-OF-THIS-PAGE
+  helm repo update
+  chartctl login URL-OF-THIS-PAGE
+
+API: api/v1/openapi.json
+`
+
+func (s *Server) welcome(*call, none) (document, error) {
+	return document{"text/plain; charset=utf-8", []byte(welcomeText)}, nil
 }
