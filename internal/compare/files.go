@@ -46,6 +46,12 @@ func between(a, b Side) (Difference, error) {
 	if err != nil {
 		return d, err
 	}
+	d.files(before, after)
+	return d, nil
+}
+
+// files adds what differs in the default values and the templates.
+func (d *Difference) files(before, after map[string][]byte) {
 	for _, name := range keysOf(before, after) {
 		if bytes.Equal(before[name], after[name]) {
 			continue
@@ -64,7 +70,6 @@ func between(a, b Side) (Difference, error) {
 		c.Plus, c.Minus = count(text)
 		d.Files = append(d.Files, c)
 	}
-	return d, nil
 }
 
 func filesOf(s Side) (map[string][]byte, error) {

@@ -24,6 +24,19 @@ type subject struct {
 	group int         // environments that move together
 }
 
+// image is the locked one of a role.
+func (s subject) image(role ref.Role) site.Named { return deploy.WantOf(s.entry).Images[role] }
+
+// base is what the image of a role is built on: the image itself where the
+// chart names that.
+func (s subject) base(role ref.Role) site.Named {
+	w := deploy.WantOf(s.entry)
+	if n, ok := w.Bases[role]; ok {
+		return n
+	}
+	return w.Images[role]
+}
+
 // verification is one run; each file is read and parsed once in it.
 type verification struct {
 	o      Options

@@ -94,7 +94,7 @@ func sameImage(host, name string, is ref.Repository) bool {
 // overridden tells of values beside the sites that are not the locked image.
 func (v *verification) overridden(s subject, file, at string, n *yaml.Node, is lockfile.Image) {
 	locked := fmt.Sprintf("%s:%s@%s", is.Repository, bare(is.Tag), brief(is.Digest))
-	want, _ := lockedImage(s, is.Role)
+	want := s.image(is.Role)
 	f := Finding{Kind: DriftOverride, Place: Place{file, n.Line}, Want: want.String(),
 		Mend: fmt.Sprintf("remove it, or name it as a site of the role %s in %s, so that it moves with the others", is.Role, config.Name)}
 	why := "it is no site, and a deployment that is given this file does not run the locked image"

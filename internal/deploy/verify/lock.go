@@ -40,7 +40,7 @@ func (v *verification) prepared(s subject) {
 		image := "ROLE=REPOSITORY:TAG"
 		if len(s.entry.Bases) == 1 {
 			role := s.entry.Bases[0].Role
-			is, _ := lockedImage(s, role)
+			is := s.image(role)
 			image = fmt.Sprintf("%s=%s:TAG", role, is.Repository)
 		}
 		mend := fmt.Sprintf("build the image, then chartctl bump {env}{group} --version %s --image %s", p.Version, image)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -12,7 +13,7 @@ import (
 func (v *verification) chartMoved(s subject, h halves, charts, froms []half, roles []ref.Role) {
 	c, name, locked := charts[0], s.entry.Chart.Name, s.entry.Chart.Version
 	found := c.value.Version
-	way := v.chartCourse(name, locked, found)
+	way := v.chartHeading(name, locked, found)
 	f := Finding{Kind: DriftPair, Place: c.place, Found: found, Want: locked}
 	who := "the chart"
 	for _, x := range slices.Concat(charts[1:], froms) {
@@ -26,20 +27,20 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 	case len(roles) > 0:
 		i := moved(h.images[roles[0]])
 		f.Also = append(f.Also, i.place)
-		was, _ := lockedImage(s, roles[0])
-		went := tagCourse(was.Tag, i.value.Tag)
+		was := s.image(roles[0])
+		went := tagHeading(was.Tag, i.value.Tag)
 		image := fmt.Sprintf("the %s image in %s", roles[0], i.place)
 		to := fmt.Sprintf("from %s to %s", bare(was.Tag), bare(i.value.Tag))
 		if opposite(way, went) {
-			what = fmt.Sprintf("%s %s while %s %s, %s: the halves went opposite ways and do not belong together", who, way, image, went, to)
+			what = fmt.Sprintf("%s %s while %s %s, %s: the halves went opposite ways and do not belong together", who, heads(way), image, heads(went), to)
 		} else {
 			what = fmt.Sprintf("%s and %s moved without the lock, the image %s: nobody has checked that they belong together", who, image, to)
 		}
 	case len(s.entry.Images) > 0:
 		role := s.entry.Images[0].Role
-		what = fmt.Sprintf("%s %s alone; %s, the one built for %s", who, way, v.still(s, h, role), locked)
+		what = fmt.Sprintf("%s %s alone; %s, the one built for %s", who, heads(way), v.still(s, h, role), locked)
 	default:
-		what = who + " " + way.String()
+		what = who + " " + heads(way)
 	}
 	f.Message = fmt.Sprintf("%s is %s, locked is %s: %s", name, found, locked, what)
 	f.Mend = fmt.Sprintf("to stay at %s: %s", locked, restore(s))
@@ -51,11 +52,13 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 	v.add(s, f)
 }
 
-func opposite(a, b course) bool { return a == back && b == forward || a == forward && b == back }
+func opposite(a, b model.Heading) bool {
+	return a == model.Back && b == model.Forward || a == model.Forward && b == model.Back
+}
 
 // still says that an image is the locked one, and where.
 func (v *verification) still(s subject, h halves, role ref.Role) string {
-	was, _ := lockedImage(s, role)
+	was := s.image(role)
 	if all := h.images[role]; len(all) > 0 {
 		return fmt.Sprintf("the %s image in %s is still %s", role, all[0].place, bare(was.Tag))
 	}
@@ -73,7 +76,7 @@ func (v *verification) imageFlag(s subject, h halves, roles []ref.Role) string {
 		x := moved(h.images[role]).value
 		return fmt.Sprintf(" --image %s=%s:%s", role, x.Repository, x.Tag)
 	}
-	was, _ := lockedImage(s, role)
+	was := s.image(role)
 	return fmt.Sprintf(" --image %s=%s:TAG, with an image built for it", role, was.Repository)
 }
 
@@ -82,10 +85,10 @@ func (v *verification) imageFlag(s subject, h halves, roles []ref.Role) string {
 func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref.Role) {
 	for _, role := range roles {
 		x := moved(h.images[role])
-		was, _ := lockedImage(s, role)
+		was := s.image(role)
 		f := Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: was.String()}
 		found, locked, same := tellApart(x.value, was)
-		what := fmt.Sprintf("the image %s alone", tagCourse(was.Tag, x.value.Tag))
+		what := fmt.Sprintf("the image %s alone", heads(tagHeading(was.Tag, x.value.Tag)))
 		switch {
 		case !same:
 			what = "it comes from another repository"
@@ -111,7 +114,7 @@ func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref
 // fromMoved tells of a Dockerfile that builds on another base than the pair's.
 func (v *verification) fromMoved(s subject, froms []half) {
 	for _, x := range froms {
-		base := baseOf(s, x.site.Role)
+		base := s.base(x.site.Role)
 		v.add(s, Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: base.String(),
 			Message: fmt.Sprintf("FROM is %s, the base of the locked pair is %s: the next %s image would not be built for %s %s",
 				x.value.Text, bare(base.Tag), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),

@@ -6,62 +6,61 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"chartd.dev/chartd/internal/model"
 )
 
-// course is which way a half of a pair moved, as far as it can be told.
-type course int
-
-const (
-	unknownCourse course = iota
-	stayed
-	back
-	forward
-)
-
-func (c course) String() string {
-	return map[course]string{unknownCourse: "moved", stayed: "stayed", back: "moved back", forward: "moved forward"}[c]
+// heads says where a half of a pair moved to, as far as it can be told.
+func heads(h model.Heading) string {
+	switch h {
+	case model.Same:
+		return "stayed"
+	case model.Back, model.Forward:
+		return "moved " + string(h)
+	}
+	return "moved"
 }
 
-func courseOf(order int) course {
+func headingOf(order int) model.Heading {
 	switch {
 	case order < 0:
-		return back
+		return model.Back
 	case order > 0:
-		return forward
+		return model.Forward
 	}
-	return stayed
+	return model.Same
 }
 
-// chartCourse is the way from one version to another: by the order in which
+// chartHeading is the way from one version to another: by the order in which
 // they were published, if that is known, else by SemVer. It only chooses
 // words; the gate decides by its own facts.
-func (v *verification) chartCourse(chart, from, to string) course {
+func (v *verification) chartHeading(chart, from, to string) model.Heading {
 	if from == to {
-		return stayed
+		return model.Same
 	}
 	a, ok := v.o.Charts[chart+"@"+from]
 	b, ok2 := v.o.Charts[chart+"@"+to]
 	if ok && ok2 && a.Seq != b.Seq && !a.OrderUnknown && !b.OrderUnknown {
-		return courseOf(cmp.Compare(b.Seq, a.Seq))
+		return headingOf(cmp.Compare(b.Seq, a.Seq))
 	}
 	x, err := semver.NewVersion(from)
 	y, err2 := semver.NewVersion(to)
 	if err != nil || err2 != nil || x.Equal(y) {
-		return unknownCourse
+		return model.Unknown
 	}
-	return courseOf(y.Compare(x))
+	return headingOf(y.Compare(x))
 }
 
-// tagCourse is the way from one tag to another where both count something at
+// tagHeading is the way from one tag to another where both count something at
 // the same place: 2024.4.9 and 2024.4.10, 0.0.1-n4053.hbbe5898e and
 // 0.0.1-n4277.h34a75f34. Tags made of hashes have no order.
-func tagCourse(from, to string) course {
+func tagHeading(from, to string) model.Heading {
 	if from == to {
-		return stayed
+		return model.Same
 	}
 	a, b := tagWords(from), tagWords(to)
 	if len(a) != len(b) {
-		return unknownCourse
+		return model.Unknown
 	}
 	for i := range a {
 		if a[i] == b[i] {
@@ -70,11 +69,11 @@ func tagCourse(from, to string) course {
 		x, ok := tagNumber(a[i])
 		y, ok2 := tagNumber(b[i])
 		if !ok || !ok2 || x == y || len(a) == 1 {
-			return unknownCourse
+			return model.Unknown
 		}
-		return courseOf(cmp.Compare(y, x))
+		return headingOf(cmp.Compare(y, x))
 	}
-	return unknownCourse
+	return model.Unknown
 }
 
 func tagWords(tag string) []string {

@@ -150,19 +150,6 @@ func moved(all []half) half {
 	return all[0]
 }
 
-func lockedImage(s subject, role ref.Role) (site.Named, bool) {
-	n, ok := deploy.WantOf(s.entry).Images[role]
-	return n, ok
-}
-
-func baseOf(s subject, role ref.Role) site.Named {
-	if n, ok := deploy.WantOf(s.entry).Bases[role]; ok {
-		return n
-	}
-	n, _ := lockedImage(s, role)
-	return n
-}
-
 // tellApart names two images as far as a person needs to tell them apart: by
 // tag, by repository where that differs, by digest where the tag is the same.
 func tellApart(v site.Value, was site.Named) (found, locked string, same bool) {

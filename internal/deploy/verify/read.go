@@ -61,7 +61,7 @@ func (v *verification) oneName(s subject, at site.Site, n *yaml.Node) {
 	if name == nil || repository == nil || name.Value == repository.Value || name.Value == "" || repository.Value == "" {
 		return
 	}
-	want, _ := lockedImage(s, at.Role)
+	want := s.image(at.Role)
 	v.add(s, Finding{Kind: DriftSite, Place: Place{at.File, name.Line}, Found: shortened(name.Value), Want: want.Repository.String(),
 		Message: fmt.Sprintf("%s has the name %s and the repository %s: JupyterHub reads the name, other charts the repository", at.Path, quoted(name.Value), quoted(repository.Value)),
 		Mend:    "keep the one that the chart reads, with " + want.Repository.String()})

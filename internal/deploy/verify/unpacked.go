@@ -84,7 +84,7 @@ func readDir(top, name string) (*archive.Package, error) {
 // they are the bases, or the locked ones themselves.
 func (v *verification) unpackedImages(s subject, dir, name string, p *archive.Package) {
 	for _, is := range s.entry.Images {
-		own := baseOf(s, is.Role)
+		own := s.base(is.Role)
 		f := Finding{Kind: DriftPacked, Place: Place{File: path.Join(name, "values.yaml")}, Want: own.String(), Mend: unpack(dir, name)}
 		i := slices.IndexFunc(p.Images, func(i archive.Image) bool { return i.Role == is.Role })
 		if i < 0 {
@@ -93,7 +93,7 @@ func (v *verification) unpackedImages(s subject, dir, name string, p *archive.Pa
 			v.add(s, f)
 			continue
 		}
-		locked, _ := lockedImage(s, is.Role)
+		locked := s.image(is.Role)
 		if have := p.Images[i]; !isImage(have, own) && !isImage(have, locked) {
 			f.Found = have.Repository + ":" + have.Tag
 			if have.Digest != "" {

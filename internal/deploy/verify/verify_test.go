@@ -14,6 +14,7 @@ import (
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/e2e/rig"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/testtools"
 )
@@ -493,29 +494,29 @@ func TestVerifyErrors(t *testing.T) {
 	}
 }
 
-func TestCourse(t *testing.T) {
+func TestHeading(t *testing.T) {
 	for _, tt := range []struct {
 		from, to string
-		want     course
+		want     model.Heading
 	}{
-		{"2024.4.9", "2024.4.10", forward}, {"0.0.1-n4277.h34a75f34", "0.0.1-n4053.hbbe5898e", back},
-		{"20240731-224556.git.8057.h9643afd4", "20240731-224556.git.8060.habc", forward},
-		{"0.1.0-401ee46", "0.1.0-a34aa77", unknownCourse}, {"13fa329", "7b33351", unknownCourse},
-		{"1234567", "7654321", unknownCourse}, {"2026.1", "2026.2-fix", unknownCourse}, {"a", "a", stayed},
+		{"2024.4.9", "2024.4.10", model.Forward}, {"0.0.1-n4277.h34a75f34", "0.0.1-n4053.hbbe5898e", model.Back},
+		{"20240731-224556.git.8057.h9643afd4", "20240731-224556.git.8060.habc", model.Forward},
+		{"0.1.0-401ee46", "0.1.0-a34aa77", model.Unknown}, {"13fa329", "7b33351", model.Unknown},
+		{"1234567", "7654321", model.Unknown}, {"2026.1", "2026.2-fix", model.Unknown}, {"a", "a", model.Same},
 	} {
-		if got := tagCourse(tt.from, tt.to); got != tt.want {
+		if got := tagHeading(tt.from, tt.to); got != tt.want {
 			t.Errorf("tag %s to %s: %v, want %v", tt.from, tt.to, got, tt.want)
 		}
 	}
 	v := &verification{o: Options{Charts: map[string]api.Chart{"hub@v0.9-445a953": {Seq: 7}, "hub@0.0.1-n3175": {Seq: 9}}}}
 	for _, tt := range []struct {
 		from, to string
-		want     course
+		want     model.Heading
 	}{
-		{"v0.9-445a953", "0.0.1-n3175", forward}, // as they were published, whatever SemVer says
-		{"3.3.8", "3.3.7", back}, {"3.3.8", "3.3.10", forward}, {"3.3.8", "latest", unknownCourse},
+		{"v0.9-445a953", "0.0.1-n3175", model.Forward}, // as they were published, whatever SemVer says
+		{"3.3.8", "3.3.7", model.Back}, {"3.3.8", "3.3.10", model.Forward}, {"3.3.8", "latest", model.Unknown},
 	} {
-		if got := v.chartCourse("hub", tt.from, tt.to); got != tt.want {
+		if got := v.chartHeading("hub", tt.from, tt.to); got != tt.want {
 			t.Errorf("chart %s to %s: %v, want %v", tt.from, tt.to, got, tt.want)
 		}
 	}
