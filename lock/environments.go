@@ -56,8 +56,10 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 	}
 	e := Environment{Format: FormatVersion, Env: ne.Env, Chart: ne.Chart, Created: c.now, By: c.op.Actor.Name}
 	var err error
-	e.Policy, err = checkPolicy(c, c.now, e, Policy{Accept: ne.Accept, Upstream: ne.Upstream})
-	return e, err
+	if e.Policy, err = checkPolicy(c.now, e, Policy{Accept: ne.Accept, Upstream: ne.Upstream}); err != nil {
+		return e, err
+	}
+	return e, checkUpstream(c, e, e.Policy.Upstream)
 }
 
 func getEnvironment(t store.Tx, env ref.Env) (Environment, error) {

@@ -107,9 +107,9 @@ func (f Freeze) check(now time.Time) error {
 	return checkText(f.Reason, 200)
 }
 
-// checkPolicy holds the policy of e against what there is and fills its
+// checkPolicy refuses a policy of e that makes no sense by itself, and fills its
 // defaults in.
-func checkPolicy(t store.Tx, now time.Time, e Environment, p Policy) (Policy, error) {
+func checkPolicy(now time.Time, e Environment, p Policy) (Policy, error) {
 	p.Accept = slices.Clone(p.Accept)
 	if len(p.Upstream) == 0 {
 		p.Upstream = nil
@@ -139,7 +139,7 @@ func checkPolicy(t store.Tx, now time.Time, e Environment, p Policy) (Policy, er
 	if len(p.Upstream) == 0 && p.Soak > 0 {
 		return p, fail(ErrInvalid, "%s soaks for %s in no upstream stage: name one", e.Env, p.Soak)
 	}
-	return p, checkUpstream(t, e, p.Upstream)
+	return p, checkNames(e, p.Upstream)
 }
 
 func (p Policy) checkNumbers() error {
@@ -162,9 +162,8 @@ func (p Policy) checkNumbers() error {
 	return nil
 }
 
-// checkUpstream refuses stages that are not there, and a circle, in which
-// nothing could ever be pinned.
-func checkUpstream(t store.Tx, e Environment, up []ref.Env) error {
+// checkNames refuses upstream stages that make no sense by their names.
+func checkNames(e Environment, up []ref.Env) error {
 	if len(up) > MaxUpstream {
 		return fail(ErrInvalid, "an environment has at most %d upstream stages, %s has %d", MaxUpstream, e.Env, len(up))
 	}
@@ -175,6 +174,14 @@ func checkUpstream(t store.Tx, e Environment, up []ref.Env) error {
 		if u == e.Env {
 			return fail(ErrInvalid, "environment %s cannot be its own upstream", u)
 		}
+	}
+	return nil
+}
+
+// checkUpstream refuses stages that are not there, and a circle, in which
+// nothing could ever be pinned.
+func checkUpstream(t store.Tx, e Environment, up []ref.Env) error {
+	for _, u := range up {
 		have, err := get[Environment](t, bucketEnvironments, u.String())
 		if errors.Is(err, store.ErrNoKey) {
 			return fail(ErrNotFound, "upstream environment %s does not exist: create it first", u)

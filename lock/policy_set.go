@@ -36,6 +36,9 @@ func (l *Lockfile) SetPolicy(ctx context.Context, op Op, env ref.Env, p Policy) 
 		if err != nil || len(s.Changes) == 0 {
 			return s, err
 		}
+		if err := checkUpstream(c, s.Environment, s.Policy.Upstream); err != nil {
+			return s, err
+		}
 		return s, errors.Join(
 			put(c, bucketEnvironments, env.String(), s.Environment),
 			c.journal(verbPolicy, env.String(), policyChange{Old: old, New: s.Policy}),
@@ -43,7 +46,8 @@ func (l *Lockfile) SetPolicy(ctx context.Context, op Op, env ref.Env, p Policy) 
 	})
 }
 
-// TryPolicy is SetPolicy that writes nothing.
+// TryPolicy is SetPolicy that writes nothing. What the policy asks of other
+// environments is not looked at: they may be about to change, or to be made.
 func (l *Lockfile) TryPolicy(ctx context.Context, env ref.Env, p Policy) (PolicySet, error) {
 	now := l.time()
 	return view(ctx, l, func(t store.Tx) (PolicySet, error) {
@@ -64,7 +68,7 @@ func newPolicy(t store.Tx, now time.Time, env ref.Env, p Policy) (s PolicySet, o
 		return s, old, err
 	}
 	old = s.Policy
-	if p, err = checkPolicy(t, now, s.Environment, p); err != nil {
+	if p, err = checkPolicy(now, s.Environment, p); err != nil {
 		return s, old, err
 	}
 	if s.Changes = p.changes(old); len(s.Changes) > 0 {

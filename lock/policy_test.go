@@ -208,6 +208,9 @@ func TestPolicyChanges(t *testing.T) {
 			t.Errorf("%s: %v", field, got)
 		}
 	}
+	if got := must(r.TryPolicy(r.ctx, prod, lock.Policy{Upstream: []ref.Env{env("no/where")}})).Changes; len(got) != 1 {
+		t.Errorf("a stage that is to be made: %v", got)
+	}
 	if r.dump() != before {
 		t.Error("to try a policy wrote something")
 	}

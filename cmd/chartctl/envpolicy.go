@@ -46,17 +46,20 @@ func (a *app) setFromRepo(ctx context.Context, f fromRepo, names []string) error
 	if err != nil {
 		return err
 	}
-	now := map[ref.Env]api.Environment{}
+	known := map[ref.Env]bool{}
 	for _, e := range list.Environments {
-		now[e.Env] = e
+		known[e.Env] = true
 	}
 	out := policySettings{Server: c.Server(), DryRun: f.dryRun, Environments: []policy.Setting{}}
 	for _, env := range envs {
-		have, ok := now[env]
-		if !ok {
+		if !known[env] {
 			return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not on %s, so no policy was set", env, c.Server()), Want: "create it first with chartctl init"}
 		}
-		out.Environments = append(out.Environments, policy.Of(conf, have))
+		s, err := policy.Of(ctx, c, conf, env)
+		if err != nil {
+			return err
+		}
+		out.Environments = append(out.Environments, s)
 	}
 	if !f.dryRun {
 		if err := policy.Set(ctx, c, conf, out.Environments); err != nil {

@@ -102,6 +102,13 @@ type Policy struct {
 	Overdue   model.Overdue    `json:"overdue,omitempty"`  // what a missed deadline is: unknown (default) or halt
 }
 
+// PolicyRequest sets a whole policy, or asks what that would change. A server
+// that does not know dry_run refuses it, and so writes nothing either.
+type PolicyRequest struct {
+	Policy
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
 // PolicySet answers a new policy: the environment with the policy that this
 // request set, or with dry_run would set, and the fields in which it differs
 // from the one before.

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"chartd.dev/chartd/internal/api"
@@ -49,11 +48,8 @@ func (c *Client) CheckPin(ctx context.Context, p PinCall) (api.GateVerdict, erro
 // SetPolicy replaces the policy of an environment; with dry it only says what
 // that would change.
 func (c *Client) SetPolicy(ctx context.Context, e ref.Env, p api.Policy, dry bool) (api.PolicySet, error) {
-	r := post(p, "/api/v1/environments/%s/%s/policy", e.Hub(), e.Stage())
+	r := post(api.PolicyRequest{Policy: p, DryRun: dry}, "/api/v1/environments/%s/%s/policy", e.Hub(), e.Stage())
 	r.method = http.MethodPut
-	if dry {
-		r.query = url.Values{"dry_run": {"true"}}
-	}
 	return ask[api.PolicySet](ctx, c, r)
 }
 

@@ -32,7 +32,7 @@ func TestRoutesOfTheGate(t *testing.T) {
 		{"PUT " + at + "/policy", `{"upstream":["staging"],"soak":"1h"}`, func(c *client.Client) error {
 			return ignore(c.SetPolicy(ctx, env, api.Policy{Upstream: []string{"staging"}, Soak: "1h"}, false))
 		}},
-		{"PUT " + at + "/policy?dry_run=true", `{}`, func(c *client.Client) error {
+		{"PUT " + at + "/policy", `{"dry_run":true}`, func(c *client.Client) error {
 			return ignore(c.SetPolicy(ctx, env, api.Policy{}, true))
 		}},
 		{"POST " + at + "/approvals", `{"binding":"` + b + `"}`, func(c *client.Client) error {

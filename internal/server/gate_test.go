@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -76,9 +77,14 @@ func TestPolicy(t *testing.T) {
 func TestPolicyChanges(t *testing.T) {
 	g := newRig(t)
 	g.stages()
-	set := func(query, token string, body map[string]any) api.PolicySet {
+	set := func(token string, body map[string]any) api.PolicySet {
 		t.Helper()
-		return decodeAs[api.PolicySet](t, g.want(200, request{method: "PUT", path: ownProd + "/policy" + query, token: token, json: body}))
+		return decodeAs[api.PolicySet](t, g.want(200, request{method: "PUT", path: ownProd + "/policy", token: token, json: body}))
+	}
+	dry := func(body map[string]any) map[string]any {
+		body = maps.Clone(body)
+		body["dry_run"] = true
+		return body
 	}
 	lines := func() int {
 		t.Helper()
@@ -91,19 +97,23 @@ func TestPolicyChanges(t *testing.T) {
 	reader, n := g.token("reader", "read"), lines()
 	strict := map[string]any{"upstream": []string{"dev"}, "soak": "60m", "accept": []string{"base-layers", "chart-values"}}
 	want := []api.PolicyChange{{Field: "upstream", New: "own/dev"}, {Field: "soak", New: "1h"}}
-	if s := set("?dry_run=true", reader, strict); !slices.Equal(s.Changes, want) || s.Policy.Soak != "1h" || lines() != n {
+	if s := set(reader, dry(strict)); !slices.Equal(s.Changes, want) || s.Policy.Soak != "1h" || lines() != n {
 		t.Errorf("a dry run: %+v, %d lines", s, lines()-n)
 	}
 	g.want(403, request{method: "PUT", path: ownProd + "/policy", token: reader, json: strict})
-	if s := set("", g.admin, strict); !slices.Equal(s.Changes, want) || s.Policy.Soak != "1h" || s.Policy.Halt != model.ScopeHub || lines() != n+1 {
+	if s := set(g.admin, strict); !slices.Equal(s.Changes, want) || s.Policy.Soak != "1h" || s.Policy.Halt != model.ScopeHub || lines() != n+1 {
 		t.Errorf("set: %+v, %d lines", s, lines()-n)
 	}
 	same := map[string]any{"upstream": []string{"own/dev"}, "soak": "3600s", "halt": "hub", "overdue": "unknown"}
-	if s := set("", g.admin, same); len(s.Changes) != 0 || lines() != n+1 {
+	if s := set(g.admin, same); len(s.Changes) != 0 || lines() != n+1 {
 		t.Errorf("the same in other words: %+v, %d lines", s.Changes, lines()-n)
 	}
-	g.want(400, request{method: "PUT", path: ownProd + "/policy?dry_run=true", token: reader, json: map[string]any{"soak": "1h"}})
-	g.want(400, request{method: "PUT", path: ownProd + "/policy?dry_run=yes", token: reader, json: strict})
+	g.want(400, request{method: "PUT", path: ownProd + "/policy", token: reader, json: dry(map[string]any{"soak": "1h"})})
+	// What it asks of other environments is asked when it is set: they may be
+	// about to change.
+	missing := map[string]any{"upstream": []string{"later"}}
+	set(reader, dry(missing))
+	g.want(404, request{method: "PUT", path: ownProd + "/policy", token: g.admin, json: missing})
 }
 
 // ask asks the gate about a pin of own/prod.

@@ -7,25 +7,16 @@ import (
 	"chartd.dev/chartd/lock"
 )
 
-type policyRequest struct {
-	DryRun bool `query:"dry_run"`
-	Body   api.Policy
-}
-
-// maySetPolicy checks the scope of a change: to ask is to read.
-func (s *Server) maySetPolicy(c *call) error {
-	var in policyRequest
-	if err := c.Params(&in); err != nil || in.DryRun {
-		return err
-	}
-	return c.who.Require(auth.Env, "")
-}
-
 // setPolicy replaces a policy as a whole, or says what that would change. It
 // takes no precondition: who sets a policy says all of it, and the journal has
 // the one before.
-func (s *Server) setPolicy(c *call, in policyRequest) (api.PolicySet, error) {
-	p, err := policyFrom(c.env, in.Body)
+func (s *Server) setPolicy(c *call, in api.PolicyRequest) (api.PolicySet, error) {
+	if !in.DryRun { // to ask is to read
+		if err := c.who.Require(auth.Env, ""); err != nil {
+			return api.PolicySet{}, err
+		}
+	}
+	p, err := policyFrom(c.env, in.Policy)
 	if err != nil {
 		return api.PolicySet{}, err
 	}

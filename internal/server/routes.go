@@ -147,7 +147,7 @@ func gateRoutes() []route {
 	return []route{
 		{method: get, path: "/api/v1/status", access: reads, handler: handle((*Server).status), name: "status", summary: "All environments with their verdicts, soak and halts."},
 		{method: get, path: envPath + "/status", access: reads, handler: handle((*Server).environmentStatus), name: "environmentStatus", summary: "One environment with all that explains its state."},
-		{method: put, path: envPath + "/policy", access: reads, may: (*Server).maySetPolicy, handler: handle((*Server).setPolicy), name: "setPolicy", summary: "Replace an environment's policy; dry_run=true only says what that changes."},
+		{method: put, path: envPath + "/policy", access: reads, handler: handle((*Server).setPolicy), name: "setPolicy", summary: "Replace an environment's policy; with dry_run only say what that changes."},
 		{method: post, path: envPath + "/gate", access: reads, handler: handle((*Server).gate), name: "gate", summary: "What a pin would be answered now, by every rule; nothing is written. The server can choose the pair.", accepts: []string{ifMatch}},
 		{method: post, path: envPath + "/approvals", access: needsOnEnv(auth.Approve), handler: handle((*Server).approve), name: "approve", summary: "Approve a binding, to be pinned by somebody else.", status: []int{201}},
 		{method: post, path: envPath + "/halts", access: needsOnEnv(auth.Override), handler: handle((*Server).halt), name: "halt", summary: "Halt by hand.", status: []int{201}},

@@ -1,6 +1,6 @@
-// Package policy compares the policies that a deploy repo names with those of
-// the server, and sets them. Two policies that ask for the same are equal,
-// however they are written.
+// Package policy asks the server how the policies that a deploy repo names
+// differ from its own, and sets them. Whether two ask for the same is the
+// server's to say.
 package policy
 
 import (
@@ -24,14 +24,34 @@ type Setting struct {
 	Policy  api.Policy         `json:"policy"` // as it is to be, defaults filled in
 }
 
-// Of compares what the file asks for with what the server has.
-func Of(conf config.Config, now api.Environment) Setting {
-	p, _ := conf.Policy(now.Env)
-	s := Setting{Env: now.Env, Action: "keep", Policy: whole(now.Env, p), Changes: Changes(now.Env, now.Policy, p)}
+// Of asks what the policy that the file names of an environment would change on
+// the server.
+func Of(ctx context.Context, c *client.Client, conf config.Config, env ref.Env) (Setting, error) {
+	p, _ := conf.Policy(env)
+	would, err := c.SetPolicy(ctx, env, p, true)
+	s := Setting{Env: env, Action: "keep", Policy: would.Policy, Changes: would.Changes}
 	if len(s.Changes) > 0 {
 		s.Action = "set"
 	}
+	return s, err
+}
+
+// New is the policy of an environment that is still to be made: all that the
+// file says is a change.
+func New(env ref.Env, p api.Policy) Setting {
+	s := Setting{Env: env, Action: "keep", Policy: p, Changes: []api.PolicyChange{}}
+	for _, f := range Fields(p) {
+		if f.Text != "" {
+			s.Action, s.Changes = "set", append(s.Changes, api.PolicyChange{Field: f.Name, New: f.Text})
+		}
+	}
 	return s
+}
+
+// Fresh reports whether an environment has the policy that a new one has.
+func Fresh(ctx context.Context, c *client.Client, env ref.Env) (bool, error) {
+	would, err := c.SetPolicy(ctx, env, api.Policy{}, true)
+	return len(would.Changes) == 0, err
 }
 
 // Named are the environments whose policy is to be set, upstream ones first:
@@ -63,8 +83,8 @@ func upstreamFirst(conf config.Config, envs []ref.Env) []ref.Env {
 		}
 		seen[env] = true
 		p, _ := conf.Policy(env)
-		for _, name := range whole(env, p).Upstream {
-			if up, err := ref.ParseEnv(name); err == nil {
+		for _, name := range p.Upstream {
+			if up, err := env.ParseStage(name); err == nil {
 				visit(up)
 			}
 		}

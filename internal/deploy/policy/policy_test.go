@@ -41,37 +41,16 @@ policies:
 	}
 }
 
-// Two policies that ask for the same are equal, however they are written; any
-// field that differs is told.
-func TestPolicyChanges(t *testing.T) {
+func TestNew(t *testing.T) {
 	env, err := ref.ParseEnv("data8/prod")
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := func(old, now api.Policy) []api.PolicyChange {
-		return Changes(env, old, now)
+	if s := New(env, api.Policy{}); s.Action != "keep" || len(s.Changes) != 0 {
+		t.Errorf("the default policy: %+v", s)
 	}
-	freeze := func(length string) []api.Freeze {
-		return []api.Freeze{{Cron: "0 17 * * 5", Zone: "UTC", For: length}}
-	}
-	for _, same := range [][2]api.Policy{
-		{{}, {Accept: []model.Evidence{model.BaseLayers, model.ChartValues}, Halt: model.ScopeHub, Overdue: model.OverdueUnknown, Soak: "0s"}},
-		{{Upstream: []string{"staging", "r/dev"}, Soak: "24h"}, {Upstream: []string{"r/dev", "data8/staging"}, Soak: "1440m"}},
-		{{Freeze: freeze("90m"), Deadline: "30m"}, {Freeze: freeze("1h30m0s"), Deadline: "1800s"}},
-	} {
-		if got := changes(same[0], same[1]); len(got) != 0 {
-			t.Errorf("%+v and %+v: %v", same[0], same[1], got)
-		}
-	}
-	for field, now := range map[string]api.Policy{
-		"accepts": {Accept: []model.Evidence{model.ChartValues}}, "upstream": {Upstream: []string{"staging"}}, "soak": {Soak: "1h"},
-		"approvals": {Approvals: 1}, "freeze": {Freeze: freeze("1h")}, "failure halts": {Halt: model.ScopeEnvironment}, "deadline": {Deadline: "1h"},
-	} {
-		if got := changes(api.Policy{}, now); len(got) != 1 || got[0].Field != field || got[0].New == "" {
-			t.Errorf("%s: %v", field, got)
-		}
-	}
-	if got := changes(api.Policy{Deadline: "1h"}, api.Policy{Deadline: "1h", Overdue: model.OverdueHalt}); len(got) != 1 {
-		t.Errorf("overdue: %v", got)
+	want := []api.PolicyChange{{Field: "upstream", New: "staging"}, {Field: "soak", New: "24h"}, {Field: "failure halts", New: "environment"}, {Field: "deadline", New: "1h, then unknown"}}
+	if s := New(env, api.Policy{Upstream: []string{"staging"}, Soak: "24h", Halt: model.ScopeEnvironment, Deadline: "1h"}); s.Action != "set" || !slices.Equal(s.Changes, want) {
+		t.Errorf("%+v, want %+v", s.Changes, want)
 	}
 }

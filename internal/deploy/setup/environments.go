@@ -33,7 +33,9 @@ func (s *Setup) planEnvironments(ctx context.Context) error {
 			e.Action = "keep"
 			e.pinned(now)
 		}
-		s.planPolicy(&e, now)
+		if err := s.planPolicy(ctx, &e, now); err != nil {
+			return err
+		}
 		if s.ask.Adopt != "" && e.Revision == 0 {
 			files, ok := byStage[env.Stage()]
 			if !ok {
@@ -159,20 +161,29 @@ func versionIn(files *site.Files, sites []site.Site) (string, error) {
 
 // planPolicy compares with the policy that the file names. It is set where
 // nobody has used or set another one: init never takes a rule away.
-func (s *Setup) planPolicy(e *Environment, now api.Environment) {
-	if _, ok := s.conf.Policy(e.Env); !ok {
-		return
+func (s *Setup) planPolicy(ctx context.Context, e *Environment, now api.Environment) error {
+	p, ok := s.conf.Policy(e.Env)
+	if !ok {
+		return nil
 	}
-	fresh := now.Revision == 0 && len(policy.Changes(e.Env, now.Policy, api.Policy{})) == 0
-	now.Env = e.Env
-	setting := policy.Of(s.conf, now)
+	setting, fresh := policy.New(e.Env, p), true
+	var err error
+	if e.Action == "keep" {
+		if setting, err = policy.Of(ctx, s.client, s.conf, e.Env); err == nil {
+			fresh, err = policy.Fresh(ctx, s.client, e.Env)
+		}
+		fresh = fresh && now.Revision == 0
+	}
 	switch {
+	case err != nil:
+		return err
 	case setting.Action != "set":
 	case fresh:
 		e.Policy = &setting
 	default:
 		s.Notes = append(s.Notes, fmt.Sprintf("the policy of %s on %s is not that of .chartctl.yaml: chartctl env set --from-repo --dry-run shows how", e.Env, s.client.Server()))
 	}
+	return nil
 }
 
 // setUpServer creates, sets policies and adopts. What exists is taken as it is, so that a
