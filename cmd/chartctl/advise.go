@@ -29,14 +29,6 @@ func advise(e *api.Error) *api.Error {
 	return &told
 }
 
-// published adds to a chart version that is not there how to see those that are.
-func published(err error, chart string) error {
-	if api.CodeOf(err) != api.CodeNotFound {
-		return err
-	}
-	return &api.Error{Code: api.CodeNotFound, Message: err.Error(), Want: fmt.Sprintf("chartctl charts %s lists those that are", chart)}
-}
-
 // others are the words of other tools for a command.
 var others = map[string][]string{
 	"bump":    {"pin", "upgrade", "install", "update", "set"},

@@ -50,7 +50,7 @@ checks out none, so --branch, GITHUB_REF_NAME or CI_COMMIT_BRANCH tells it.`,
 			if len(done.Pins) == 0 {
 				w.line("the server has what %.12s locks: nothing to do", done.Commit)
 			}
-			pinLines(w, done.Pins...)
+			pinLines(w, out.Pins...)
 		})
 	}
 	return c

@@ -33,25 +33,26 @@ the answer names it.`,
 		if err != nil {
 			return err
 		}
-		if err := t.one(env); err != nil {
+		q, err := t.question(env)
+		if err != nil {
 			return err
 		}
 		e, err := c.Environment(ctx, env)
 		if err != nil {
 			return err
 		}
-		b, err := t.pair(ctx, c, e)
+		v, err := q.Ask(ctx, c)
 		if err != nil {
 			return err
 		}
-		got, err := c.Approve(ctx, env, api.ApprovalRequest{Binding: b.ID, Reason: reason})
+		got, err := c.Approve(ctx, env, api.ApprovalRequest{Binding: v.Binding, Reason: reason})
 		if err != nil {
 			return err
 		}
 		return a.print(got, func(w *writer) {
-			w.line("%s approved %s@%s for %s", got.By, b.Name, b.Version, got.Env)
+			w.line("%s approved %s@%s for %s", got.By, v.Name, v.Version, got.Env)
 			w.line("  binding      %s", got.Binding)
-			for _, i := range b.Images {
+			for _, i := range v.Pair.Images {
 				w.line("  %-12s %s", i.Role, i)
 			}
 			if n := e.Policy.Approvals; n == 0 {

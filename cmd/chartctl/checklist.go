@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
 )
 
@@ -39,7 +40,7 @@ func (a *app) checklist() *cobra.Command {
 server knows now, or marked as a person's job. It exits with 4 while a line of
 the server's is open, with 5 while it is a halt. The pair is the one of
 --version, --binding or --from; without them it is the pair of the first upstream
-stage, or of the newest version where there is none.`,
+stage, or of the latest version where there is none.`,
 		Example: "  chartctl checklist data8/prod\n  chartctl checklist data8/staging --version 3.3.7",
 		Args:    args(1, 1),
 	}
@@ -53,13 +54,15 @@ stage, or of the newest version where there is none.`,
 		if err != nil {
 			return err
 		}
-		if err := a.guess(ctx, c, e, &t); err != nil {
-			return err
-		}
-		v, err := t.ask(ctx, c, e.Environment)
+		q, err := t.orLikely(e).question(env)
 		if err != nil {
 			return err
 		}
+		v, err := q.Ask(ctx, c)
+		if err != nil {
+			return err
+		}
+		a.notes(move.ChoiceNotes(v))
 		list := checklistOf(e, v)
 		if err := a.print(list, func(w *writer) { list.lines(w) }); err != nil {
 			return err
@@ -70,22 +73,17 @@ stage, or of the newest version where there is none.`,
 	return c
 }
 
-// guess fills in the pair that the next pin is most likely about.
-func (a *app) guess(ctx context.Context, c *client.Client, e api.EnvironmentStatus, t *target) error {
+// orLikely is the pair that is asked about, else the one that the next pin is
+// most likely about.
+func (t target) orLikely(e api.EnvironmentStatus) target {
 	switch {
-	case t.version != "" || t.binding != "" || t.from != "":
-	case len(t.images) > 0:
-		return usage("checklist %s: --image is for --version", e.Env)
+	case t.version != "" || t.binding != "" || t.from != "" || len(t.images) > 0:
 	case len(e.Upstream) > 0:
 		t.from = e.Upstream[0]
 	default:
-		_, b, err := a.latest(ctx, c, e.Environment, bumpFlags{})
-		if err != nil {
-			return err
-		}
-		t.binding = b.ID.String()
+		t.latest = true
 	}
-	return nil
+	return t
 }
 
 // ruleTexts are the lines of the list that the gate's rules tick.
@@ -138,7 +136,7 @@ func liveLines(e api.EnvironmentStatus, v api.GateVerdict) []checklistLine {
 	read := fmt.Sprintf("chartctl show %s@%s", v.Name, v.Version)
 	if p := e.Pin; p != nil {
 		read = fmt.Sprintf("chartctl diff %s %s@%s", now, v.Name, v.Version)
-		last.Facts = fmt.Sprintf("revision %d: %s", p.Revision, verdictOf(e))
+		last.Facts = fmt.Sprintf("revision %d: %s", p.Revision, e.Went())
 		back = checklistLine{Text: "there is a way back", State: "done", Facts: fmt.Sprintf("revision %d passed", p.Revision),
 			Command: fmt.Sprintf("chartctl rollback %s --to %d", e.Env, p.Revision)}
 		if e.Verdict == "" {

@@ -10,6 +10,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -146,11 +147,11 @@ func pinKind(p api.Pin) string {
 
 // pinLines says of each environment where it is now, and of those that share a
 // pair what it is once.
-func pinLines(w *writer, pins ...api.Pin) {
+func pinLines(w *writer, pins ...move.Now) {
 	for n, p := range pins {
-		w.line("%s is at revision %d: %s@%s (%s)", p.Env, p.Revision, p.Name, p.Version, pinKind(p))
-		if d := p.Direction; d != nil && p.Kind != model.Rollback && (d.Chart != model.Forward && d.Chart != model.Same || d.Image != model.Forward && d.Image != model.Same) {
-			w.line("  direction    chart %s, image %s", d.Chart, d.Image)
+		w.line("%s is at revision %d: %s@%s (%s)", p.Env, p.Revision, p.Name, p.Version, pinKind(p.Pin))
+		if s := surprise(p); s != "" {
+			w.line("  direction    %s", s)
 		}
 		if n+1 < len(pins) && pins[n+1].Binding == p.Binding {
 			continue
@@ -161,6 +162,20 @@ func pinLines(w *writer, pins ...api.Pin) {
 			w.line("  %-12s %s", "", i.Image.Digest)
 		}
 	}
+}
+
+// surprise is where a pin takes an environment, where that is not forward all
+// the way. What was there already does not move.
+func surprise(p move.Now) string {
+	d := p.Direction
+	onward := func(h model.Heading) bool { return h == model.Forward || h == model.Same }
+	switch {
+	case !p.Made || d == nil || p.Kind == model.Rollback || onward(d.Chart) && onward(d.Image) && p.ByVersion == "":
+		return ""
+	case p.ByVersion != "":
+		return fmt.Sprintf("chart %s by publication and %s by version, image %s", d.Chart, p.ByVersion, d.Image)
+	}
+	return fmt.Sprintf("chart %s, image %s", d.Chart, d.Image)
 }
 
 // pinState is the state of the pinned binding or, where it was withdrawn, of

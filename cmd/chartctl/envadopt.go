@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -66,7 +67,7 @@ What helm list prints holds no image, and is refused.`,
 		if err != nil {
 			return err
 		}
-		return a.print(p, func(w *writer) { pinLines(w, p) })
+		return a.print(p, func(w *writer) { pinLines(w, move.Now{Pin: p, Made: true}) })
 	})
 	c.ValidArgsFunction = a.completeEnvs
 	return c

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,10 +15,10 @@ import (
 
 // target is the pair that a command asks the gate about.
 type target struct {
-	version, binding, from string
-	images                 []string
-	fix                    bool
-	why                    move.Why
+	pairFlags
+	from string
+	fix  bool
+	why  move.Why
 }
 
 func (t *target) add(c *cobra.Command) {
@@ -52,11 +50,11 @@ binding that bump would take. Nothing is bound: an --image must be bound already
 		if err != nil {
 			return err
 		}
-		e, err := c.Environment(ctx, env)
+		q, err := t.question(env)
 		if err != nil {
 			return err
 		}
-		v, err := t.ask(ctx, c, e)
+		v, err := q.Ask(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -69,122 +67,32 @@ binding that bump would take. Nothing is bound: an --image must be bound already
 	return c
 }
 
-// ask finds the pair and asks the gate about it.
-func (t target) ask(ctx context.Context, c *client.Client, e api.Environment) (api.GateVerdict, error) {
-	var none api.GateVerdict
-	if err := t.one(e.Env); err != nil {
-		return none, err
-	}
-	switch {
-	case len(t.images) > 0 && t.version == "":
-		return none, usage("%s: --image is for --version: a binding names its images", e.Env)
-	case t.fix && t.from != "":
-		return none, usage("%s: --fix and --from exclude each other", e.Env)
-	}
-	b, err := t.pair(ctx, c, e)
-	if err != nil {
-		return none, err
-	}
-	req := api.PinRequest{Binding: b.ID, From: t.from, Downgrade: t.why.Downgrade, BreakGlass: t.why.BreakGlass}
-	switch {
-	case t.from != "":
-		req.Kind = model.Promote
-	case t.fix:
-		req.Kind = model.Fix
-	}
-	return c.CheckPin(ctx, client.PinCall{Env: e.Env, Base: e.Revision, Pin: req})
-}
-
-// one refuses a command line that names no pair, or two.
-func (t target) one(env ref.Env) error {
+// question is what the flags ask the gate.
+func (t target) question(env ref.Env) (move.Question, error) {
+	q := move.Question{Env: env, Why: t.why}
 	given := 0
 	for _, s := range []string{t.version, t.binding, t.from} {
 		if s != "" {
 			given++
 		}
 	}
-	if given != 1 {
-		return usage("%s: which pair? give one of --version, --binding and --from", env)
-	}
-	return nil
-}
-
-// pair is the binding that is asked about.
-func (t target) pair(ctx context.Context, c *client.Client, e api.Environment) (api.Binding, error) {
 	switch {
-	case t.binding != "":
-		return named(ctx, c, bumpFlags{binding: t.binding})
-	case t.from != "":
-		env, err := parseEnv(t.from)
-		if err != nil {
-			return api.Binding{}, err
-		}
-		from, err := c.Environment(ctx, env)
-		if err != nil {
-			return api.Binding{}, err
-		}
-		if from.Binding == nil {
-			return api.Binding{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not pinned, so there is nothing to promote", env)}
-		}
-		return *from.Binding, nil
+	case given != 1 && !t.latest:
+		return q, usage("%s: which pair? give one of --version, --binding and --from", env)
+	case len(t.images) > 0 && t.version == "":
+		return q, usage("%s: --image is for --version: a binding names its images", env)
+	case t.fix && t.from != "":
+		return q, usage("%s: --fix and --from exclude each other", env)
+	case t.fix:
+		q.Kind = model.Fix
 	}
-	ch, err := c.Chart(ctx, e.Chart, t.version)
-	if err != nil {
-		return api.Binding{}, published(err, e.Chart)
+	var err error
+	if q.Pair, err = t.parse(); err != nil || t.from == "" {
+		return q, err
 	}
-	list, err := candidates(ctx, c, e, ch)
-	switch {
-	case err != nil:
-		return api.Binding{}, err
-	case len(t.images) > 0:
-		return t.withImages(ctx, c, ch)
-	case len(list) > 0:
-		return choose(e, ch, list)
-	case ch.Binding != nil:
-		return *ch.Binding, nil
-	}
-	return api.Binding{}, notBound(ch)
-}
-
-// withImages is the newest binding of the version that has the images asked
-// for, whatever the environment accepts: the gate is to say that.
-func (t target) withImages(ctx context.Context, c *client.Client, ch api.Chart) (api.Binding, error) {
-	want, err := parseImages(t.images)
-	if err != nil {
-		return api.Binding{}, err
-	}
-	v, err := ref.ParseImported(ch.Name, ch.Version)
-	if err != nil {
-		return api.Binding{}, err
-	}
-	all, err := c.Bindings(ctx, v)
-	if err != nil {
-		return api.Binding{}, err
-	}
-	for _, b := range slices.Backward(all.Bindings) {
-		if has, err := hasImages(b, want); err != nil || has {
-			return b, err
-		}
-	}
-	return api.Binding{}, &api.Error{Code: api.CodeGate, Rule: model.RuleBinding,
-		Message: fmt.Sprintf("no binding of %s has %s", v, strings.Join(t.images, ", ")),
-		Want:    "bind it first", Command: fmt.Sprintf("chartctl bind %s --image %s", v, strings.Join(t.images, " --image "))}
-}
-
-func hasImages(b api.Binding, want map[ref.Role]string) (bool, error) {
-	found := 0
-	for role, text := range want {
-		r, err := ref.ParseReference(text)
-		if err != nil {
-			return false, usage("%v", err)
-		}
-		for _, i := range b.Images {
-			if i.Role == role && i.Image.Repository == r.Repository && (r.Tag == "" || r.Tag == i.Tag) && (r.Digest.IsZero() || r.Digest == i.Image.Digest) {
-				found++
-			}
-		}
-	}
-	return found == len(want), nil
+	from, err := parseEnv(t.from)
+	q.Pair.From = &from
+	return q, err
 }
 
 // marks of a rule's state.

@@ -31,6 +31,12 @@ func (f *moveFlags) add(c *cobra.Command) {
 	addWhy(c, &f.Why)
 }
 
+// request is what the flags say of environments.
+func (f moveFlags) request(names []string) (move.Request, error) {
+	envs, err := parseEnvs(names)
+	return move.Request{Envs: envs, Files: f.Files, Why: f.Why}, err
+}
+
 // addWhy adds what a caller may say for a pin.
 func addWhy(c *cobra.Command, w *move.Why) {
 	c.Flags().StringVar(&w.Reason, "reason", "", "why; kept with the pin")
@@ -63,11 +69,10 @@ func (a *app) moved(out move.Outcome, err error) error {
 	case err != nil:
 		return err
 	}
-	shown := shownPins(out.Pins)
 	if len(out.Pins) == 1 {
-		return a.print(out.Pins[0].Pin, func(w *writer) { pinLines(w, shown...) })
+		return a.print(out.Pins[0].Pin, func(w *writer) { pinLines(w, out.Pins...) })
 	}
-	return a.print(api.PinSetResult{Set: out.Set, Pins: pinsOf(out.Pins)}, func(w *writer) { pinLines(w, shown...) })
+	return a.print(api.PinSetResult{Set: out.Set, Pins: pinsOf(out.Pins)}, func(w *writer) { pinLines(w, out.Pins...) })
 }
 
 func (a *app) notes(list []string) {
@@ -84,18 +89,6 @@ func pinsOf(list []move.Now) []api.Pin {
 	return out
 }
 
-// shownPins are the pins as lines tell them: what was there already does not
-// move.
-func shownPins(list []move.Now) []api.Pin {
-	out := pinsOf(list)
-	for i, n := range list {
-		if !n.Made {
-			out[i].Direction = nil
-		}
-	}
-	return out
-}
-
 func proposalLines(w *writer, p *move.Proposal) {
 	w.verbatim(p.Diff)
 	for _, v := range p.Verdicts {
@@ -104,6 +97,9 @@ func proposalLines(w *writer, p *move.Proposal) {
 			word = "is refused"
 		}
 		w.line("gate: %s to %s@%s %s", v.Env, v.Name, v.Version, word)
+		if v.ByVersion != "" && v.Direction != nil {
+			w.line("  the chart goes %s by the order of publication, and %s by its version", v.Direction.Chart, v.ByVersion)
+		}
 	}
 }
 

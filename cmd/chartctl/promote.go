@@ -2,16 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"chartd.dev/chartd/internal/api"
-	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/move"
-	"chartd.dev/chartd/internal/model"
-	"chartd.dev/chartd/internal/ref"
 )
 
 func (a *app) promote() *cobra.Command {
@@ -58,59 +53,27 @@ that stay are named with the reason.`,
 }
 
 func (a *app) doPromote(ctx context.Context, f moveFlags, args []string) error {
-	all, err := parseEnvs(args)
+	from, err := parseEnv(args[0])
 	if err != nil {
 		return err
 	}
-	s, err := move.Begin(ctx, a.place(f.dir, f.branch), f.Files, all[1:])
-	defer s.Leave()
-	if err != nil {
-		return a.moved(s.Said(), err)
+	if _, err := parseEnvs(args); err != nil {
+		return err
 	}
-	from, err := s.Client.Environment(ctx, all[0])
+	r, err := f.request(args[1:])
 	if err != nil {
 		return err
 	}
-	m := move.Move{Kind: model.Promote, Why: f.Why}
-	if from.Pin == nil || from.Binding == nil {
-		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not pinned, so there is nothing to promote", from.Env)}
-	}
-	if slices.Contains(s.Envs, from.Env) {
-		return usage("%s shares sites with %s, so it cannot be promoted from it: they always have the same pair; bump them together", s.Envs[0], from.Env)
-	}
-	to, err := readEnvs(ctx, s.Client, s.Envs)
-	if err != nil {
-		return err
-	}
-	for _, e := range to {
-		source := from
-		if !s.Leader(e.Env).IsZero() {
-			if source, err = ownSource(ctx, s, e.Env, from); err != nil {
-				return err
-			}
-		}
-		m.Steps = append(m.Steps, move.NewStep(e, *from.Binding, source.Env.String()))
-	}
-	return a.moved(s.Do(ctx, m))
+	return a.moved(move.Promote(ctx, a.place(f.dir, f.branch), from, r))
 }
 
-// ownSource is the environment of e's own hub at from's stage, if it is pinned
-// as from is; else from.
-func ownSource(ctx context.Context, s *move.Act, e ref.Env, from api.Environment) (api.Environment, error) {
-	own, err := ref.ParseEnv(e.Hub() + "/" + from.Env.Stage())
-	if err != nil || own == e {
-		return from, err
+func (a *app) promoteAll(ctx context.Context, f moveFlags, stage string, hubs []string) error {
+	out, err := move.PromoteAll(ctx, a.place(f.dir, f.branch), stage, hubs, move.Request{Files: f.Files, Why: f.Why})
+	if err == nil && out.Proposal == nil && len(out.Pins) == 0 {
+		a.notes(out.Notes)
+		return a.print(api.PinSetResult{Pins: []api.Pin{}}, func(w *writer) { w.line("Nothing is to be promoted from %s.", stage) })
 	}
-	source, err := s.Client.Environment(ctx, own)
-	switch {
-	case api.CodeOf(err) == api.CodeNotFound:
-		return from, nil
-	case err != nil:
-		return from, err
-	case source.Pin == nil || source.Pin.Binding != from.Pin.Binding:
-		return from, nil
-	}
-	return source, nil
+	return a.moved(out, err)
 }
 
 func (a *app) rollback() *cobra.Command {
@@ -120,8 +83,8 @@ func (a *app) rollback() *cobra.Command {
 		Use:   "rollback HUB/STAGE",
 		Short: "Pin an environment to a pair that it had before",
 		Long: `Rollback makes a new revision with the pair of an earlier one. Without --to that
-is the newest earlier revision whose binding is not the one pinned now, of
-whatever kind it was, so a second rollback goes forward again. No registry is
+is the newest pair that passed here and is not the present one; where there is
+none the revisions are listed that --to could name (exit 4). No registry is
 asked on the way. In a deploy repo that names the environment it writes the
 files too, as bump does. With --group the others go back to the newest revision
 of theirs that has the same pair; one that never had it is an error (exit 3).`,
@@ -139,80 +102,15 @@ of theirs that has the same pair; one that never had it is an error (exit 3).`,
 }
 
 func (a *app) doRollback(ctx context.Context, f moveFlags, to string, args []string) error {
-	named, err := parseEnvs(args)
+	env, err := parseEnv(args[0])
 	if err != nil {
 		return err
 	}
-	s, err := move.Begin(ctx, a.place(f.dir, f.branch), f.Files, named)
-	defer s.Leave()
-	if err != nil {
-		return a.moved(s.Said(), err)
-	}
-	m := move.Move{Kind: model.Rollback, Why: f.Why}
-	envs, err := readEnvs(ctx, s.Client, s.Envs)
-	if err != nil {
-		return err
-	}
-	var target api.Pin
-	if to == "" {
-		target, err = previous(ctx, s.Client, envs[0])
-	} else {
-		var n uint64
-		if n, err = parseRevision(to); err == nil {
-			target, err = s.Client.Revision(ctx, envs[0].Env, n)
+	var revision uint64
+	if to != "" {
+		if revision, err = parseRevision(to); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return err
-	}
-	b, err := s.Client.Binding(ctx, target.Binding)
-	if err != nil {
-		return err
-	}
-	for i, e := range envs {
-		p := target
-		if i > 0 && (e.Pin == nil || e.Pin.Binding != b.ID) {
-			p, err = earlier(ctx, s.Client, e, func(p api.Pin) bool { return p.Binding == b.ID })
-			if api.CodeOf(err) == api.CodeNotFound {
-				return neverHad(e.Env, target)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		m.Steps = append(m.Steps, move.NewStep(e, b, fmt.Sprint(p.Revision)))
-	}
-	return a.moved(s.Do(ctx, m))
-}
-
-// neverHad refuses a rollback of a group of which one never had the pair.
-func neverHad(env ref.Env, target api.Pin) error {
-	return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s never had %s@%s as it is in revision %d of %s, so it cannot be rolled back with it", env, target.Name, target.Version, target.Revision, target.Env),
-		Want: "give --to with a revision whose pair both had, or bump them to it", Command: fmt.Sprintf("chartctl bump %s --binding %s --group", target.Env, target.Binding)}
-}
-
-// previous is the newest earlier revision with another pair than the current one.
-func previous(ctx context.Context, c *client.Client, e api.Environment) (api.Pin, error) {
-	return earlier(ctx, c, e, func(p api.Pin) bool { return p.Binding != e.Pin.Binding })
-}
-
-// earlier is the newest revision before the current one that fits.
-func earlier(ctx context.Context, c *client.Client, e api.Environment, fits func(api.Pin) bool) (api.Pin, error) {
-	before := e.Revision
-	for e.Pin != nil && before > 1 {
-		page, err := c.Pins(ctx, e.Env, before, 100)
-		if err != nil {
-			return api.Pin{}, err
-		}
-		if len(page.Pins) == 0 {
-			break
-		}
-		for _, p := range page.Pins {
-			if fits(p) {
-				return p, nil
-			}
-			before = min(before, p.Revision)
-		}
-	}
-	return api.Pin{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s has no earlier revision with another pair to roll back to", e.Env)}
+	return a.moved(move.Rollback(ctx, a.place(f.dir, f.branch), env, revision, move.Request{Files: f.Files, Why: f.Why}))
 }

@@ -11,6 +11,7 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -47,7 +48,7 @@ sealing wrote. Anything else is a mismatch, exit 8.`,
 		}
 		ch, err := c.Chart(ctx, name, version)
 		if err != nil {
-			return published(err, name)
+			return move.Unpublished(err, name)
 		}
 		if seal {
 			return a.showSeal(ctx, c, ch, binding)

@@ -70,7 +70,7 @@ func statusTable(w *writer, list []api.EnvironmentStatus, pins map[string]api.En
 		if p == nil {
 			return []string{e.Env.String(), e.Chart, "-", "-", "-", "-", "-", waitingUpstream(e, pins)}
 		}
-		return []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), mainImage(p.Images), stateOf(e), verdictOf(e), heldFor(e, pins), upstreamDiff(e, pins)}
+		return []string{e.Env.String(), p.Name + "@" + p.Version, fmt.Sprint(p.Revision), mainImage(p.Images), stateOf(e), e.Went(), heldFor(e, pins), upstreamDiff(e, pins)}
 	})
 }
 
@@ -92,20 +92,6 @@ func stateOf(e api.EnvironmentStatus) string {
 		}
 	}
 	return strings.Join(s, ", ")
-}
-
-// verdictOf is what is known of how the current revision went. Nothing is
-// never a pass.
-func verdictOf(e api.EnvironmentStatus) string {
-	switch {
-	case e.Verdict != "":
-		return string(e.Verdict)
-	case e.Overdue:
-		return "unknown"
-	case e.Report != nil:
-		return string(e.Report.State)
-	}
-	return "none"
 }
 
 // heldFor is how long it has soaked, of how long those after it ask for.

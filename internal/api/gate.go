@@ -196,6 +196,20 @@ type Next struct {
 	Halt     string     `json:"halt,omitempty"`     // that this ends
 }
 
+// Went is what is known of how the current revision went. Nothing is never a
+// pass.
+func (e EnvironmentStatus) Went() string {
+	switch {
+	case e.Verdict != "":
+		return string(e.Verdict)
+	case e.Overdue:
+		return string(model.OverdueUnknown)
+	case e.Report != nil:
+		return string(e.Report.State)
+	}
+	return "none"
+}
+
 // Stage is what an upstream stage says of a pair.
 type Stage struct {
 	Env      ref.Env       `json:"environment"`

@@ -10,14 +10,15 @@ import (
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/config"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
-// Act is one move at work: the server, the environments, and the deploy repo
+// act is one move at work: the server, the environments, and the deploy repo
 // whose files follow.
-type Act struct {
-	Client *client.Client
-	Envs   []ref.Env // those named first, then the rest of their groups
+type act struct {
+	client *client.Client
+	envs   []ref.Env // those named first, then the rest of their groups
 	co     *Checkout // nil: no files
 	files  Files
 	leader map[ref.Env]ref.Env // of those that only their group brought in
@@ -37,6 +38,9 @@ type Outcome struct {
 type Now struct {
 	api.Pin
 	Made bool // by it; else the environment was there already
+	// ByVersion is where the chart goes by its version, where that is not where
+	// it goes by the order of publication.
+	ByVersion model.Heading
 }
 
 // Proposal is a change of files that pins nothing: a dry run, or one that is
@@ -57,14 +61,14 @@ func propose(p *deploy.Plan) *Proposal {
 	return out
 }
 
-func (a *Act) note(format string, args ...any) {
+func (a *act) note(format string, args ...any) {
 	a.out.Notes = append(a.out.Notes, fmt.Sprintf(format, args...))
 }
 
-// Begin finds out what a command that names environments is about. Leave is
+// begin finds out what a command that names environments is about. leave is
 // to be called after it, with an error too.
-func Begin(ctx context.Context, at Place, f Files, envs []ref.Env) (*Act, error) {
-	a := &Act{files: f, Envs: envs}
+func begin(ctx context.Context, at Place, f Files, envs []ref.Env) (*act, error) {
+	a := &act{files: f, envs: envs}
 	if err := f.check(at); err != nil {
 		return a, err
 	}
@@ -73,20 +77,20 @@ func Begin(ctx context.Context, at Place, f Files, envs []ref.Env) (*Act, error)
 		return a, err
 	}
 	if a.co == nil {
-		a.Client, err = at.Dial("")
+		a.client, err = at.Dial("")
 		return a, err
 	}
-	a.Client = a.co.Client
-	if a.Envs, a.leader, err = a.co.together(envs, f.Group); err != nil {
+	a.client = a.co.Client
+	if a.envs, a.leader, err = a.co.together(envs, f.Group); err != nil {
 		return a, err
 	}
-	return a, a.co.clean(ctx, f, a.Envs)
+	return a, a.co.clean(ctx, f, a.envs)
 }
 
 // enter opens the deploy repo for the change, recovers what an earlier command
 // left, and checks that it is on the right branch. There is no checkout where
 // no deploy repo names the environments.
-func (a *Act) enter(ctx context.Context, at Place) error {
+func (a *act) enter(ctx context.Context, at Place) error {
 	if a.files.None {
 		return nil
 	}
@@ -95,10 +99,10 @@ func (a *Act) enter(ctx context.Context, at Place) error {
 	if err != nil || co == nil {
 		return err
 	}
-	named, err := co.names(a.Envs, needed)
+	named, err := co.names(a.envs, needed)
 	if err != nil || !named {
 		if err == nil {
-			a.note("note: %s in %s does not name %s, so no file is changed", config.Name, co.Repo.Root().Dir(), a.Envs[0])
+			a.note("note: %s in %s does not name %s, so no file is changed", config.Name, co.Repo.Root().Dir(), a.envs[0])
 		}
 		co.Leave()
 		return err
@@ -109,27 +113,27 @@ func (a *Act) enter(ctx context.Context, at Place) error {
 	if err != nil {
 		return err
 	}
-	return co.onStage(ctx, a.Envs)
+	return co.onStage(ctx, a.envs)
 }
 
-// Leave lets others work in the checkout again.
-func (a *Act) Leave() { a.co.Leave() }
+// leave lets others work in the checkout again.
+func (a *act) leave() { a.co.Leave() }
 
-// Do makes a move, or proposes it where nothing is to be pinned.
-func (a *Act) Do(ctx context.Context, m Move) (Outcome, error) {
+// do makes a move, or proposes it where nothing is to be pinned.
+func (a *act) do(ctx context.Context, m Move) (Outcome, error) {
 	if a.co == nil {
 		return a.out, a.onServer(ctx, m)
 	}
 	err := a.inRepo(ctx, m)
-	return a.out, a.Grouped(err)
+	return a.out, a.grouped(err)
 }
 
-func (a *Act) onServer(ctx context.Context, m Move) error {
+func (a *act) onServer(ctx context.Context, m Move) error {
 	a.noteThere(m)
 	if a.files.DryRun {
 		return a.propose(ctx, m, nil)
 	}
-	res, _, err := m.pin(ctx, a.Client, m.intent(a.Client.Server()), false)
+	res, _, err := m.pin(ctx, a.client, m.intent(a.client.Server()), false)
 	if err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func (a *Act) onServer(ctx context.Context, m Move) error {
 }
 
 // inRepo makes a move and brings the files to it, as one act.
-func (a *Act) inRepo(ctx context.Context, m Move) error {
+func (a *act) inRepo(ctx context.Context, m Move) error {
 	p, err := a.co.Repo.Plan(a.co.entries(m))
 	if err != nil {
 		return deploy.Coded(err)
@@ -163,10 +167,10 @@ func (a *Act) inRepo(ctx context.Context, m Move) error {
 }
 
 // pinAndWrite stages the files, pins, and moves the files in.
-func (a *Act) pinAndWrite(ctx context.Context, m Move, p *deploy.Plan) (api.PinSetResult, error) {
-	n := m.intent(a.Client.Server())
+func (a *act) pinAndWrite(ctx context.Context, m Move, p *deploy.Plan) (api.PinSetResult, error) {
+	n := m.intent(a.client.Server())
 	if len(p.Changes) == 0 {
-		res, _, err := m.pin(ctx, a.Client, n, false)
+		res, _, err := m.pin(ctx, a.client, n, false)
 		return res, err
 	}
 	tx, err := a.co.Repo.Root().Stage(p.Changes, n.encode())
@@ -179,7 +183,7 @@ func (a *Act) pinAndWrite(ctx context.Context, m Move, p *deploy.Plan) (api.PinS
 	if err := ctx.Err(); err != nil {
 		return api.PinSetResult{}, errors.Join(err, tx.Abort())
 	}
-	res, known, err := m.pin(ctx, a.Client, n, true) // the commit point
+	res, known, err := m.pin(ctx, a.client, n, true) // the commit point
 	switch {
 	case err != nil && !known:
 		return res, err
@@ -207,15 +211,15 @@ func unstaged(err error) error {
 	return err
 }
 
-// Grouped adds --group to what a refusal says to run: the server knows of no
+// grouped adds --group to what a refusal says to run: the server knows of no
 // files that environments share.
-func (a *Act) Grouped(err error) error {
+func (a *act) grouped(err error) error {
 	var e *api.Error
-	if a.co == nil || !a.files.Group || len(a.Envs) < 2 || !errors.As(err, &e) {
+	if a.co == nil || !a.files.Group || len(a.envs) < 2 || !errors.As(err, &e) {
 		return err
 	}
 	told := *e
-	for _, env := range a.Envs {
+	for _, env := range a.envs {
 		bump := "chartctl bump " + env.String() + " "
 		told.Want = strings.ReplaceAll(told.Want, bump, bump+"--group ")
 		for _, verb := range []string{"bump ", "rollback "} {
@@ -226,10 +230,3 @@ func (a *Act) Grouped(err error) error {
 	}
 	return &told
 }
-
-// Said is what there is to say so far.
-func (a *Act) Said() Outcome { return a.out }
-
-// Leader is the environment whose pair one takes that only its group brought
-// in; none for one that was named.
-func (a *Act) Leader(env ref.Env) ref.Env { return a.leader[env] }

@@ -18,7 +18,7 @@ import (
 // Apply pins what HEAD of the deploy repo has locked and the server has
 // otherwise.
 func Apply(ctx context.Context, at Place, why Why) (Outcome, error) {
-	a := &Act{}
+	a := &act{}
 	co, err := Find(ctx, at, true)
 	if err != nil {
 		return a.out, err
@@ -174,6 +174,7 @@ func (m Move) as(kind model.Kind, from func(Step) (string, error)) (*Move, error
 	out.Kind, out.Steps = kind, nil
 	for _, s := range m.Steps {
 		var err error
+		s.verdict = nil
 		if s.From, err = from(s); err != nil || s.From == "" {
 			return nil, err
 		}

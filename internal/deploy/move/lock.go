@@ -35,7 +35,7 @@ type Resolving struct {
 	Proposal LockProposal
 }
 
-// ResolveLock compares the lock file with what the server has pinned. Leave is
+// ResolveLock compares the lock file with what the server has pinned. leave is
 // to be called after it, unless there is an error.
 func ResolveLock(ctx context.Context, at Place, dry bool) (*Resolving, error) {
 	co, err := Find(ctx, at, true)
@@ -65,7 +65,7 @@ func ResolveLock(ctx context.Context, at Place, dry bool) (*Resolving, error) {
 
 // Write writes the lock file as it is proposed.
 func (r *Resolving) Write(ctx context.Context) error {
-	a := &Act{Client: r.Client, co: r.Checkout}
+	a := &act{client: r.Client, co: r.Checkout}
 	err := a.writeOnly(ctx, Move{}, r.Proposal.plan)
 	r.Notes = append(r.Notes, a.out.Notes...)
 	r.Proposal.Written = err == nil

@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/Masterminds/semver/v3"
-
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
@@ -24,7 +22,7 @@ func (co *Checkout) entries(m Move) []lockfile.Entry {
 	return out
 }
 
-func (a *Act) noteThere(m Move) {
+func (a *act) noteThere(m Move) {
 	for _, s := range m.Steps {
 		if s.there() {
 			a.note("%s is at that pair already, as revision %d", s.Env, s.Pin.Revision)
@@ -33,7 +31,7 @@ func (a *Act) noteThere(m Move) {
 }
 
 // pinned is the outcome of a move that was made.
-func (a *Act) pinned(m Move, res api.PinSetResult) error {
+func (a *act) pinned(m Move, res api.PinSetResult) error {
 	made := map[ref.Env]api.Pin{}
 	for _, p := range res.Pins {
 		made[p.Env] = p
@@ -49,15 +47,15 @@ func (a *Act) pinned(m Move, res api.PinSetResult) error {
 		default:
 			return api.Errorf(api.CodeInvalid, "the server's answer has no pin of %s: look with chartctl history %s", s.Env, s.Env)
 		}
-		a.out.Pins = append(a.out.Pins, Now{Pin: p, Made: ok})
+		a.out.Pins = append(a.out.Pins, Now{Pin: p, Made: ok, ByVersion: s.byVersion()})
 	}
 	return nil
 }
 
 // notePinned says what may surprise about a bump or a promote that was made.
-func (a *Act) notePinned(s Step, p api.Pin) {
-	if d := p.Direction; d != nil && s.Pin != nil && p.Kind != model.Rollback {
-		if is := course(d.Chart, s.Pin.Version, p.Version); is != "" {
+func (a *act) notePinned(s Step, p api.Pin) {
+	if s.Pin != nil && p.Kind != model.Rollback {
+		if is := course(p.Direction, s.byVersion()); is != "" {
 			a.note("note: %s goes from %s to %s, which %s", p.Env, s.Pin.Version, p.Version, is)
 		}
 	}
@@ -67,34 +65,35 @@ func (a *Act) notePinned(s Step, p api.Pin) {
 	}
 }
 
-// course says of a chart that goes back, or whose number does not go as the
-// order of publication does. Where a chart goes is for the gate to say.
-func course(heading model.Heading, from, to string) string {
-	x, err := semver.NewVersion(from)
-	y, err2 := semver.NewVersion(to)
-	ordered := err == nil && err2 == nil
+// course says of a chart that goes back, or that goes the other way by its
+// version, what is to be known. Where it goes is for the gate to say.
+func course(d *api.Direction, byVersion model.Heading) string {
 	switch {
-	case heading == model.Back && ordered && y.LessThan(x):
+	case byVersion == model.Forward:
+		return "was published earlier, though its version is higher"
+	case byVersion == model.Back:
+		return "was published later, though its version is lower"
+	case d != nil && d.Chart == model.Back:
 		return "is lower"
-	case heading == model.Back && ordered && x.LessThan(y):
-		return "was published earlier, though its number is higher"
-	case heading == model.Back:
-		return "was published earlier"
-	case heading == model.Forward && ordered && y.LessThan(x):
-		return "was published later, though its number is lower"
 	}
 	return ""
 }
 
-// verdicts asks the gate about each step that is still to be made.
+// verdicts is what the gate says of each step that is still to be made.
 func verdicts(ctx context.Context, c *client.Client, m Move) ([]api.GateVerdict, error) {
 	out := []api.GateVerdict{}
-	for _, s := range m.todo() {
-		v, err := c.CheckPin(ctx, m.call(s, ""))
-		if err != nil {
-			return nil, err
+	for i, s := range m.Steps {
+		if s.there() {
+			continue
 		}
-		out = append(out, v)
+		if s.verdict == nil {
+			v, err := c.CheckPin(ctx, m.call(s, ""))
+			if err != nil {
+				return nil, err
+			}
+			m.Steps[i].verdict = &v
+		}
+		out = append(out, *m.Steps[i].verdict)
 	}
 	return out, nil
 }
@@ -116,8 +115,8 @@ func Refusal(list ...api.GateVerdict) error {
 
 // propose shows what would change and what the gate says to it. The error is
 // that of the pin.
-func (a *Act) propose(ctx context.Context, m Move, p *deploy.Plan) error {
-	said, err := verdicts(ctx, a.Client, m)
+func (a *act) propose(ctx context.Context, m Move, p *deploy.Plan) error {
+	said, err := verdicts(ctx, a.client, m)
 	if err != nil {
 		return err
 	}
@@ -128,8 +127,8 @@ func (a *Act) propose(ctx context.Context, m Move, p *deploy.Plan) error {
 
 // review writes the files if the gate would let the pin pass, and leaves the
 // pin to apply.
-func (a *Act) review(ctx context.Context, m Move, p *deploy.Plan) error {
-	said, err := verdicts(ctx, a.Client, m)
+func (a *act) review(ctx context.Context, m Move, p *deploy.Plan) error {
+	said, err := verdicts(ctx, a.client, m)
 	if err == nil {
 		err = Refusal(said...)
 	}
@@ -157,7 +156,7 @@ func (w Why) flags() string {
 }
 
 // writeOnly changes files to which no pin belongs.
-func (a *Act) writeOnly(ctx context.Context, m Move, p *deploy.Plan) error {
+func (a *act) writeOnly(ctx context.Context, m Move, p *deploy.Plan) error {
 	if _, err := a.pinAndWrite(ctx, Move{}, p); err != nil {
 		return err
 	}

@@ -13,16 +13,16 @@ import (
 	"chartd.dev/chartd/internal/ref"
 )
 
-// Prepare moves what the images of a version are built on, ahead of the pair:
+// prepare moves what the images of a version are built on, ahead of the pair:
 // an image can only be built once its FROM has moved. Nothing is pinned.
-func (a *Act) Prepare(ctx context.Context, version string) (Outcome, error) {
+func (a *act) prepare(ctx context.Context, version string) (Outcome, error) {
 	if a.co == nil {
 		return a.out, usage("--prepare changes the files of a deploy repo: run it in one, or give -C")
 	}
 	repo := a.co.Repo
 	var list []deploy.Preparation
 	m := Move{prepares: true}
-	for _, env := range a.Envs {
+	for _, env := range a.envs {
 		ch, err := a.preparable(ctx, repo.Config().Environments[repo.Key(env)].Chart, version)
 		if err != nil {
 			return a.out, err
@@ -47,7 +47,7 @@ func (a *Act) Prepare(ctx context.Context, version string) (Outcome, error) {
 		if len(a.leader) > 0 {
 			group = " --group"
 		}
-		a.note("nothing is pinned: build the image, then complete with chartctl bump %s --version %s --image ROLE=REF%s", a.Envs[0], version, group)
+		a.note("nothing is pinned: build the image, then complete with chartctl bump %s --version %s --image ROLE=REF%s", a.envs[0], version, group)
 	}
 	a.out.Proposal = propose(p)
 	a.out.Proposal.Written = !a.files.DryRun
@@ -55,8 +55,8 @@ func (a *Act) Prepare(ctx context.Context, version string) (Outcome, error) {
 }
 
 // preparable is the version of a chart, unless it was withdrawn.
-func (a *Act) preparable(ctx context.Context, chart, version string) (api.Chart, error) {
-	ch, err := a.Client.Chart(ctx, chart, version)
+func (a *act) preparable(ctx context.Context, chart, version string) (api.Chart, error) {
+	ch, err := a.client.Chart(ctx, chart, version)
 	if err == nil && ch.State != model.Listed {
 		err = &api.Error{Code: api.CodeGate, Rule: model.Rule(ch.State), Message: fmt.Sprintf("%s@%s was %s: %s", ch.Name, ch.Version, ch.State, ch.Reason), Want: "prepare another version"}
 	}

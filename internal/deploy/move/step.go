@@ -31,7 +31,8 @@ type Step struct {
 	To   api.Binding
 	From string // promote: HUB/STAGE; rollback: the revision
 
-	upstream []string // the environments before it, by its policy
+	upstream []string         // the environments before it, by its policy
+	verdict  *api.GateVerdict // what the gate said of it; nil where it was not asked
 }
 
 // NewStep plans the pin of an environment, as it was read, to a pair.
@@ -41,6 +42,15 @@ func NewStep(e api.Environment, to api.Binding, from string) Step {
 
 // there reports whether the environment is at the pair already.
 func (s Step) there() bool { return s.Pin != nil && s.Pin.Binding == s.To.ID }
+
+// byVersion is where the gate said that the chart goes by its version, where
+// the order of publication is the opposite.
+func (s Step) byVersion() model.Heading {
+	if s.verdict == nil {
+		return ""
+	}
+	return s.verdict.ByVersion
+}
 
 // todo are the steps of environments that are not there already.
 func (m Move) todo() []Step {

@@ -1,33 +1,33 @@
-package main
+package lock
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
-// pairOf is a verified binding of ROLE=REPOSITORY=EVIDENCE images.
-func pairOf(t *testing.T, images ...string) api.Binding {
+// pairOf is a binding of ROLE=REPOSITORY=EVIDENCE images.
+func pairOf(t *testing.T, images ...string) Binding {
 	t.Helper()
-	b := api.Binding{State: model.Verified, Evidence: model.BaseLayers}
+	b := Binding{State: model.Verified, Evidence: model.BaseLayers}
 	for _, s := range images {
 		f := strings.Split(s, "=")
 		repository, err := ref.ParseRepository(f[1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.Images = append(b.Images, api.BoundImage{Role: ref.Role(f[0]), Evidence: model.Evidence(f[2]), Required: true, Tag: "1",
+		b.Images = append(b.Images, BoundImage{Role: ref.Role(f[0]), Evidence: model.Evidence(f[2]), Required: true, Tag: "1",
 			Image: ref.Image{Repository: repository, Digest: ref.DigestOf([]byte(s))}})
 	}
-	b.ID = ref.BindingIDOf(ref.DigestOf([]byte(strings.Join(images, " "))), nil)
 	return b
 }
 
-func TestChoose(t *testing.T) {
+// Of bindings that are accepted, the newest that leaves each image where the
+// pin takes it from.
+func TestFitting(t *testing.T) {
 	const own, chart = "hub=quay.io/my/hub=base-layers", "hub=quay.io/example/hub=chart-values"
 	const user, proxy = "user=quay.io/my/user=declared", "proxy=quay.io/example/proxy=chart-values"
 	for name, tt := range map[string]struct {
@@ -51,42 +51,35 @@ func TestChoose(t *testing.T) {
 		"a moved repository among two roles": {[]string{own, proxy}, [][]string{{chart, proxy}}, -1, "runs hub from quay.io/my/hub, proxy from"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var e api.Environment
-			if err := e.Env.UnmarshalText([]byte("data8/prod")); err != nil {
+			s := &chooser{}
+			if err := s.env.Env.UnmarshalText([]byte("data8/prod")); err != nil {
 				t.Fatal(err)
 			}
 			if tt.pin != nil {
-				e.Pin = &api.Pin{Images: pairOf(t, tt.pin...).Images}
+				b := pairOf(t, tt.pin...)
+				s.now = &b
 			}
-			var list []api.Binding
+			var list []Binding
 			for i, images := range tt.has {
 				b := pairOf(t, images...)
 				b.ID = ref.BindingIDOf(ref.DigestOf([]byte{byte(i)}), nil)
 				list = append(list, b)
 			}
-			got, err := choose(e, api.Chart{Name: "hub", Version: "1.0.0"}, list)
+			v, err := ref.ParseChartVersion("hub", "1.0.0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.fitting(ChartVersion{Chart: v}, list)
 			if tt.want >= 0 {
-				if err != nil || got.ID != list[tt.want].ID {
-					t.Errorf("takes %s, %v, want number %d", got.ID, err, tt.want)
+				if err != nil || got.binding != list[tt.want].ID {
+					t.Errorf("takes %s, %v, want number %d", got.binding, err, tt.want)
 				}
 				return
 			}
-			var refused *api.Error
-			if !errors.As(err, &refused) || refused.Code.Exit() != api.ExitGate || !strings.Contains(err.Error(), tt.says) {
+			var refused *Refusal
+			if !errors.As(err, &refused) || !strings.Contains(refused.Facts+"; "+refused.Want+refused.Command, tt.says) {
 				t.Errorf("error is %v, want a refusal with %q", err, tt.says)
 			}
 		})
-	}
-}
-
-func TestPinState(t *testing.T) {
-	for _, tt := range [][3]string{
-		{"verified", "", "verified"}, {"verified", "yanked", "yanked"}, {"verified", "purged", "purged"},
-		{"revoked", "", "revoked"}, {"revoked", "yanked", "revoked, yanked"},
-	} {
-		e := api.Environment{ChartState: model.ChartState(tt[1]), Binding: &api.Binding{State: model.BindingState(tt[0])}}
-		if got := pinState(e); got != tt[2] {
-			t.Errorf("%s binding of a version that is %q: %q, want %q", tt[0], tt[1], got, tt[2])
-		}
 	}
 }
