@@ -53,7 +53,7 @@ func (a *act) follow(ctx context.Context, env ref.Env, to api.Binding, from func
 // ownSource is the environment of the step's own hub at from's stage, if it has
 // the pair; else from.
 func (a *act) ownSource(ctx context.Context, s Step, from ref.Env) (string, error) {
-	own, err := ref.ParseEnv(s.Env.Hub() + "/" + from.Stage())
+	own, err := s.Env.ParseStage(from.Stage())
 	if err != nil || own == s.Env {
 		return from.String(), err
 	}
@@ -64,9 +64,6 @@ func (a *act) ownSource(ctx context.Context, s Step, from ref.Env) (string, erro
 	}
 	return own.String(), err
 }
-
-// maxSet is the most environments that the server moves in one transaction.
-const maxSet = 60
 
 // PromoteAll moves every environment that has the stage of its hub before it,
 // by policy, and whose stage passed: one pin set, all or none. Those that stay
@@ -108,7 +105,7 @@ func readyFrom(st api.Status, stage string, hubs []string) (ready []Step, stay [
 	}
 	before, failed := 0, 0
 	for _, e := range st.Environments {
-		source, err := ref.ParseEnv(e.Env.Hub() + "/" + stage)
+		source, err := e.Env.ParseStage(stage)
 		up, ok := all[source]
 		if err != nil || !ok || !slices.Contains(e.Upstream, source.String()) || len(hubs) > 0 && !slices.Contains(hubs, e.Env.Hub()) {
 			continue
@@ -131,8 +128,8 @@ func readyFrom(st api.Status, stage string, hubs []string) (ready []Step, stay [
 		err = api.Errorf(api.CodeNotFound, "no environment has the stage %q before it: an upstream stage is part of the policy, chartctl env set", stage)
 	case len(ready) == 0 && failed > 0:
 		err = &api.Error{Code: api.CodeGate, Rule: model.RuleUpstream, Message: "no " + stage + " that has another pair than the stage after it has passed", Want: "see", Command: "chartctl status"}
-	case len(ready) > maxSet:
-		err = usage("%d environments are ready, and one transaction moves %d: choose with --hub", len(ready), maxSet)
+	case len(ready) > model.MaxPinSet:
+		err = usage("%d environments are ready, and one transaction moves %d: choose with --hub", len(ready), model.MaxPinSet)
 	}
 	return ready, stay, err
 }
