@@ -83,23 +83,29 @@ func measureReads(ctx context.Context, b *bench) error {
 	} {
 		rate := map[string][]float64{}
 		var ofNginx, ofBare []float64
-		// In turn, so that all see the same machine.
-		for range 3 {
-			for _, url := range servers {
-				n, err := wrk(ctx, url+c.path, "1", c.header(url)...)
-				if err != nil {
-					return err
-				}
-				rate[url] = append(rate[url], n)
+		for turn := range 3 {
+			if err := readInTurn(ctx, servers, c.path, c.header, rate); err != nil {
+				return err
 			}
-			last := len(ofNginx)
-			ofNginx = append(ofNginx, rate[s.URL][last]/rate[files.url][last])
-			ofBare = append(ofBare, rate[s.URL][last]/rate[bare.url][last])
+			ofNginx = append(ofNginx, rate[s.URL][turn]/rate[files.url][turn])
+			ofBare = append(ofBare, rate[s.URL][turn]/rate[bare.url][turn])
 		}
 		b.add(result{what: c.what + ", one core each", measured: fmt.Sprintf("%.0f/s", median(rate[s.URL])),
 			beside: fmt.Sprintf("%.2f of nginx (%.0f/s), %.2f of net/http and mux alone (%.0f/s), the middle of three turns",
 				median(ofNginx), median(rate[files.url]), median(ofBare), median(rate[bare.url])),
 			bounds: []bound{atLeast(median(ofNginx), c.atLeast, "of nginx")}})
+	}
+	return nil
+}
+
+// readInTurn reads a path from each server, so that all see the same machine.
+func readInTurn(ctx context.Context, servers []string, path string, header func(url string) []string, rate map[string][]float64) error {
+	for _, url := range servers {
+		n, err := wrk(ctx, url+path, "1", header(url)...)
+		if err != nil {
+			return err
+		}
+		rate[url] = append(rate[url], n)
 	}
 	return nil
 }

@@ -1,0 +1,43 @@
+package layers
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What is longer than this is not read, but searched.
+const (
+	longestFile     = 400 // lines
+	longestFunction = 60
+)
+
+func TestSizes(t *testing.T) {
+	out, err := exec.Command("git", "-C", root(t), "ls-files", "--cached", "--others", "--exclude-standard", "*.go").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range strings.Fields(string(out)) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, filepath.Join(root(t), file), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := func(n ast.Node) int { return set.Position(n.End()).Line - set.Position(n.Pos()).Line + 1 }
+		if n := set.Position(f.FileEnd).Line; n > longestFile {
+			t.Errorf("%s has %d lines, want at most %d: divide it by subject", file, n, longestFile)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && lines(fn) > longestFunction {
+				t.Errorf("%s: %s has %d lines, want at most %d", file, fn.Name.Name, lines(fn), longestFunction)
+			}
+		}
+	}
+}
