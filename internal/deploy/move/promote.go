@@ -105,7 +105,7 @@ func readyFrom(st api.Status, stage string, hubs []string) (ready []Step, stay [
 	}
 	before, failed := 0, 0
 	for _, e := range st.Environments {
-		source, err := e.Env.ParseStage(stage)
+		source, err := ref.ParseEnv(e.Env.Hub() + "/" + stage) // of each hub its own
 		up, ok := all[source]
 		if err != nil || !ok || !slices.Contains(e.Upstream, source.String()) || len(hubs) > 0 && !slices.Contains(hubs, e.Env.Hub()) {
 			continue
