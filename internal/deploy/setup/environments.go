@@ -103,14 +103,11 @@ func (s *Setup) planAdoption(ctx context.Context, e *Environment, files *site.Fi
 	if version == "" {
 		return api.Errorf(api.CodeUsage, "%s cannot be adopted: no site of it says which version of chart %q runs", e.Env, e.Chart)
 	}
-	ch, err := s.client.Chart(ctx, e.Chart, version)
-	if api.CodeOf(err) == api.CodeNotFound {
-		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s runs %s@%s, which is not published on %s", e.Env, e.Chart, version, s.client.Server()), Want: "import it first with chartctl import"}
-	}
+	ch, err := runs(ctx, s.client, e.Env, e.Chart, version)
 	if err != nil {
 		return err
 	}
-	e.Action, e.Version, e.Images = "adopt", version, map[string]string{}
+	e.Action, e.Version, e.Images = "adopt", version, map[ref.Role]string{}
 	for _, i := range ch.Images {
 		if !i.Required {
 			continue
@@ -120,7 +117,7 @@ func (s *Setup) planAdoption(ctx context.Context, e *Environment, files *site.Fi
 			return err
 		}
 		if text != "" {
-			e.Images[string(i.Role)] = text
+			e.Images[i.Role] = text
 		}
 	}
 	return nil
@@ -197,10 +194,7 @@ func (s *Setup) setUpServer(ctx context.Context) error {
 		if e.Action != "adopt" {
 			continue
 		}
-		q := api.AdoptRequest{Version: e.Version, Reason: s.ask.Adopt, Images: map[ref.Role]string{}}
-		for role, image := range e.Images {
-			q.Images[ref.Role(role)] = image
-		}
+		q := api.AdoptRequest{Version: e.Version, Reason: s.ask.Adopt, Images: e.Images}
 		if _, err := s.client.Adopt(ctx, e.Env, q); err != nil {
 			return s.stopped(i, err)
 		}

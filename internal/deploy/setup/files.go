@@ -56,7 +56,7 @@ func (s *Setup) writable() error {
 // adopted reports whether a site names an image that is to be adopted.
 func adopted(e Environment, at site.Site) bool {
 	for role := range e.Images {
-		if _, ok := imagePart(at, ref.Role(role)); ok {
+		if _, ok := imagePart(at, role); ok {
 			return true
 		}
 	}

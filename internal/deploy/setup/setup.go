@@ -63,15 +63,15 @@ type Proposal struct {
 
 // Environment is one environment: what is to be done, and then what was.
 type Environment struct {
-	Env      ref.Env            `json:"environment"`
-	Chart    string             `json:"chart"`
-	Action   string             `json:"action"` // create, adopt, keep
-	Version  string             `json:"version,omitempty"`
-	Images   map[string]string  `json:"images,omitempty"`
-	Revision uint64             `json:"revision,omitempty"`
-	State    model.BindingState `json:"state,omitempty"` // of the pinned binding
-	Reason   string             `json:"reason,omitempty"`
-	Policy   *policy.Setting    `json:"policy,omitempty"` // set where the file names one and the server has none yet
+	Env      ref.Env             `json:"environment"`
+	Chart    string              `json:"chart"`
+	Action   string              `json:"action"` // create, adopt, keep
+	Version  string              `json:"version,omitempty"`
+	Images   map[ref.Role]string `json:"images,omitempty"`
+	Revision uint64              `json:"revision,omitempty"`
+	State    model.BindingState  `json:"state,omitempty"` // of the pinned binding
+	Reason   string              `json:"reason,omitempty"`
+	Policy   *policy.Setting     `json:"policy,omitempty"` // set where the file names one and the server has none yet
 
 	binding *api.Binding
 	Adopted bool `json:"-"` // by this run
