@@ -120,7 +120,7 @@ func (a *act) enter(ctx context.Context, at Place) error {
 func (a *act) leave() { a.co.Leave() }
 
 // do makes a move, or proposes it where nothing is to be pinned.
-func (a *act) do(ctx context.Context, m Move) (Outcome, error) {
+func (a *act) do(ctx context.Context, m move) (Outcome, error) {
 	if a.co == nil {
 		return a.out, a.onServer(ctx, m)
 	}
@@ -128,7 +128,7 @@ func (a *act) do(ctx context.Context, m Move) (Outcome, error) {
 	return a.out, a.grouped(err)
 }
 
-func (a *act) onServer(ctx context.Context, m Move) error {
+func (a *act) onServer(ctx context.Context, m move) error {
 	a.noteThere(m)
 	if a.files.DryRun {
 		return a.propose(ctx, m, nil)
@@ -141,7 +141,7 @@ func (a *act) onServer(ctx context.Context, m Move) error {
 }
 
 // inRepo makes a move and brings the files to it, as one act.
-func (a *act) inRepo(ctx context.Context, m Move) error {
+func (a *act) inRepo(ctx context.Context, m move) error {
 	p, err := a.co.Repo.Plan(a.co.entries(m))
 	if err != nil {
 		return deploy.Coded(err)
@@ -167,7 +167,7 @@ func (a *act) inRepo(ctx context.Context, m Move) error {
 }
 
 // pinAndWrite stages the files, pins, and moves the files in.
-func (a *act) pinAndWrite(ctx context.Context, m Move, p *deploy.Plan) (api.PinSetResult, error) {
+func (a *act) pinAndWrite(ctx context.Context, m move, p *deploy.Plan) (api.PinSetResult, error) {
 	n := m.intent(a.client.Server())
 	if len(p.Changes) == 0 {
 		res, _, err := m.pin(ctx, a.client, n, false)

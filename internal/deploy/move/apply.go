@@ -35,7 +35,7 @@ func Apply(ctx context.Context, at Place, why Why) (Outcome, error) {
 		return a.out, err
 	}
 	a.out.Commit = past.head
-	m := Move{Why: why, Commit: past.head}
+	m := move{Why: why, Commit: past.head}
 	if m.Steps, err = co.behind(ctx, past); err != nil || len(m.Steps) == 0 {
 		return a.out, err
 	}
@@ -58,12 +58,12 @@ func Apply(ctx context.Context, at Place, why Why) (Outcome, error) {
 
 // behind are the moves to what HEAD locks, of the environments that the
 // server has otherwise.
-func (co *Checkout) behind(ctx context.Context, past history) ([]Step, error) {
+func (co *Checkout) behind(ctx context.Context, past history) ([]step, error) {
 	envs, err := co.Repo.Environments(co.Stage)
 	if err != nil {
 		return nil, deploy.Coded(err)
 	}
-	var out []Step
+	var out []step
 	for _, env := range envs {
 		key := co.Repo.Key(env)
 		entry, ok := past.locks[0].Get(key)
@@ -87,7 +87,7 @@ func (co *Checkout) behind(ctx context.Context, past history) ([]Step, error) {
 		if err := same(entry, b); err != nil {
 			return nil, err
 		}
-		out = append(out, NewStep(e, b, ""))
+		out = append(out, newStep(e, b, ""))
 	}
 	return out, nil
 }
@@ -106,7 +106,7 @@ func same(e lockfile.Entry, b api.Binding) error {
 
 // matches refuses to pin what the files of the checkout do not say. Where the
 // next version is being prepared already, FROM is ahead: verify knows of that.
-func (co *Checkout) matches(m Move, lock lockfile.File) error {
+func (co *Checkout) matches(m move, lock lockfile.File) error {
 	entries := slices.DeleteFunc(co.entries(m), func(e lockfile.Entry) bool {
 		now, _ := lock.Get(e.Key)
 		return now.Prepare != nil
@@ -124,7 +124,7 @@ func (co *Checkout) matches(m Move, lock lockfile.File) error {
 
 // whole refuses a lock that moves one environment of a group and not another:
 // their sites are the same, and can be those of one pair only.
-func (co *Checkout) whole(m Move, lock lockfile.File) error {
+func (co *Checkout) whole(m move, lock lockfile.File) error {
 	for _, s := range m.Steps {
 		for _, other := range co.Repo.Group(s.Env) {
 			e, ok := lock.Get(co.Repo.Key(other))
@@ -143,9 +143,9 @@ func (co *Checkout) whole(m Move, lock lockfile.File) error {
 
 // kindOf finds the kind of pin that the gate lets pass, if there is one, and
 // what the gate says.
-func (co *Checkout) kindOf(ctx context.Context, m Move) (Move, []api.GateVerdict, error) {
+func (co *Checkout) kindOf(ctx context.Context, m move) (move, []api.GateVerdict, error) {
 	m.Kind = model.Bump
-	promote, err := m.as(model.Promote, func(s Step) (string, error) { return upstream(ctx, co.Client, s) })
+	promote, err := m.as(model.Promote, func(s step) (string, error) { return upstream(ctx, co.Client, s) })
 	if err != nil {
 		return m, nil, err
 	}
@@ -156,7 +156,7 @@ func (co *Checkout) kindOf(ctx context.Context, m Move) (Move, []api.GateVerdict
 	if err != nil || Refusal(said...) == nil {
 		return m, said, err
 	}
-	back, err := m.as(model.Rollback, func(s Step) (string, error) { return had(ctx, co.Client, s) })
+	back, err := m.as(model.Rollback, func(s step) (string, error) { return had(ctx, co.Client, s) })
 	if err != nil || back == nil {
 		return m, said, err
 	}
@@ -169,7 +169,7 @@ func (co *Checkout) kindOf(ctx context.Context, m Move) (Move, []api.GateVerdict
 
 // as is the move as one of another kind, with where each step comes from; nil
 // where one comes from nowhere.
-func (m Move) as(kind model.Kind, from func(Step) (string, error)) (*Move, error) {
+func (m move) as(kind model.Kind, from func(step) (string, error)) (*move, error) {
 	out := m
 	out.Kind, out.Steps = kind, nil
 	for _, s := range m.Steps {
@@ -185,7 +185,7 @@ func (m Move) as(kind model.Kind, from func(Step) (string, error)) (*Move, error
 
 // upstream is the environment before that of s which has the very pair now;
 // "" if there is none.
-func upstream(ctx context.Context, c *client.Client, s Step) (string, error) {
+func upstream(ctx context.Context, c *client.Client, s step) (string, error) {
 	for _, name := range s.upstream {
 		env, err := ref.ParseEnv(name)
 		if err != nil {
@@ -205,7 +205,7 @@ func upstream(ctx context.Context, c *client.Client, s Step) (string, error) {
 
 // had is the newest revision before the present one at which the environment
 // had the pair; "" if it never had it.
-func had(ctx context.Context, c *client.Client, s Step) (string, error) {
+func had(ctx context.Context, c *client.Client, s step) (string, error) {
 	p, err := earlier(ctx, c, s.Env, s.Base, func(p api.Pin) bool { return p.Binding == s.To.ID })
 	if err != nil || p == nil {
 		return "", err

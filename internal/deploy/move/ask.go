@@ -56,27 +56,27 @@ func Unpublished(err error, chart string) error {
 	return &api.Error{Code: api.CodeNotFound, Message: err.Error(), Want: fmt.Sprintf("chartctl charts %s lists those that are", chart)}
 }
 
-// step is the pin that was asked about.
-func step(v api.GateVerdict) Step {
-	return Step{Env: v.Env, Base: v.Revision, Pin: v.Pin, To: *v.Pair, From: v.From, verdict: &v}
+// stepOf is the pin that was asked about.
+func stepOf(v api.GateVerdict) step {
+	return step{Env: v.Env, Base: v.Revision, Pin: v.Pin, To: *v.Pair, From: v.From, verdict: &v}
 }
 
 // choose asks which pair is meant, and says what was passed over for it. With
 // images the version is bound to them first, unless nothing is to change.
-func (a *act) choose(ctx context.Context, q Question) (Step, error) {
+func (a *act) choose(ctx context.Context, q Question) (step, error) {
 	if len(q.Pair.Images) > 0 && !a.files.DryRun {
 		id, err := a.bind(ctx, q)
 		if err != nil {
-			return Step{}, err
+			return step{}, err
 		}
 		q.Pair = Pair{Binding: id}
 	}
 	v, err := q.Ask(ctx, a.client)
 	if err != nil {
-		return Step{}, err
+		return step{}, err
 	}
 	a.out.Notes = append(a.out.Notes, ChoiceNotes(v)...)
-	return step(v), nil
+	return stepOf(v), nil
 }
 
 // bind binds the version that is meant to the images as their tags are now.

@@ -34,13 +34,13 @@ func Bump(ctx context.Context, at Place, r BumpRequest) (Outcome, error) {
 	case r.Prepare:
 		return a.prepare(ctx, r.Pair.Version)
 	}
-	m := Move{Kind: model.Bump, Why: r.Why}
+	m := move{Kind: model.Bump, Why: r.Why}
 	if r.Fix {
 		m.Kind = model.Fix
 	}
 	for _, env := range a.envs {
 		q := Question{Env: env, Pair: r.Pair, Kind: m.Kind, Why: r.Why}
-		if i := slices.IndexFunc(m.Steps, func(s Step) bool { return s.Env == a.leader[env] }); i >= 0 {
+		if i := slices.IndexFunc(m.Steps, func(s step) bool { return s.Env == a.leader[env] }); i >= 0 {
 			q.Pair = Pair{Binding: m.Steps[i].To.ID}
 		}
 		s, err := a.choose(ctx, q)

@@ -13,7 +13,7 @@ import (
 )
 
 // wrote says which files were changed, and commits them if asked.
-func (a *act) wrote(ctx context.Context, m Move, p *deploy.Plan) error {
+func (a *act) wrote(ctx context.Context, m move, p *deploy.Plan) error {
 	if len(p.Changes) == 0 {
 		a.note("the files are at that pair already")
 		return nil
@@ -43,7 +43,7 @@ func halfwayCommit(pins []api.Pin, err error) error {
 }
 
 // message is the commit message of a move: what goes from where to where.
-func (a *act) message(m Move) string {
+func (a *act) message(m move) string {
 	old, _ := a.co.Repo.Lock() // parsed before the plan was made
 	var each []string
 	for _, s := range m.Steps {

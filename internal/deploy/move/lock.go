@@ -66,7 +66,7 @@ func ResolveLock(ctx context.Context, at Place, dry bool) (*Resolving, error) {
 // Write writes the lock file as it is proposed.
 func (r *Resolving) Write(ctx context.Context) error {
 	a := &act{client: r.Client, co: r.Checkout}
-	err := a.writeOnly(ctx, Move{}, r.Proposal.plan)
+	err := a.writeOnly(ctx, move{}, r.Proposal.plan)
 	r.Notes = append(r.Notes, a.out.Notes...)
 	r.Proposal.Written = err == nil
 	return err

@@ -14,7 +14,7 @@ import (
 )
 
 // entries are the lock file's when the move is made.
-func (co *Checkout) entries(m Move) []lockfile.Entry {
+func (co *Checkout) entries(m move) []lockfile.Entry {
 	var out []lockfile.Entry
 	for _, s := range m.Steps {
 		out = append(out, deploy.EntryOf(co.Repo.Key(s.Env), s.To, co.Repo.Config().Server))
@@ -22,7 +22,7 @@ func (co *Checkout) entries(m Move) []lockfile.Entry {
 	return out
 }
 
-func (a *act) noteThere(m Move) {
+func (a *act) noteThere(m move) {
 	for _, s := range m.Steps {
 		if s.there() {
 			a.note("%s is at that pair already, as revision %d", s.Env, s.Pin.Revision)
@@ -31,7 +31,7 @@ func (a *act) noteThere(m Move) {
 }
 
 // pinned is the outcome of a move that was made.
-func (a *act) pinned(m Move, res api.PinSetResult) error {
+func (a *act) pinned(m move, res api.PinSetResult) error {
 	made := map[ref.Env]api.Pin{}
 	for _, p := range res.Pins {
 		made[p.Env] = p
@@ -53,7 +53,7 @@ func (a *act) pinned(m Move, res api.PinSetResult) error {
 }
 
 // notePinned says what may surprise about a bump or a promote that was made.
-func (a *act) notePinned(s Step, p api.Pin) {
+func (a *act) notePinned(s step, p api.Pin) {
 	if s.Pin != nil && p.Kind != model.Rollback {
 		if is := course(p.Direction, s.byVersion()); is != "" {
 			a.note("note: %s goes from %s to %s, which %s", p.Env, s.Pin.Version, p.Version, is)
@@ -80,7 +80,7 @@ func course(d *api.Direction, byVersion model.Heading) string {
 }
 
 // verdicts is what the gate says of each step that is still to be made.
-func verdicts(ctx context.Context, c *client.Client, m Move) ([]api.GateVerdict, error) {
+func verdicts(ctx context.Context, c *client.Client, m move) ([]api.GateVerdict, error) {
 	out := []api.GateVerdict{}
 	for i, s := range m.Steps {
 		if s.there() {
@@ -115,7 +115,7 @@ func Refusal(list ...api.GateVerdict) error {
 
 // propose shows what would change and what the gate says to it. The error is
 // that of the pin.
-func (a *act) propose(ctx context.Context, m Move, p *deploy.Plan) error {
+func (a *act) propose(ctx context.Context, m move, p *deploy.Plan) error {
 	said, err := verdicts(ctx, a.client, m)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (a *act) propose(ctx context.Context, m Move, p *deploy.Plan) error {
 
 // review writes the files if the gate would let the pin pass, and leaves the
 // pin to apply.
-func (a *act) review(ctx context.Context, m Move, p *deploy.Plan) error {
+func (a *act) review(ctx context.Context, m move, p *deploy.Plan) error {
 	said, err := verdicts(ctx, a.client, m)
 	if err == nil {
 		err = Refusal(said...)
@@ -156,8 +156,8 @@ func (w Why) flags() string {
 }
 
 // writeOnly changes files to which no pin belongs.
-func (a *act) writeOnly(ctx context.Context, m Move, p *deploy.Plan) error {
-	if _, err := a.pinAndWrite(ctx, Move{}, p); err != nil {
+func (a *act) writeOnly(ctx context.Context, m move, p *deploy.Plan) error {
+	if _, err := a.pinAndWrite(ctx, move{}, p); err != nil {
 		return err
 	}
 	if err := a.wrote(ctx, m, p); err != nil {

@@ -38,7 +38,7 @@ func TestNotePinned(t *testing.T) {
 			if err := p.Env.UnmarshalText([]byte("data8/prod")); err != nil {
 				t.Fatal(err)
 			}
-			a.notePinned(Step{Pin: &api.Pin{Version: tt.before}, To: tt.to, verdict: &api.GateVerdict{ByVersion: tt.byVersion}}, p)
+			a.notePinned(step{Pin: &api.Pin{Version: tt.before}, To: tt.to, verdict: &api.GateVerdict{ByVersion: tt.byVersion}}, p)
 			if got := strings.Join(a.out.Notes, "\n"); got != tt.want {
 				t.Errorf("notes are %q, want %q", got, tt.want)
 			}

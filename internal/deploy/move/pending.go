@@ -80,7 +80,7 @@ func (p *Pending) judge(ctx context.Context, past history, w waiting) error {
 // AskGate asks what the gate would say to the pins that the locks wait for.
 // The error is that of the first refusal.
 func (p *Pending) AskGate(ctx context.Context) ([]api.GateVerdict, error) {
-	var m Move
+	var m move
 	for _, w := range p.waiting {
 		if p.Unfollowed[w.now.Env] != nil {
 			continue
@@ -89,7 +89,7 @@ func (p *Pending) AskGate(ctx context.Context) ([]api.GateVerdict, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.Steps = append(m.Steps, NewStep(w.now, b, ""))
+		m.Steps = append(m.Steps, newStep(w.now, b, ""))
 	}
 	if len(m.Steps) == 0 {
 		return nil, nil

@@ -14,7 +14,7 @@ import (
 // pin asks for the pins of a move under the key of n, and settles what became
 // of them where the answer was lost. With an error nothing is pinned, and never
 // will be under that key, if that is known; else the error says that it isn't.
-func (m Move) pin(ctx context.Context, c *client.Client, n intent, files bool) (res api.PinSetResult, known bool, err error) {
+func (m move) pin(ctx context.Context, c *client.Client, n intent, files bool) (res api.PinSetResult, known bool, err error) {
 	res, err = m.send(ctx, c, n.Key)
 	if err == nil || client.Refused(err) {
 		return res, true, m.explain(err)
@@ -29,7 +29,7 @@ func (m Move) pin(ctx context.Context, c *client.Client, n intent, files bool) (
 	return api.PinSetResult{Set: pins[0].Set, Pins: pins}, true, nil
 }
 
-func (m Move) send(ctx context.Context, c *client.Client, key string) (api.PinSetResult, error) {
+func (m move) send(ctx context.Context, c *client.Client, key string) (api.PinSetResult, error) {
 	switch {
 	case len(m.todo()) == 0:
 		return api.PinSetResult{}, nil
@@ -91,7 +91,7 @@ func nothingPinned(lost error, files bool) error {
 }
 
 // explain tells who won, where a pin lost a race.
-func (m Move) explain(err error) error {
+func (m move) explain(err error) error {
 	var e *api.Error
 	if !errors.As(err, &e) || e.Code != api.CodeStale {
 		return err

@@ -21,7 +21,7 @@ func (a *act) prepare(ctx context.Context, version string) (Outcome, error) {
 	}
 	repo := a.co.Repo
 	var list []deploy.Preparation
-	m := Move{prepares: true}
+	m := move{prepares: true}
 	for _, env := range a.envs {
 		ch, err := a.preparable(ctx, repo.Config().Environments[repo.Key(env)].Chart, version)
 		if err != nil {
@@ -33,7 +33,7 @@ func (a *act) prepare(ctx context.Context, version string) (Outcome, error) {
 		}
 		list = append(list, deploy.Preparation{Key: repo.Key(env), Source: repo.Config().Server, Bases: bases,
 			Chart: lockfile.Chart{Name: ch.Name, Version: ch.Version, Digest: ch.Package}})
-		m.Steps = append(m.Steps, Step{Env: env, To: api.Binding{Name: ch.Name, Version: ch.Version}})
+		m.Steps = append(m.Steps, step{Env: env, To: api.Binding{Name: ch.Name, Version: ch.Version}})
 	}
 	p, err := repo.Prepare(list)
 	if err != nil {

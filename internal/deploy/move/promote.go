@@ -20,13 +20,13 @@ func Promote(ctx context.Context, at Place, from ref.Env, r Request) (Outcome, e
 	if slices.Contains(a.envs, from) {
 		return a.out, usage("%s shares sites with %s, so it cannot be promoted from it: they always have the same pair; bump them together", a.envs[0], from)
 	}
-	m := Move{Kind: model.Promote, Why: r.Why}
+	m := move{Kind: model.Promote, Why: r.Why}
 	for _, env := range a.envs {
-		var s Step
+		var s step
 		if a.leader[env].IsZero() {
 			s, err = a.choose(ctx, Question{Env: env, Pair: Pair{Choice: api.Choice{From: &from}}, Why: r.Why})
 		} else {
-			s, err = a.follow(ctx, env, m.Steps[0].To, func(s Step) (string, error) { return a.ownSource(ctx, s, from) })
+			s, err = a.follow(ctx, env, m.Steps[0].To, func(s step) (string, error) { return a.ownSource(ctx, s, from) })
 		}
 		if err != nil {
 			return a.out, err
@@ -38,12 +38,12 @@ func Promote(ctx context.Context, at Place, from ref.Env, r Request) (Outcome, e
 
 // follow is the step of an environment that only its group brought in, to the
 // pair of the others; from finds where it comes from.
-func (a *act) follow(ctx context.Context, env ref.Env, to api.Binding, from func(Step) (string, error)) (Step, error) {
+func (a *act) follow(ctx context.Context, env ref.Env, to api.Binding, from func(step) (string, error)) (step, error) {
 	e, err := a.client.Environment(ctx, env)
 	if err != nil {
-		return Step{}, err
+		return step{}, err
 	}
-	s := NewStep(e, to, "")
+	s := newStep(e, to, "")
 	if !s.there() {
 		s.From, err = from(s)
 	}
@@ -52,7 +52,7 @@ func (a *act) follow(ctx context.Context, env ref.Env, to api.Binding, from func
 
 // ownSource is the environment of the step's own hub at from's stage, if it has
 // the pair; else from.
-func (a *act) ownSource(ctx context.Context, s Step, from ref.Env) (string, error) {
+func (a *act) ownSource(ctx context.Context, s step, from ref.Env) (string, error) {
 	own, err := s.Env.ParseStage(from.Stage())
 	if err != nil || own == s.Env {
 		return from.String(), err
@@ -93,12 +93,12 @@ func PromoteAll(ctx context.Context, at Place, stage string, hubs []string, r Re
 	case len(a.envs) > len(ready):
 		return a.out, usage("%s shares sites with what is promoted, and its %s has not passed: promote them one by one", a.envs[len(ready)], stage)
 	}
-	return a.do(ctx, Move{Kind: model.Promote, Why: r.Why, Steps: ready})
+	return a.do(ctx, move{Kind: model.Promote, Why: r.Why, Steps: ready})
 }
 
 // readyFrom are the steps of the environments whose stage before them passed
 // with another pair, and why the others stay.
-func readyFrom(st api.Status, stage string, hubs []string) (ready []Step, stay []string, err error) {
+func readyFrom(st api.Status, stage string, hubs []string) (ready []step, stay []string, err error) {
 	all := map[ref.Env]api.EnvironmentStatus{}
 	for _, e := range st.Environments {
 		all[e.Env] = e
@@ -120,7 +120,7 @@ func readyFrom(st api.Status, stage string, hubs []string) (ready []Step, stay [
 			failed++
 			stay = append(stay, fmt.Sprintf("%s stays: %s revision %d has no pass (%s)", e.Env, up.Env, up.Pin.Revision, up.Went()))
 		default:
-			ready = append(ready, NewStep(e.Environment, *up.Binding, source.String()))
+			ready = append(ready, newStep(e.Environment, *up.Binding, source.String()))
 		}
 	}
 	switch {

@@ -35,7 +35,7 @@ func (n intent) encode() json.RawMessage {
 
 // FilesOnly is the note for the journal of a change that pins nothing.
 func FilesOnly(server string) json.RawMessage {
-	return Move{}.intent(server).encode()
+	return move{}.intent(server).encode()
 }
 
 // Pins reports whether a change that was left unfinished has a pin to settle.

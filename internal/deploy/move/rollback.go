@@ -23,9 +23,9 @@ func Rollback(ctx context.Context, at Place, env ref.Env, revision uint64, r Req
 	if err != nil {
 		return a.out, a.grouped(err)
 	}
-	m := Move{Kind: model.Rollback, Why: r.Why, Steps: []Step{lead}}
+	m := move{Kind: model.Rollback, Why: r.Why, Steps: []step{lead}}
 	for _, other := range a.envs[1:] {
-		s, err := a.follow(ctx, other, lead.To, func(s Step) (string, error) {
+		s, err := a.follow(ctx, other, lead.To, func(s step) (string, error) {
 			from, err := had(ctx, a.client, s)
 			if err == nil && from == "" {
 				err = neverHad(other, lead)
@@ -41,7 +41,7 @@ func Rollback(ctx context.Context, at Place, env ref.Env, revision uint64, r Req
 }
 
 // neverHad refuses a rollback of a group of which one never had the pair.
-func neverHad(env ref.Env, lead Step) error {
+func neverHad(env ref.Env, lead step) error {
 	return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s never had %s@%s as it is in revision %s of %s, so it cannot be rolled back with it", env, lead.To.Name, lead.To.Version, lead.From, lead.Env),
 		Want: "give --to with a revision whose pair both had, or bump them to it", Command: fmt.Sprintf("chartctl bump %s --binding %s --group", lead.Env, lead.To.ID)}
 }

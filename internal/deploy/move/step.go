@@ -13,18 +13,18 @@ import (
 // that the gate asks for.
 type Why struct{ Reason, Downgrade, BreakGlass string }
 
-// Move is what one command pins: one environment, or several as a set.
-type Move struct {
+// move is what one command pins: one environment, or several as a set.
+type move struct {
 	Kind   model.Kind
 	Why    Why
 	Commit string // that it builds on
-	Steps  []Step
+	Steps  []step
 
 	prepares bool // only what images are built on
 }
 
-// Step is one environment's change: to which pair, from which revision.
-type Step struct {
+// step is one environment's change: to which pair, from which revision.
+type step struct {
 	Env  ref.Env
 	Base uint64   // the revision that was read
 	Pin  *api.Pin // it; nil for none
@@ -35,17 +35,17 @@ type Step struct {
 	verdict  *api.GateVerdict // what the gate said of it; nil where it was not asked
 }
 
-// NewStep plans the pin of an environment, as it was read, to a pair.
-func NewStep(e api.Environment, to api.Binding, from string) Step {
-	return Step{Env: e.Env, Base: e.Revision, Pin: e.Pin, To: to, From: from, upstream: e.Upstream}
+// newStep plans the pin of an environment, as it was read, to a pair.
+func newStep(e api.Environment, to api.Binding, from string) step {
+	return step{Env: e.Env, Base: e.Revision, Pin: e.Pin, To: to, From: from, upstream: e.Upstream}
 }
 
 // there reports whether the environment is at the pair already.
-func (s Step) there() bool { return s.Pin != nil && s.Pin.Binding == s.To.ID }
+func (s step) there() bool { return s.Pin != nil && s.Pin.Binding == s.To.ID }
 
 // byVersion is where the gate said that the chart goes by its version, where
 // the order of publication is the opposite.
-func (s Step) byVersion() model.Heading {
+func (s step) byVersion() model.Heading {
 	if s.verdict == nil {
 		return ""
 	}
@@ -53,8 +53,8 @@ func (s Step) byVersion() model.Heading {
 }
 
 // todo are the steps of environments that are not there already.
-func (m Move) todo() []Step {
-	var out []Step
+func (m move) todo() []step {
+	var out []step
 	for _, s := range m.Steps {
 		if !s.there() {
 			out = append(out, s)
@@ -63,7 +63,7 @@ func (m Move) todo() []Step {
 	return out
 }
 
-func (m Move) envs() []ref.Env {
+func (m move) envs() []ref.Env {
 	out := []ref.Env{}
 	for _, s := range m.todo() {
 		out = append(out, s.Env)
@@ -72,7 +72,7 @@ func (m Move) envs() []ref.Env {
 }
 
 // call is the request of one step.
-func (m Move) call(s Step, key string) client.PinCall {
+func (m move) call(s step, key string) client.PinCall {
 	return client.PinCall{Env: s.Env, Base: s.Base, Key: key, Pin: api.PinRequest{
 		Binding: s.To.ID, Kind: m.Kind, From: s.From, Commit: m.Commit,
 		Reason: m.Why.Reason, Downgrade: m.Why.Downgrade, BreakGlass: m.Why.BreakGlass,
@@ -80,7 +80,7 @@ func (m Move) call(s Step, key string) client.PinCall {
 }
 
 // set is the request of a move with several steps.
-func (m Move) set() api.PinSetRequest {
+func (m move) set() api.PinSetRequest {
 	out := api.PinSetRequest{Kind: m.Kind, Commit: m.Commit, Reason: m.Why.Reason, Downgrade: m.Why.Downgrade, BreakGlass: m.Why.BreakGlass}
 	for _, s := range m.todo() {
 		out.Pins = append(out.Pins, api.SetPin{Env: s.Env, Revision: s.Base, Binding: s.To.ID, From: s.From})
@@ -89,7 +89,7 @@ func (m Move) set() api.PinSetRequest {
 }
 
 // intent is what has to be known of the move to find out what became of it.
-func (m Move) intent(server string) intent {
+func (m move) intent(server string) intent {
 	n := intent{Format: intentFormat, Server: server, Envs: m.envs()}
 	if len(n.Envs) == 0 {
 		return n
