@@ -194,7 +194,7 @@ func writeBinding(c *change, v *ChartVersion, b Binding, nb NewBinding) error {
 	); err != nil {
 		return err
 	}
-	v.Unbound = ""
+	v.Unbound, v.BindAgain = "", false
 	return chooseDefault(c, v)
 }
 

@@ -300,7 +300,7 @@ func (l *Lockfile) SetUnbound(ctx context.Context, chart ref.ChartVersion, why s
 		if err != nil || v.Unbound == why || !v.Default.IsZero() {
 			return err
 		}
-		v.Unbound = why
+		v.Unbound, v.BindAgain = why, false
 		return put(t, bucketCharts, chartKey(chart), v)
 	})
 }

@@ -32,7 +32,7 @@ type PassedOver struct {
 	Chart    ref.ChartVersion
 	Revision uint64 // of Passed
 	Why      string
-	Command  string // that shows it, or mends it
+	Need     *model.Situation // of what shows it, or mends it; nil for none
 }
 
 // chosen is the pair that was chosen, and what is to be said of it.

@@ -29,18 +29,18 @@ func (s *chooser) latest(c Choice) (chosen, error) {
 	var refused error // why the highest of those that are accepted does not fit
 	var over []PassedOver
 	for _, v := range list {
-		pass := func(command, why string, args ...any) {
-			over = append(over, PassedOver{Chart: v.Chart, Why: fmt.Sprintf(why, args...), Command: command})
+		pass := func(need model.Need, why string, args ...any) {
+			over = append(over, PassedOver{Chart: v.Chart, Why: fmt.Sprintf(why, args...), Need: situation(need, model.Facts{Chart: v.Chart})})
 		}
 		some, err := s.candidates(v.ChartVersion)
 		switch {
 		case err != nil:
 			return chosen{}, err
 		case len(v.Bindings) == 0:
-			pass("chartctl bind "+v.Chart.String(), "it is bound to no images")
+			pass(model.NeedBind, "it is bound to no images")
 			continue
 		case len(some) == 0:
-			pass("chartctl show "+v.Chart.String(), "it has no binding that %s accepts", s.env.Env)
+			pass(model.NeedShow, "it has no binding that %s accepts", s.env.Env)
 			continue
 		}
 		var out chosen
@@ -48,7 +48,7 @@ func (s *chooser) latest(c Choice) (chosen, error) {
 			out, err = s.withImages(v.ChartVersion, c.Images)
 		} else if out, err = s.fitting(v.ChartVersion, some); err != nil && len(s.fits(some)) == 0 {
 			refused = cmp.Or(refused, err)
-			pass("", "it is bound to %s, and %s runs %s", some[len(some)-1].sources(), s.env.Env, s.now.sources())
+			over = append(over, PassedOver{Chart: v.Chart, Why: fmt.Sprintf("it is bound to %s, and %s runs %s", some[len(some)-1].sources(), s.env.Env, s.now.sources())})
 			continue
 		}
 		if err != nil { // a choice is to be made: no lower version makes it

@@ -42,7 +42,7 @@ func (s *chooser) passed() (chosen, error) {
 			out.passedOver = over
 			return out, nil
 		}
-		over = append(over, PassedOver{Chart: q.b.Chart, Revision: sum.Revision, Why: strings.Join(r.Facts, "; "), Command: r.Command})
+		over = append(over, PassedOver{Chart: q.b.Chart, Revision: sum.Revision, Why: strings.Join(r.Facts, "; "), Need: r.Need})
 	}
 	return chosen{}, s.nonePassed(said, over)
 }
@@ -57,7 +57,7 @@ func (s *chooser) summaries() ([]Summary, error) {
 // nonePassed refuses a rollback without a target, and lists the pairs that one
 // could name.
 func (s *chooser) nonePassed(said []Summary, over []PassedOver) error {
-	no := &Refusal{Rule: model.RuleRollback, Want: "bump it to another pair", Command: fmt.Sprintf("chartctl bump %s --latest", s.env.Env)}
+	no := &Refusal{Rule: model.RuleRollback, Need: situation(model.NeedOtherPair, model.Facts{Env: s.env.Env})}
 	earlier, err := s.earlier()
 	if err != nil {
 		return err
@@ -70,8 +70,7 @@ func (s *chooser) nonePassed(said []Summary, over []PassedOver) error {
 		no.List = []string{fmt.Sprintf("%s has no earlier revision with another pair to roll back to", s.env.Env)}
 	} else {
 		no.List = []string{fmt.Sprintf("no pair but the present one passed in %s and may be pinned", s.env.Env)}
-		no.Want = "name the revision to go back to"
-		no.Command = fmt.Sprintf("chartctl rollback %s --to %d", s.env.Env, earlier[0].Revision)
+		no.Need.Need, no.Need.Revision = model.NeedRevision, earlier[0].Revision
 	}
 	for _, p := range earlier {
 		fact := fmt.Sprintf("revision %d had %s, which has no verdict", p.Revision, p.Chart)

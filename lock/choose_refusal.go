@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,8 +11,8 @@ import (
 )
 
 // choiceRefused refuses a choice by one fact.
-func choiceRefused(rule model.Rule, chart ref.ChartVersion, facts string) *Refusal {
-	return &Refusal{Rule: rule, Chart: chart, Facts: facts, List: []string{facts}}
+func choiceRefused(rule model.Rule, chart ref.ChartVersion, fact string, need *model.Situation) *Refusal {
+	return &Refusal{Rule: rule, Chart: chart, Facts: fact, List: []string{fact}, Need: need}
 }
 
 // moved refuses a pin that would take an image from another repository.
@@ -24,39 +23,36 @@ func (s *chooser) moved(v ChartVersion, list []Binding) error {
 			has = append(has, from)
 		}
 	}
-	flags := ""
+	facts := model.Facts{Env: s.env.Env, Chart: v.Chart, Binding: list[len(list)-1].ID}
 	for _, role := range slices.Sorted(maps.Keys(repositories(*s.now))) {
-		flags += fmt.Sprintf(" --image %s=REF", role)
+		facts.Images = append(facts.Images, model.RoleImage{Role: role})
 	}
-	no := choiceRefused(model.RuleRepository, v.Chart, fmt.Sprintf("%s runs %s, and %s is bound to %s", s.env.Env, s.now.sources(), v.Chart, strings.Join(has, " and to ")))
-	no.Want = fmt.Sprintf("name the image with chartctl bump %s --version %s%s, or take binding %s with --binding",
-		s.env.Env, v.Chart.Version(), cmp.Or(flags, " --image ROLE=REF"), list[len(list)-1].ID)
-	return no
+	return choiceRefused(model.RuleRepository, v.Chart,
+		fmt.Sprintf("%s runs %s, and %s is bound to %s", s.env.Env, s.now.sources(), v.Chart, strings.Join(has, " and to ")), situation(model.NeedImages, facts))
 }
 
 // ambiguous refuses to guess between repositories, and lists the newest
 // binding of each.
 func (s *chooser) ambiguous(v ChartVersion, fit []Binding) error {
-	var choices []string
+	facts := model.Facts{Env: s.env.Env, Chart: v.Chart}
 	seen := map[string]bool{}
 	for _, b := range slices.Backward(fit) {
 		if seen[b.sources()] {
 			continue
 		}
 		seen[b.sources()] = true
-		var flags []string
+		var images []model.RoleImage
 		for _, i := range b.Images {
-			flags = append(flags, fmt.Sprintf("--image %s=%s", i.Role, i.name()))
+			images = append(images, model.RoleImage{Role: i.Role, Image: i.name()})
 		}
-		choices = append(choices, strings.Join(flags, " "))
+		facts.Choices = append(facts.Choices, images)
 	}
 	why := "has no pin yet to tell which to take"
 	if s.now != nil {
 		why = "is pinned to neither of them"
 	}
-	no := choiceRefused(model.RuleRepository, v.Chart, fmt.Sprintf("%s is bound to images from different repositories, and %s %s", v.Chart, s.env.Env, why))
-	no.Want = fmt.Sprintf("choose with chartctl bump %s --version %s and %s", s.env.Env, v.Chart.Version(), strings.Join(choices, ", or "))
-	return no
+	return choiceRefused(model.RuleRepository, v.Chart,
+		fmt.Sprintf("%s is bound to images from different repositories, and %s %s", v.Chart, s.env.Env, why), situation(model.NeedOneOf, facts))
 }
 
 // name is the image by its tag, else by its digest.
@@ -69,41 +65,38 @@ func (i BoundImage) name() string {
 
 // notBound refuses a version without a binding that could be pinned.
 func notBound(v ChartVersion) error {
-	no := choiceRefused(model.RuleBinding, v.Chart, fmt.Sprintf("%s is bound to no images and can't be pinned", v.Chart))
-	no.Want = fmt.Sprintf("bind it with chartctl bind %s", v.Chart)
+	need, why := model.NeedBinding, fmt.Sprintf("%s is bound to no images and can't be pinned", v.Chart)
 	switch {
 	case len(v.Bindings) > 0:
-		no.Facts = fmt.Sprintf("no binding of %s is verified, so it can't be pinned", v.Chart)
-		no.Want = fmt.Sprintf("bind another image, or see why with chartctl show %s", v.Chart)
+		need, why = model.NeedVerifiedBinding, fmt.Sprintf("no binding of %s is verified, so it can't be pinned", v.Chart)
 	case v.Unbound != "":
-		no.Facts = fmt.Sprintf("%s is bound to no images (%s) and can't be pinned", v.Chart, v.Unbound)
+		why = fmt.Sprintf("%s is bound to no images (%s) and can't be pinned", v.Chart, v.Unbound)
 	}
-	no.List = []string{no.Facts}
-	return no
+	return choiceRefused(model.RuleBinding, v.Chart, why, situation(need, model.Facts{Chart: v.Chart}))
 }
 
 // notBoundTo refuses a version that is not bound to the images asked for.
 func notBoundTo(v ChartVersion, want map[ref.Role]ref.Reference) error {
+	facts := model.Facts{Chart: v.Chart}
 	var images []string
 	for _, role := range slices.Sorted(maps.Keys(want)) {
+		facts.Images = append(facts.Images, model.RoleImage{Role: role, Image: want[role].String()})
 		images = append(images, fmt.Sprintf("%s=%s", role, want[role]))
 	}
-	no := choiceRefused(model.RuleBinding, v.Chart, fmt.Sprintf("no binding of %s has %s", v.Chart, strings.Join(images, ", ")))
-	no.Want, no.Command = "bind it first", fmt.Sprintf("chartctl bind %s --image %s", v.Chart, strings.Join(images, " --image "))
-	return no
+	return choiceRefused(model.RuleBinding, v.Chart,
+		fmt.Sprintf("no binding of %s has %s", v.Chart, strings.Join(images, ", ")), situation(model.NeedBindingWith, facts))
 }
 
 // nothing is the answer where no version can be the latest.
 func (s *chooser) nothing(devel, unbound bool) error {
-	what, hint := "stable, verified version", "give --version, or --devel to allow pre-releases"
-	if devel {
-		what, hint = "verified version", "bind one with chartctl bind, or give --version"
+	what, need := "stable, verified version", model.NeedVersion
+	switch {
+	case devel && unbound:
+		what, need = "verified version", model.NeedBound
+	case devel:
+		what, need = "verified version", model.NeedAnyVersion
+	case unbound:
+		need = model.NeedBoundOrDevel
 	}
-	if unbound {
-		hint = fmt.Sprintf("bind those that are unbound with chartctl bind --unbound %s", s.env.Chart)
-		if !devel {
-			hint += ", or give --devel to allow pre-releases"
-		}
-	}
-	return fail(ErrNotFound, "chart %q has no %s that %s accepts: %s", s.env.Chart, what, s.env.Env, hint)
+	return needing(fail(ErrNotFound, "chart %q has no %s that %s accepts", s.env.Chart, what, s.env.Env), need, model.Facts{Name: s.env.Chart})
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
@@ -25,11 +26,12 @@ func (r *rig) choosesNone(e string, c lock.Choice, rule model.Rule, words ...str
 	r.t.Helper()
 	_, err := r.Judge(r.ctx, alice, lock.Ask{NewPin: lock.NewPin{Env: env(e)}, Choose: &c, Current: true})
 	var no *lock.Refusal
-	if !errors.As(err, &no) || no.Rule != rule || len(no.List) == 0 || no.Want == "" {
+	if !errors.As(err, &no) || no.Rule != rule || len(no.List) == 0 || no.Need == nil {
 		r.t.Fatalf("choose %+v for %s: %#v, want a refusal by %q", c, e, err, rule)
 	}
+	want, command := advice.Of(no.Need)
 	for _, w := range words {
-		if all := no.Facts + " | " + no.Want + " | " + no.Command; !strings.Contains(all, w) {
+		if all := no.Facts + " | " + want + " | " + command; !strings.Contains(all, w) {
 			r.t.Errorf("the refusal does not say %q: %s", w, all)
 		}
 	}

@@ -65,7 +65,7 @@ func newEnvironment(c *change, ne NewEnvironment) (Environment, error) {
 func getEnvironment(t store.Tx, env ref.Env) (Environment, error) {
 	e, err := decodedEnvironments.Get(t, bucketEnvironments, env.String())
 	if errors.Is(err, store.ErrNoKey) {
-		err = fail(ErrNotFound, "there is no environment %s: chartctl env list names those that are, chartctl env create %s --chart NAME makes it", env, env)
+		err = needing(fail(ErrNotFound, "there is no environment %s", env), model.NeedEnvironment, model.Facts{Env: env})
 	}
 	return e, err
 }

@@ -34,13 +34,41 @@ var (
 type failure struct {
 	kind error
 	text string
+	need *model.Situation // what would help; nil where the sentence says it all
 }
 
 func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.kind }
 
 func fail(kind error, format string, args ...any) error {
-	return &failure{kind, fmt.Sprintf(format, args...)}
+	return &failure{kind: kind, text: fmt.Sprintf(format, args...)}
+}
+
+func situation(need model.Need, facts model.Facts) *model.Situation {
+	return &model.Situation{Need: need, Facts: facts}
+}
+
+// needing is the failure with what would help.
+func needing(err error, need model.Need, facts model.Facts) error {
+	var f *failure
+	if errors.As(err, &f) {
+		f.need = situation(need, facts)
+	}
+	return err
+}
+
+// NeedOf is what would help out of an error, or satisfy the rule that refused;
+// nil where nothing is known to.
+func NeedOf(err error) *model.Situation {
+	var no *Refusal
+	if errors.As(err, &no) {
+		return no.Need
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		return f.need
+	}
+	return nil
 }
 
 // maxReason is the length of the longest reason or commit, in bytes as JSON
@@ -100,16 +128,20 @@ func (e *StaleError) Error() string {
 func (e *StaleError) Unwrap() error { return ErrStale }
 
 // Refusal is the answer of a rule that refused a move: which rule, the facts
-// that it saw, what would satisfy it, and the command for that.
+// that it saw, and what would satisfy it.
 type Refusal struct {
-	Rule    model.Rule `json:"rule"`
-	Facts   string     `json:"facts"`          // all of them in one line
-	List    []string   `json:"list,omitempty"` // one by one
-	Want    string     `json:"want"`
-	Command string     `json:"command,omitempty"`
+	Rule  model.Rule       `json:"rule"`
+	Facts string           `json:"facts"`          // all of them in one line
+	List  []string         `json:"list,omitempty"` // one by one
+	Need  *model.Situation `json:"need,omitempty"`
 
 	// Chart is the version that was chosen, where it has no binding to take.
 	Chart ref.ChartVersion `json:"chart,omitzero"`
+
+	// Want and Command are the words of a refusal that an earlier version kept
+	// under an idempotency key; it has no need.
+	Want    string `json:"want,omitempty"`
+	Command string `json:"command,omitempty"`
 }
 
 func (e *Refusal) Error() string { return e.Facts }

@@ -137,30 +137,27 @@ func otherBase(t store.Tx, c Candidate, nb NewBinding) error {
 		found = "it is the " + string(bases[0].Role) + " image of " + bases[0].chart.String() + " itself"
 	}
 	facts := fmt.Sprintf("image %s was not built on the %s image of %s: expected base %s, and %s", c.name(), c.Role, nb.Chart, own, found)
-	want := fmt.Sprintf("rebuild it FROM %s and bind the new image, or bind the chart version that it was built for", c.OwnRef)
+	no := &Refusal{Rule: model.RuleBase, Facts: facts, Need: situation(model.NeedRebuild, model.Facts{Base: c.OwnRef.String()})}
 	if own == "" {
-		want = "bind the chart version that it was built for"
-		facts = fmt.Sprintf("image %s was not made for %s: %s", c.name(), nb.Chart, found)
+		no.Facts = fmt.Sprintf("image %s was not made for %s: %s", c.name(), nb.Chart, found)
+		no.Need = situation(model.NeedItsVersion, model.Facts{})
 	}
-	return &Refusal{
-		Rule:  model.RuleBase,
-		Facts: facts,
-		Want:  want,
-	}
+	return no
 }
 
 func unread(c Candidate, nb NewBinding) error {
+	facts := model.Facts{Chart: nb.Chart, Images: []model.RoleImage{{Role: c.Role, Image: c.name()}}}
 	if c.OwnRef.Repository.IsZero() {
 		return &Refusal{
 			Rule:  model.RuleEvidence,
 			Facts: fmt.Sprintf("%s names no image for role %q, so nothing proves that %s belongs to it", nb.Chart, c.Role, c.name()),
-			Want:  fmt.Sprintf("declare it: chartctl bind %s --image %s=%s --declare --reason \"…\"", nb.Chart, c.Role, c.name()),
+			Need:  situation(model.NeedDeclaration, facts),
 		}
 	}
 	return &Refusal{
 		Rule:  model.RuleEvidence,
 		Facts: fmt.Sprintf("the base of %s is unknown: the %s image that %s names, %s, could not be read (%s)", c.name(), c.Role, nb.Chart, c.OwnRef, c.OwnReason),
-		Want:  fmt.Sprintf("bind again when its registry answers, or declare it: chartctl bind %s --image %s=%s --declare --reason \"…\"", nb.Chart, c.Role, c.name()),
+		Need:  situation(model.NeedRegistry, facts),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
@@ -110,7 +111,7 @@ func TestEvidence(t *testing.T) {
 				return
 			}
 			var no *lock.Refusal
-			if !errors.As(err, &no) || string(no.Rule) != c.refusal || no.Want == "" {
+			if !errors.As(err, &no) || string(no.Rule) != c.refusal || no.Need == nil {
 				t.Fatalf("got %+v, %v; want a refusal by %q", b, err, c.refusal)
 			}
 			for _, w := range c.says {
@@ -118,8 +119,8 @@ func TestEvidence(t *testing.T) {
 					t.Errorf("the refusal does not say %q: %s", w, no.Facts)
 				}
 			}
-			if strings.Contains(no.Want, "FROM  ") {
-				t.Errorf("the refusal asks for %q", no.Want)
+			if want, _ := advice.Of(no.Need); want == "" || strings.Contains(want, "FROM  ") {
+				t.Errorf("the refusal asks for %q", want)
 			}
 			if r.dump() != before {
 				t.Error("a refused binding wrote something")

@@ -48,7 +48,7 @@ func (l *Lockfile) FencePin(ctx context.Context, op Op, env ref.Env, key string)
 		}
 		p, err := o.pinOf(env, key)
 		if err == nil && p == nil {
-			err = fail(ErrRefused, "idempotency key %q was used for another request (%s) and stands for no pin of %s: look at chartctl history %s", key, o.Route, env, env)
+			err = needing(fail(ErrRefused, "idempotency key %q was used for another request (%s) and stands for no pin of %s", key, o.Route, env), model.NeedHistory, model.Facts{Env: env})
 		}
 		return Fence{Pin: p}, err
 	})

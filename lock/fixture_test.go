@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/boltstore"
@@ -243,8 +244,9 @@ func (r *rig) refused(kind error, do func() error, words ...string) {
 		r.t.Errorf("the error is %v, want %v", err, kind)
 		return
 	}
+	want, _ := advice.Of(lock.NeedOf(err))
 	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
+		if !strings.Contains(err.Error()+": "+want, w) {
 			r.t.Errorf("the error does not name %q: %v", w, err)
 		}
 	}

@@ -33,16 +33,15 @@ type Verdict struct {
 }
 
 // RuleVerdict is what one rule says: the facts that it saw, and, where it
-// refuses, what would satisfy it with the command for that.
+// refuses, what would satisfy it.
 type RuleVerdict struct {
-	Number  int        `json:"number"` // of the rule, 1 to 5
-	Rule    model.Rule `json:"rule"`
-	OK      bool       `json:"ok"`
-	Unknown bool       `json:"unknown,omitempty"` // what it asks for is not known, which satisfies nothing
-	Skipped string     `json:"skipped,omitempty"` // why this pin passes it by all the same
-	Facts   []string   `json:"facts,omitempty"`
-	Want    string     `json:"want,omitempty"`
-	Command string     `json:"command,omitempty"`
+	Number  int              `json:"number"` // of the rule, 1 to 5
+	Rule    model.Rule       `json:"rule"`
+	OK      bool             `json:"ok"`
+	Unknown bool             `json:"unknown,omitempty"` // what it asks for is not known, which satisfies nothing
+	Skipped string           `json:"skipped,omitempty"` // why this pin passes it by all the same
+	Facts   []string         `json:"facts,omitempty"`
+	Need    *model.Situation `json:"need,omitempty"` // that would satisfy it; nil where it does not refuse
 
 	err   error // for what is not a *Refusal
 	brief bool  // only the outcome is wanted
@@ -55,10 +54,10 @@ func (r *RuleVerdict) fact(format string, args ...any) {
 	}
 }
 
-// refuse says no, with what would satisfy the rule and the command for that.
-// Of several reasons the last one tells what is to do.
-func (r *RuleVerdict) refuse(want, command string) {
-	r.OK, r.Want, r.Command = false, want, command
+// refuse says no, and what would satisfy the rule. Of several reasons the last
+// one says that.
+func (r *RuleVerdict) refuse(need model.Need, facts model.Facts) {
+	r.OK, r.Need = false, situation(need, facts)
 }
 
 // refusal is the rule's answer as an error.
@@ -66,7 +65,7 @@ func (r RuleVerdict) refusal() error {
 	if r.err != nil {
 		return r.err
 	}
-	return &Refusal{Rule: r.Rule, Facts: strings.Join(r.Facts, "; "), List: r.Facts, Want: r.Want, Command: r.Command}
+	return &Refusal{Rule: r.Rule, Facts: strings.Join(r.Facts, "; "), List: r.Facts, Need: r.Need}
 }
 
 // saying is a fact that is written only where it is read.
@@ -90,6 +89,7 @@ type question struct {
 	from    *Binding  // of the current pin
 	sum     Summary   // of this environment and the binding
 	way     Direction // that the rule of direction found
+	back    uint64    // revision that a rollback goes back to
 	explain bool      // with facts, which a pin that passes needs none of
 }
 
@@ -231,17 +231,18 @@ func (c *change) refuse(verb, object string, asked any, err error) error {
 	d := refused{Asked: asked, Why: err.Error(), Rule: model.RuleBase}
 	var no *Refusal
 	if errors.As(err, &no) {
-		d.Rule, d.Want = no.Rule, no.Want
+		d.Rule, d.Need = no.Rule, no.Need
 	} else if !errors.Is(err, ErrStale) {
 		return err
 	}
 	return errors.Join(c.journal(verb, object, d), err)
 }
 
-// refused is the detail of the line of a refused pin.
+// refused is the detail of the line of a refused pin. Old lines have words
+// ("want") where this one has a need.
 type refused struct {
-	Asked any        `json:"asked"`
-	Rule  model.Rule `json:"rule"`
-	Why   string     `json:"why"`
-	Want  string     `json:"want,omitempty"`
+	Asked any              `json:"asked"`
+	Rule  model.Rule       `json:"rule"`
+	Why   string           `json:"why"`
+	Need  *model.Situation `json:"need,omitempty"`
 }

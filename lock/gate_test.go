@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
@@ -60,13 +61,14 @@ func (r *rig) says(np lock.NewPin, words ...string) {
 		r.t.Errorf("the answer is %v, want a refusal", err)
 		return
 	}
-	all := string(no.Rule) + ": " + no.Facts + " | " + no.Want + " | " + no.Command
+	want, command := advice.Of(no.Need)
+	all := string(no.Rule) + ": " + no.Facts + " | " + want + " | " + command
 	for _, w := range words {
 		if !strings.Contains(all, w) {
 			r.t.Errorf("the refusal does not say %q: %s", w, all)
 		}
 	}
-	if len(no.List) == 0 || strings.Join(no.List, "; ") != no.Facts || no.Command == "" {
+	if len(no.List) == 0 || strings.Join(no.List, "; ") != no.Facts || command == "" {
 		r.t.Errorf("the refusal is %+v", no)
 	}
 }
@@ -470,7 +472,8 @@ func TestGateExplainsEveryRule(t *testing.T) {
 			if !rule.OK && rule.Skipped == "" {
 				out = append(out, string(rule.Rule))
 			}
-			if len(rule.Facts) == 0 && rule.Rule != model.RuleSource || !rule.OK && (rule.Want == "" || rule.Command == "") || rule.OK && rule.Want != "" {
+			want, command := advice.Of(rule.Need)
+			if len(rule.Facts) == 0 && rule.Rule != model.RuleSource || !rule.OK && (want == "" || command == "") || rule.OK && want != "" {
 				t.Errorf("the verdict of %q is %+v", rule.Rule, rule)
 			}
 		}

@@ -107,7 +107,7 @@ func haltSeq(id string) (uint64, error) {
 	digits, ok := strings.CutPrefix(id, "halt-")
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if !ok || err != nil || strconv.FormatUint(n, 10) != digits {
-		return 0, fail(ErrInvalid, "%.80q names no halt: want a name such as halt-12, see chartctl halts", id)
+		return 0, needing(fail(ErrInvalid, "%.80q names no halt", id), model.NeedHaltName, model.Facts{})
 	}
 	return n, nil
 }
@@ -115,7 +115,7 @@ func haltSeq(id string) (uint64, error) {
 func getHalt(t store.Tx, seq uint64) (Halt, error) {
 	h, err := get[Halt](t, bucketHalts, number(seq))
 	if errors.Is(err, store.ErrNoKey) {
-		err = fail(ErrNotFound, "there is no halt halt-%d: see chartctl halts --all", seq)
+		err = needing(fail(ErrNotFound, "there is no halt halt-%d", seq), model.NeedHalt, model.Facts{})
 	}
 	return h, err
 }
@@ -187,7 +187,7 @@ func (c *change) raise(e *Environment, h Halt) (Halt, error) {
 		return old, put(c, bucketHalts, number(seq), old)
 	}
 	if h.Cause == model.CauseHand && len(e.Halts) >= maxOpen {
-		return h, fail(ErrRefused, "%s has %d open halts: resolve one first, see chartctl halts", e.Env, len(e.Halts))
+		return h, needing(fail(ErrRefused, "%s has %d open halts", e.Env, len(e.Halts)), model.NeedFewerHalts, model.Facts{Env: e.Env})
 	}
 	seq, err := c.seq()
 	if err != nil {

@@ -45,7 +45,7 @@ func TestOpensWhatWasWrittenBeforeReports(t *testing.T) {
 	one := must(r.ChartVersion(r.ctx, hub("1.0.0"))).Bindings[0]
 	again := lock.NewPin{Env: env("data8/prod"), Base: 1, Binding: one}
 	var no *lock.Refusal
-	if _, err := r.MakePin(r.ctx, keyed("refused", "pin data8/prod", "body"), again); !errors.As(err, &no) || no.Rule != model.RuleYanked || !strings.Contains(no.Facts, "broken") {
+	if _, err := r.MakePin(r.ctx, keyed("refused", "pin data8/prod", "body"), again); !errors.As(err, &no) || no.Rule != model.RuleYanked || no.Need != nil || no.Want == "" || !strings.Contains(no.Facts, "broken") {
 		t.Errorf("the refusal is %v", err)
 	}
 	two := must(r.ChartVersion(r.ctx, hub("2.0.0")))

@@ -27,7 +27,7 @@ func (r *rig) refusedMove(rule string, e ref.Env, do func() error) {
 		if !errors.Is(err, lock.ErrStale) {
 			r.t.Errorf("the answer is %v, want stale", err)
 		}
-	} else if !errors.As(err, &no) || string(no.Rule) != rule || no.Facts == "" || no.Want == "" {
+	} else if !errors.As(err, &no) || string(no.Rule) != rule || no.Facts == "" || no.Need == nil {
 		r.t.Errorf("the answer is %#v, want a refusal by %q", err, rule)
 	}
 	if r.dump("journal meta") != before {

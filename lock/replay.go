@@ -72,7 +72,7 @@ func (c *checker) checkJournal() error {
 // recorded is what the journal must reproduce of a chart version: not its
 // bindings, which have lines of their own, nor the last failure to bind.
 func recorded(v ChartVersion) ChartVersion {
-	v.Default, v.Bindings, v.Unbound = ref.BindingID{}, nil, ""
+	v.Default, v.Bindings, v.Unbound, v.BindAgain = ref.BindingID{}, nil, "", false
 	return v
 }
 

@@ -1,8 +1,6 @@
 package lock
 
-import (
-	"fmt"
-)
+import "chartd.dev/chartd/internal/model"
 
 // approvals is the first half of rule 4: enough others agree.
 func (q *question) approvals(r *RuleVerdict) error {
@@ -33,8 +31,7 @@ func (q *question) approvals(r *RuleVerdict) error {
 	}
 	r.fact("%d of %d approvals are there", n, need)
 	if n < need {
-		r.refuse(fmt.Sprintf("let %d more approve it, who are not %s", need-n, q.actor.Name),
-			fmt.Sprintf("chartctl approve %s --binding %s", q.e.Env, q.b.ID))
+		r.refuse(model.NeedApprovals, model.Facts{Count: need - n, By: q.actor.Name, Env: q.e.Env, Binding: q.b.ID})
 	}
 	return nil
 }

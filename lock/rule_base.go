@@ -1,6 +1,6 @@
 package lock
 
-import "fmt"
+import "chartd.dev/chartd/internal/model"
 
 // base is the rule that the caller knew what runs: compare and swap.
 func (q *question) base(r *RuleVerdict) error {
@@ -11,6 +11,6 @@ func (q *question) base(r *RuleVerdict) error {
 	stale := &StaleError{Env: q.e.Env, Base: q.np.Base, Revision: q.e.Revision, Current: q.current}
 	r.err = stale
 	r.Facts = []string{stale.Error()}
-	r.refuse("look at what changed and ask again from there", fmt.Sprintf("chartctl history %s", q.e.Env))
+	r.refuse(model.NeedLook, model.Facts{Env: q.e.Env})
 	return nil
 }

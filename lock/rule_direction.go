@@ -33,11 +33,11 @@ func (q *question) direction(r *RuleVerdict) error {
 	case d.back() && proof:
 		r.fact("content proves this pair (%s)", q.b.Evidence)
 		if q.np.Downgrade == "" {
-			command := fmt.Sprintf("chartctl bump %s --binding %s --downgrade \"…\"", q.e.Env, q.b.ID)
+			need, facts := model.NeedDowngrade, model.Facts{Env: q.e.Env, Binding: q.b.ID}
 			if q.np.Kind == model.Rollback {
-				command = fmt.Sprintf("chartctl rollback %s --to %s --downgrade \"…\"", q.e.Env, q.np.From)
+				need, facts = model.NeedDowngradeBack, model.Facts{Env: q.e.Env, Revision: q.back}
 			}
-			r.refuse("say why it goes back: --downgrade \"…\"; or roll back to a pair that passed here", command)
+			r.refuse(need, facts)
 		}
 	case d.back():
 		r.fact("nothing but %q says that this pair belongs together", q.b.Evidence)
@@ -56,7 +56,7 @@ func (q *question) direction(r *RuleVerdict) error {
 }
 
 func (q *question) unproven(r *RuleVerdict) {
-	r.refuse("bind an image that content proves to belong to it, or use --break-glass", fmt.Sprintf("chartctl show %s", q.b.Chart))
+	r.refuse(model.NeedProof, model.Facts{Chart: q.b.Chart})
 }
 
 // Direction is where a pin takes an environment from the pin before it; zero

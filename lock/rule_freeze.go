@@ -3,6 +3,8 @@ package lock
 import (
 	"fmt"
 	"time"
+
+	"chartd.dev/chartd/internal/model"
 )
 
 // freeze is the other half of rule 4: no freeze window is open.
@@ -24,7 +26,7 @@ func (q *question) freeze(r *RuleVerdict) error {
 		if f.Reason != "" {
 			r.fact("it is for: %s", f.Reason)
 		}
-		r.refuse("wait until "+end, fmt.Sprintf("chartctl gate %s --binding %s", q.e.Env, q.b.ID))
+		r.refuse(model.NeedEndOfFreeze, model.Facts{Time: end, Env: q.e.Env, Binding: q.b.ID})
 	}
 	if r.OK {
 		r.fact("no freeze window is open")

@@ -22,7 +22,7 @@ func (q *question) halt(r *RuleVerdict) error {
 	case fix && len(open) == 0:
 		r.Rule = model.RuleFix
 		r.fact("nothing halts %s", q.e.Env)
-		r.refuse("bump it: a fix is for what a halt stops", fmt.Sprintf("chartctl bump %s --binding %s", q.e.Env, q.b.ID))
+		r.refuse(model.NeedBump, model.Facts{Env: q.e.Env, Binding: q.b.ID})
 	case len(open) == 0:
 		r.fact("nothing halts %s", q.e.Env)
 	case fix && here && q.e.Fixed == 0 && against == nil:
@@ -41,11 +41,11 @@ func (q *question) halt(r *RuleVerdict) error {
 // halted refuses by the halt, and says what ends it as things stand.
 func (q *question) halted(r *RuleVerdict, h Halt) error {
 	if !q.explain {
-		r.refuse("", "")
+		r.OK = false
 		return nil
 	}
 	open, err := h.open(q)
-	r.refuse(open.wants())
+	r.refuse(open.needs())
 	return err
 }
 
@@ -64,18 +64,17 @@ func (q *question) fixable(open []Halt) (here bool, against *Halt) {
 	return here, against
 }
 
-// wants is what ends the halt, as things stand.
-func (h OpenHalt) wants() (want, command string) {
-	resolve := fmt.Sprintf("chartctl resolve %s --reason \"…\"", h.ID)
-	switch n := h.step(); n.Step {
+// needs is what ends the halt, as things stand.
+func (h OpenHalt) needs() (model.Need, model.Facts) {
+	n := h.step()
+	facts := model.Facts{Halt: h.ID, Env: h.Env, Revision: n.Revision, By: h.By}
+	switch n.Step {
 	case model.StepResolve:
-		return fmt.Sprintf("wait until what %s halted it for is over; a pass does not end it", h.By), resolve
+		return model.NeedResolve, facts
 	case model.StepReport:
-		return fmt.Sprintf("deploy revision %d of %s and report that it passed; or end the halt: %s", n.Revision, n.Env, resolve),
-			fmt.Sprintf("chartctl report %s --revision %d --passed", n.Env, n.Revision)
+		return model.NeedPassAfterHalt, facts
 	}
-	return fmt.Sprintf("roll %s back to a pair that passed there, or fix it there, and report it passed; or end the halt: %s", h.Env, resolve),
-		fmt.Sprintf("chartctl rollback %s", h.Env)
+	return model.NeedWayBack, facts
 }
 
 // said writes an open halt as a fact.

@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"fmt"
 	"slices"
 
 	"chartd.dev/chartd/internal/model"
@@ -11,36 +10,29 @@ import (
 // chart, proven, and not taken back. Each reason to refuse it is a rule by
 // name.
 func (q *question) pair(r *RuleVerdict) error {
-	show := ""
-	if q.explain {
-		show = fmt.Sprintf("chartctl show %s", q.b.Chart)
-	}
-	no := func(rule model.Rule, want, command, format string, args ...any) error {
+	no := func(rule model.Rule, need model.Need, format string, args ...any) error {
 		r.Rule = rule
 		r.fact(format, args...)
-		r.refuse(want, command)
+		r.refuse(need, model.Facts{Chart: q.b.Chart, Name: q.e.Chart})
 		return nil
 	}
 	switch {
 	case q.b.Chart.Name() != q.e.Chart:
-		return no(model.RuleChart, "pin a version of "+q.e.Chart, "chartctl charts "+q.e.Chart,
-			"%s runs chart %q, and binding %s is of %s", q.e.Env, q.e.Chart, q.b.ID, q.b.Chart)
+		return no(model.RuleChart, model.NeedItsChart, "%s runs chart %q, and binding %s is of %s", q.e.Env, q.e.Chart, q.b.ID, q.b.Chart)
 	case q.b.State == model.Revoked:
-		return no(model.RuleRevoked, "pin another binding; see "+show, show, "the binding of %s was revoked: %s", q.b.Chart, q.b.Why)
+		return no(model.RuleRevoked, model.NeedOtherBinding, "the binding of %s was revoked: %s", q.b.Chart, q.b.Why)
 	case q.b.State != model.Verified:
-		return no(model.RuleUnverified, "bind an image that is proven to belong to it; see "+show, show,
-			"the binding of %s is %s: %s", q.b.Chart, q.b.State, q.b.Why)
+		return no(model.RuleUnverified, model.NeedProvenImage, "the binding of %s is %s: %s", q.b.Chart, q.b.State, q.b.Why)
 	}
 	if i, refused := q.e.Policy.refused(q.b); refused {
-		return no(model.RuleEvidence, "bind an image with accepted evidence; see "+show, show,
+		return no(model.RuleEvidence, model.NeedAccepted,
 			"%s accepts %v, and the %s image of %s rests on %q", q.e.Env, q.e.Policy.Accept, i.Role, q.b.Chart, i.Evidence)
 	}
 	switch {
 	case q.chart.State == model.Purged:
-		return no(model.RulePurged, "pin another version", "chartctl charts "+q.e.Chart, "%s was purged: %s", q.b.Chart, q.chart.Why)
+		return no(model.RulePurged, model.NeedOtherVersion, "%s was purged: %s", q.b.Chart, q.chart.Why)
 	case q.chart.State == model.Yanked && !q.passedHere():
-		return no(model.RuleYanked, "pin another version; only a rollback to a pair that passed here may use a yanked one", "chartctl charts "+q.e.Chart,
-			"%s was yanked: %s", q.b.Chart, q.chart.Why)
+		return no(model.RuleYanked, model.NeedListedVersion, "%s was yanked: %s", q.b.Chart, q.chart.Why)
 	}
 	r.fact("%s with binding %s rests on %s", q.b.Chart, q.b.ID, q.b.Evidence)
 	return nil

@@ -31,9 +31,10 @@ func (q *question) rolledBack(r *RuleVerdict) error {
 	if err != nil {
 		return err
 	}
+	q.back = rev
 	if p.Binding != q.b.ID {
 		r.fact("revision %d of %s is %s with binding %s, not %s", rev, q.e.Env, p.Chart, p.Binding, q.b.ID)
-		r.refuse("go back to the pair that the revision had", fmt.Sprintf("chartctl history %s", q.e.Env))
+		r.refuse(model.NeedItsPair, model.Facts{Env: q.e.Env})
 		return nil
 	}
 	r.fact("revision %d of %s had this pair", rev, q.e.Env)
@@ -55,7 +56,7 @@ func (q *question) promoted(r *RuleVerdict) error {
 	}
 	if source.Revision == 0 {
 		r.fact("%s has no pin to promote", from)
-		r.refuse(fmt.Sprintf("pin it first: chartctl bump %s --latest", from), fmt.Sprintf("chartctl bump %s --latest", from))
+		r.refuse(model.NeedSourcePin, model.Facts{Env: from})
 		return nil
 	}
 	p, err := getPin(q, from, source.Revision)
@@ -64,7 +65,7 @@ func (q *question) promoted(r *RuleVerdict) error {
 	}
 	if p.Binding != q.b.ID {
 		r.fact("%s is at revision %d with %s and binding %s, not %s", from, p.Revision, p.Chart, p.Binding, q.b.ID)
-		r.refuse("read it again and promote what it runs now", fmt.Sprintf("chartctl promote %s %s", from, q.e.Env))
+		r.refuse(model.NeedSourcePair, model.Facts{From: from, Env: q.e.Env})
 		return nil
 	}
 	q.np.From = fmt.Sprintf("%s#%d", from, p.Revision)

@@ -23,7 +23,7 @@ func (q *question) upstream(r *RuleVerdict) error {
 		r.fact("%s", saying(u.said))
 		if !u.OK && r.OK { // the first that is missing says what is to do
 			r.Unknown = u.Verdict == ""
-			r.refuse(u.wants(q.b))
+			r.refuse(u.needs(q.b.ID))
 		}
 	}
 	return nil
@@ -86,14 +86,15 @@ func (u UpstreamStatus) said() string {
 	return fmt.Sprintf("%s passed this pair at revision %d and held it for %s of %s", u.Env, u.About, u.Held, u.Need)
 }
 
-func (u UpstreamStatus) wants(b Binding) (want, command string) {
+// needs is what the pair still needs there.
+func (u UpstreamStatus) needs(id ref.BindingID) (model.Need, model.Facts) {
 	switch {
 	case !u.Current:
-		return fmt.Sprintf("pin %s to it and report it passed there", u.Env), fmt.Sprintf("chartctl bump %s --binding %s", u.Env, b.ID)
+		return model.NeedPass, model.Facts{Env: u.Env, Binding: id}
 	case u.Passed:
-		return fmt.Sprintf("let %s hold it for %s more, un-halted", u.Env, u.Need-u.Held), fmt.Sprintf("chartctl why %s", u.Env)
+		return model.NeedSoak, model.Facts{Env: u.Env, Time: (u.Need - u.Held).String()}
 	case u.Verdict == model.Failed: // to report it passed on a guess is what nobody should be led to
-		return fmt.Sprintf("take a pair that passes in %s; or, if the failure was not the pair's, deploy it there again and let that be reported", u.Env), fmt.Sprintf("chartctl why %s", u.Env)
+		return model.NeedPassingPair, model.Facts{Env: u.Env}
 	}
-	return fmt.Sprintf("report that %s passed it at revision %d", u.Env, u.Pinned), fmt.Sprintf("chartctl report %s --revision %d --passed", u.Env, u.Pinned)
+	return model.NeedReport, model.Facts{Env: u.Env, Revision: u.Pinned}
 }

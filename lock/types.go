@@ -48,8 +48,9 @@ type ChartVersion struct {
 	Why              string           `json:"why,omitempty"` // reason of the state
 	By               string           `json:"by,omitempty"`  // who published it
 	Default          ref.BindingID    `json:"default,omitzero"`
-	Bindings         []ref.BindingID  `json:"bindings,omitempty"` // oldest first
-	Unbound          string           `json:"unbound,omitempty"`  // why the last attempt to bind failed
+	Bindings         []ref.BindingID  `json:"bindings,omitempty"`   // oldest first
+	Unbound          string           `json:"unbound,omitempty"`    // why the last attempt to bind failed
+	BindAgain        bool             `json:"bind_again,omitempty"` // the failure was not the image's: it may go away
 }
 
 // ChartImage is an image that a chart's values name.

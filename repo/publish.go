@@ -271,7 +271,7 @@ func (r *Repository) tryBinding(ctx context.Context, u Upload, nv *lock.NewVersi
 	if u.RequireBinding {
 		return nil, fmt.Errorf("%w: a binding is required and %s", ErrUnavailable, why)
 	}
-	nv.Version.Unbound = why + "; bind it with: chartctl bind " + v.Chart.String()
+	nv.Version.Unbound, nv.Version.BindAgain = why, true
 	return nil, nil
 }
 

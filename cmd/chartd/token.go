@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/durable"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/lock"
-	"github.com/spf13/cobra"
 )
 
 func newToken(getenv func(string) string) *cobra.Command {
@@ -45,7 +48,7 @@ func newTokenCreate(getenv func(string) string) *cobra.Command {
 		}
 		d, err := openData(cmd.Context(), c.Data, true)
 		if errors.Is(err, durable.ErrLocked) {
-			return fmt.Errorf("%w, or ask it with: chartctl token create %s", err, args[0])
+			return fmt.Errorf("%w, or ask it with: %s", err, advice.TokenCreate.With(model.Facts{Name: args[0]}))
 		}
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/model"
@@ -165,6 +166,9 @@ func chartWith(cv lock.ChartVersion, defaults map[ref.BindingID]lock.Binding) (a
 		OrderUnknown: cv.OrderUnknown, Imported: cv.Imported, State: cv.State, Reason: cv.Why, By: cv.By,
 		Provenance: !cv.Provenance.IsZero(), Images: each(cv.Images, chartImageOf), Warnings: cv.Warnings,
 		Bindings: cv.Bindings, Unbound: cv.Unbound,
+	}
+	if cv.BindAgain {
+		out.Unbound += "; bind it with: " + advice.Bind.With(model.Facts{Chart: cv.Chart})
 	}
 	if out.Bindings == nil {
 		out.Bindings = []ref.BindingID{}

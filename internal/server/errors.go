@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/auth"
@@ -113,6 +115,7 @@ func bodyOf(err error) (status int, body api.Error) {
 	if body.Message == "" {
 		body.Message = err.Error()
 	}
+	want, command := advice.Of(lock.NeedOf(err))
 	if stale, ok := errors.AsType[*lock.StaleError](err); ok {
 		body.Revision = stale.Revision
 		if stale.Current != nil {
@@ -120,8 +123,11 @@ func bodyOf(err error) (status int, body api.Error) {
 			body.Current = &pin
 		}
 	}
-	if gate, ok := errors.AsType[*lock.Refusal](err); ok {
-		body.Rule, body.Facts, body.Want, body.Command, body.Chart = gate.Rule, gate.List, gate.Want, gate.Command, gate.Chart
+	if no, ok := errors.AsType[*lock.Refusal](err); ok {
+		body.Rule, body.Facts, body.Chart = no.Rule, no.List, no.Chart
+		body.Want, body.Command = cmp.Or(want, no.Want), cmp.Or(command, no.Command)
+	} else if want != "" && m.say == "" {
+		body.Message += ": " + want
 	}
 	return m.status, body
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/transport"
@@ -70,13 +71,16 @@ func verdictOf(v lock.Verdict) api.GateVerdict {
 		out.Pin, out.Already = &p, v.Pin.Binding == v.Binding
 	}
 	for _, o := range v.PassedOver {
-		out.PassedOver = append(out.PassedOver, api.PassedOver{Version: o.Chart.Version(), Revision: o.Revision, Why: o.Why, Command: o.Command})
+		over := api.PassedOver{Version: o.Chart.Version(), Revision: o.Revision, Why: o.Why}
+		_, over.Command = advice.Of(o.Need)
+		out.PassedOver = append(out.PassedOver, over)
 	}
 	return out
 }
 
 func ruleOf(r lock.RuleVerdict) api.GateRule {
-	out := api.GateRule{Number: r.Number, Rule: r.Rule, State: model.RulePassed, Waived: r.Skipped, Facts: append([]string{}, r.Facts...), Want: r.Want, Command: r.Command}
+	out := api.GateRule{Number: r.Number, Rule: r.Rule, State: model.RulePassed, Waived: r.Skipped, Facts: append([]string{}, r.Facts...)}
+	out.Want, out.Command = advice.Of(r.Need)
 	switch {
 	case r.OK:
 	case r.Skipped != "":

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"chartd.dev/chartd/internal/advice"
+	"chartd.dev/chartd/internal/model"
 )
 
 const (
@@ -55,11 +58,11 @@ func (s *Server) healthz(*call, none) (healthy, error) { return healthy{true}, n
 
 func (s *Server) info(*call, none) (info, error) { return info{s.Version}, nil }
 
-const welcomeText = `chartd: a Helm chart repository, and which chart and image run where.
+var welcomeText = `chartd: a Helm chart repository, and which chart and image run where.
 
   helm repo add NAME URL-OF-THIS-PAGE
   helm repo update
-  chartctl login URL-OF-THIS-PAGE
+  ` + advice.Login.With(model.Facts{Server: "URL-OF-THIS-PAGE"}) + `
 
 API: api/v1/openapi.json
 `

@@ -1,0 +1,59 @@
+package advice
+
+import "slices"
+
+// Lines are all command lines that anybody is told.
+func Lines() []Line { return slices.Clone(lines) }
+
+var lines []Line
+
+// line is one of the lines.
+func line(words string) Line {
+	l := Line("chartctl " + words)
+	lines = append(lines, l)
+	return l
+}
+
+// Of environments and pins.
+var (
+	BumpLatest        = line("bump {env} --latest")
+	BumpBinding       = line("bump {env} --binding {binding}")
+	BumpVersion       = line("bump {env} --version {version}")
+	BumpImages        = line("bump {env} --version {version}{images}")
+	BumpDowngrade     = line(`bump {env} --binding {binding} --downgrade "…"`)
+	Promote           = line("promote {from} {env}")
+	Rollback          = line("rollback {env}")
+	RollbackTo        = line("rollback {env} --to {revision}")
+	RollbackDowngrade = line(`rollback {env} --to {revision} --downgrade "…"`)
+	EnvList           = line("env list")
+	EnvCreate         = line("env create {env} --chart {name}")
+	History           = line("history {env}")
+)
+
+// Of reports and the gate.
+var (
+	Approve  = line("approve {env} --binding {binding}")
+	Gate     = line("gate {env} --binding {binding}")
+	Why      = line("why {env}")
+	Passed   = line("report {env} --revision {revision} --passed")
+	Halts    = line("halts")
+	AllHalts = line("halts --all")
+	Resolve  = line(`resolve {halt} --reason "…"`)
+)
+
+// Of access.
+var (
+	Login       = line("login {server}")
+	TokenCreate = line("token create {name}")
+)
+
+// Of charts and bindings.
+var (
+	Charts      = line("charts {name}")
+	Show        = line("show {chart}")
+	Bind        = line("bind {chart}")
+	AnyBind     = line("bind")
+	BindImages  = line("bind {chart}{images}")
+	Declare     = line(`bind {chart}{images} --declare --reason "…"`)
+	BindUnbound = line("bind --unbound {name}")
+)
