@@ -58,7 +58,10 @@ func (a *app) doLockResolve(ctx context.Context, at move.Place, dry, yes, diff b
 		if err := a.agree(r.Proposal, yes, diff); err != nil {
 			return err
 		}
-		if err := r.Write(ctx); err != nil {
+		r.Notes = nil
+		err := r.Write(ctx)
+		a.notes(r.Notes)
+		if err != nil {
 			return err
 		}
 	}
