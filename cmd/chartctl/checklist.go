@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -111,11 +112,11 @@ func checklistOf(e api.EnvironmentStatus, v api.GateVerdict) checklist {
 		out.Lines = append(out.Lines, l)
 	}
 	for _, r := range v.Rules {
-		text, ok := ruleTexts[first(otherRules[r.Rule], r.Rule)]
+		text, ok := ruleTexts[cmp.Or(otherRules[r.Rule], r.Rule)]
 		if !ok && r.State == model.RulePassed {
 			continue // about the request itself: there is nothing to tick
 		}
-		l := checklistLine{Text: first(text, string(r.Rule)), State: "done", Facts: strings.Join(r.Facts, "; ")}
+		l := checklistLine{Text: cmp.Or(text, string(r.Rule)), State: "done", Facts: strings.Join(r.Facts, "; ")}
 		if r.State == model.RuleRefused || r.State == model.RuleUnsure {
 			l.State, l.Want, l.Command = "open", r.Want, r.Command
 		}

@@ -185,4 +185,3 @@ func (a *app) readInput(name string, max int64) ([]byte, error) {
 	return b, err
 }
 
-func first[T ~string](s ...T) T { return cmp.Or(s...) }

@@ -391,3 +391,59 @@ func TestNoDeployRepo(t *testing.T) {
 		}
 	}
 }
+
+// The same fact has one code and one sentence, whichever command comes to it.
+func TestOneFactOneSentence(t *testing.T) {
+	d := newDesk(t, nil)
+	prod := d.envs("data8/prod")[0]
+	d.bumped("1.1.0", move.Files{None: true}, "data8/prod")
+	image := map[ref.Role]string{"hub": "quay.io/my/hub:none"}
+	for _, tt := range []struct {
+		name   string
+		before func()
+		pair   api.Choice
+		code   api.Code
+		words  string
+	}{
+		{"no such version", nil, api.Choice{Version: "9.0.0"}, api.CodeNotFound, "jupyterhub@9.0.0"},
+		{"no such revision", nil, api.Choice{Revision: 7}, api.CodeNotFound, "no revision 7"},
+		{"nothing passed", nil, api.Choice{Passed: true}, api.CodeGate, `"rollback"`},
+		{"not bound to it", nil, api.Choice{Version: "1.0.0", Images: image}, api.CodeGate, "no binding of jupyterhub@1.0.0 has hub=quay.io/my/hub:none"},
+		{"goes back", nil, api.Choice{Version: "1.0.0"}, api.CodeGate, `"direction"`},
+		{"halted", func() { d.Ctl(0, "halt", "data8/prod", "--reason", "the cluster is down") }, api.Choice{Version: "1.0.0"}, api.CodeHalted, "the cluster is down"},
+		{"yanked", func() {
+			if _, err := d.Client.Yank(t.Context(), chartVersion(t, "1.0.0"), "broken"); err != nil {
+				t.Fatal(err)
+			}
+		}, api.Choice{Version: "1.0.0"}, api.CodeGate, "was yanked: broken"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.before != nil {
+				tt.before()
+			}
+			q := move.Question{Env: prod, Pair: move.Pair{Choice: tt.pair}}
+			v, want := q.Ask(t.Context(), d.Client)
+			if want == nil {
+				want = move.Refusal(v)
+			}
+			refused(t, want, tt.code, tt.words)
+			at := d.at()
+			at.Dir = ""
+			for _, dry := range []bool{true, false} {
+				if len(tt.pair.Images) > 0 && !dry || v.Already {
+					continue // it is bound first; it is there, so nothing is pinned
+				}
+				r := move.Request{Envs: d.envs("data8/prod"), Files: move.Files{None: true, DryRun: dry}}
+				var err error
+				if tt.pair.Version == "" {
+					_, err = move.Rollback(t.Context(), at, prod, tt.pair.Revision, r)
+				} else {
+					_, err = move.Bump(t.Context(), at, move.BumpRequest{Request: r, Pair: q.Pair})
+				}
+				if err == nil || err.Error() != want.Error() || api.CodeOf(err) != tt.code {
+					t.Errorf("dry run %v: %v\nthe gate: %v", dry, err, want)
+				}
+			}
+		})
+	}
+}
