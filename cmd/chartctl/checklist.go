@@ -8,10 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
 )
 
 // checklist is what is to be true before the next pin of an environment.
@@ -133,26 +135,27 @@ func checklistOf(e api.EnvironmentStatus, v api.GateVerdict) checklist {
 func liveLines(e api.EnvironmentStatus, v api.GateVerdict) []checklistLine {
 	last := checklistLine{Text: "the revision that runs now has a verdict", State: "done", Facts: "nothing is pinned yet"}
 	back := checklistLine{Text: "there is a way back", State: "person", Facts: "it is the first pin: nothing to roll back to"}
-	now := e.Env.String()
-	read := fmt.Sprintf("chartctl show %s@%s", v.Name, v.Version)
+	f := model.Facts{Env: e.Env}
+	f.Chart, _ = ref.ParseImported(v.Name, v.Version) // as the server sent it
+	read := advice.Show
 	if p := e.Pin; p != nil {
-		read = fmt.Sprintf("chartctl diff %s %s@%s", now, v.Name, v.Version)
+		read, f.Revision = advice.Diff, p.Revision
 		last.Facts = fmt.Sprintf("revision %d: %s", p.Revision, e.Went())
 		back = checklistLine{Text: "there is a way back", State: "done", Facts: fmt.Sprintf("revision %d passed", p.Revision),
-			Command: fmt.Sprintf("chartctl rollback %s --to %d", e.Env, p.Revision)}
+			Command: advice.RollbackTo.With(f)}
 		if e.Verdict == "" {
 			last.State, last.Want = "open", "say how it went"
-			last.Command = fmt.Sprintf("chartctl report %s --revision %d --passed", e.Env, p.Revision)
+			last.Command = advice.Passed.With(f)
 		}
 		if e.Verdict != model.Passed {
-			back.State, back.Facts, back.Command = "person", "what runs now has not passed: choose the revision to go back to", "chartctl history "+now
+			back.State, back.Facts, back.Command = "person", "what runs now has not passed: choose the revision to go back to", advice.History.With(f)
 		}
 	}
 	return []checklistLine{
 		last, back,
-		{Text: "somebody read what changes", State: "person", Command: read},
+		{Text: "somebody read what changes", State: "person", Command: read.With(f)},
 		{Text: "the hub's people know, and somebody watches it afterwards", State: "person"},
-		{Text: "it is deployed by chartctl deploy, which reports", State: "person", Command: fmt.Sprintf("chartctl deploy %s -- COMMAND", now)},
+		{Text: "it is deployed by chartctl deploy, which reports", State: "person", Command: advice.Deploy.With(f)},
 	}
 }
 

@@ -184,4 +184,3 @@ func (a *app) readInput(name string, max int64) ([]byte, error) {
 	}
 	return b, err
 }
-

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
 )
 
 // Line is a command line of chartctl with gaps, such as {env}.
@@ -86,6 +87,21 @@ func choices(list [][]model.RoleImage) string {
 		out = append(out, strings.TrimPrefix(images(some), " "))
 	}
 	return strings.Join(out, ", or ")
+}
+
+// Together adds --group to the commands in a text that move one of the
+// environments: those share files, of which the server knows nothing.
+func Together(text string, envs []ref.Env) string {
+	for _, env := range envs {
+		for _, verb := range []string{"bump", "rollback"} {
+			one := fmt.Sprintf("chartctl %s %s ", verb, env)
+			if strings.HasPrefix(text, one) { // a command and nothing else
+				return text + " --group"
+			}
+			text = strings.ReplaceAll(text, one, one+"--group ")
+		}
+	}
+	return text
 }
 
 // Of is what to do in a situation, and the command for it; either may be empty,

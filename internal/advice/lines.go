@@ -17,9 +17,12 @@ func line(words string) Line {
 // Of environments and pins.
 var (
 	BumpLatest        = line("bump {env} --latest")
-	BumpBinding       = line("bump {env} --binding {binding}")
+	AnyBump           = line("bump")
+	BumpBinding       = line("bump {env} --binding {binding}{group}")
+	BumpNoFiles       = line("bump {env} --binding {binding} --no-files")
+	BumpGroup         = line("bump {env} --group")
 	BumpVersion       = line("bump {env} --version {version}")
-	BumpImages        = line("bump {env} --version {version}{images}")
+	BumpImages        = line("bump {env} --version {version}{images}{group}")
 	BumpDowngrade     = line(`bump {env} --binding {binding} --downgrade "…"`)
 	Promote           = line("promote {from} {env}")
 	Rollback          = line("rollback {env}")
@@ -27,7 +30,22 @@ var (
 	RollbackDowngrade = line(`rollback {env} --to {revision} --downgrade "…"`)
 	EnvList           = line("env list")
 	EnvCreate         = line("env create {env} --chart {name}")
+	EnvSet            = line("env set")
 	History           = line("history {env}")
+	Status            = line("status")
+	Diff              = line("diff {env} {chart}")
+	Deploy            = line("deploy {env} -- COMMAND")
+)
+
+// Of a deploy repo.
+var (
+	Recover        = line("recover")
+	RecoverAt      = line("recover --server {server}")
+	RecoverDiscard = line("recover --discard")
+	Apply          = line("apply")
+	ApplyDowngrade = line(`apply --downgrade "…"`)
+	LockResolve    = line("lock resolve")
+	VerifyOffline  = line("verify --offline")
 )
 
 // Of reports and the gate.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
@@ -219,14 +219,6 @@ func (a *act) grouped(err error) error {
 		return err
 	}
 	told := *e
-	for _, env := range a.envs {
-		bump := "chartctl bump " + env.String() + " "
-		told.Want = strings.ReplaceAll(told.Want, bump, bump+"--group ")
-		for _, verb := range []string{"bump ", "rollback "} {
-			if strings.HasPrefix(told.Command, "chartctl "+verb+env.String()+" ") {
-				told.Command += " --group"
-			}
-		}
-	}
+	told.Want, told.Command = advice.Together(e.Want, a.envs), advice.Together(e.Command, a.envs)
 	return &told
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
@@ -92,6 +93,9 @@ func (co *Checkout) behind(ctx context.Context, past history) ([]step, error) {
 	return out, nil
 }
 
+// resolveFirst mends a lock that says what no server does.
+var resolveFirst = fmt.Sprintf("run %s, then bump again", advice.LockResolve)
+
 // same refuses a lock entry that says something else than the binding that it
 // names.
 func same(e lockfile.Entry, b api.Binding) error {
@@ -99,7 +103,7 @@ func same(e lockfile.Entry, b api.Binding) error {
 	want.Prepare = e.Prepare
 	if want.Sum() != e.Sum() {
 		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s of %s names binding %s, but another chart or images than that binding has: it was edited by hand", lockfile.Name, e.Key, b.ID),
-			Want: "run chartctl lock resolve, then bump again"}
+			Want: resolveFirst}
 	}
 	return nil
 }
@@ -117,7 +121,7 @@ func (co *Checkout) matches(m move, lock lockfile.File) error {
 	}
 	if len(p.Changes) > 0 {
 		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s differs from what HEAD locks for %s", p.Changes[0].Path, m.Steps[0].Env),
-			Want: "see chartctl verify --offline"}
+			Want: "see " + string(advice.VerifyOffline)}
 	}
 	return co.whole(m, lock)
 }
@@ -135,7 +139,7 @@ func (co *Checkout) whole(m move, lock lockfile.File) error {
 				continue
 			}
 			return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s shares sites with %s, and what HEAD locks for %s is not what they say: one of the two would be moved alone", s.Env, other, other),
-				Want: fmt.Sprintf("see chartctl verify --offline; move them together with chartctl bump %s --group", s.Env)}
+				Want: fmt.Sprintf("see %s; move them together with %s", advice.VerifyOffline, advice.BumpGroup.With(model.Facts{Env: s.Env}))}
 		}
 	}
 	return nil
@@ -239,6 +243,6 @@ func byApply(err error) error {
 	}
 	told := *e
 	told.Want = "if it is to go back, somebody who may pin says why, on this branch"
-	told.Command = `chartctl apply --downgrade "…"`
+	told.Command = string(advice.ApplyDowngrade)
 	return &told
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/model"
@@ -53,7 +54,7 @@ func Unpublished(err error, chart string) error {
 	if api.CodeOf(err) != api.CodeNotFound {
 		return err
 	}
-	return &api.Error{Code: api.CodeNotFound, Message: err.Error(), Want: fmt.Sprintf("chartctl charts %s lists those that are", chart)}
+	return &api.Error{Code: api.CodeNotFound, Message: err.Error(), Want: advice.Charts.With(model.Facts{Name: chart}) + " lists those that are"}
 }
 
 // stepOf is the pin that was asked about.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
@@ -84,7 +85,7 @@ func (co *Checkout) hold(ctx context.Context) (said []string, err error) {
 func (co *Checkout) Idle() error {
 	tx, err := co.Repo.Root().Pending()
 	if err == nil && tx != nil {
-		err = &api.Error{Code: api.CodePrecondition, Message: "an earlier change of this checkout is unfinished", Want: "run chartctl recover first"}
+		err = &api.Error{Code: api.CodePrecondition, Message: "an earlier change of this checkout is unfinished", Want: fmt.Sprintf("run %s first", advice.Recover)}
 	}
 	return deploy.Coded(err)
 }

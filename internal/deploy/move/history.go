@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -48,7 +50,7 @@ func (co *Checkout) history(ctx context.Context) (history, error) {
 		return h, deploy.Coded(err)
 	}
 	if len(versions) == 0 || versions[0].Blob == "" {
-		h.headErr = &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("HEAD has no %s: nothing is locked yet", lockfile.Name), Want: "make one with chartctl bump and commit it"}
+		h.headErr = &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("HEAD has no %s: nothing is locked yet", lockfile.Name), Want: fmt.Sprintf("make one with %s and commit it", advice.AnyBump)}
 	}
 	h.cut = state.Shallow || len(versions) == maxHistory
 	for i, v := range versions {
@@ -117,19 +119,19 @@ func (h history) stranger(e api.Environment) error {
 	}
 	return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("%s is pinned to %s@%s (revision %d, %s by %s), which %s had at no commit of this branch%s",
 		e.Env, e.Pin.Name, e.Pin.Version, e.Revision, e.Pin.Kind, e.Pin.By, lockfile.Name, why),
-		Want: "bring that pin into the repo with chartctl lock resolve, or pin by hand with chartctl bump"}
+		Want: fmt.Sprintf("bring that pin into the repo with %s, or pin by hand with %s", advice.LockResolve, advice.AnyBump)}
 }
 
 // left refuses to go again to a lock that was pinned before the current one.
 func (h history) left(co *Checkout, e api.Environment, p api.Pin) error {
 	locked := h.bindings(co.Repo.Key(e.Env))[0]
-	all := e.Env.String()
+	again := model.Facts{Env: e.Env, Binding: locked}
 	for _, other := range co.Repo.Group(e.Env) { // a part of a group would split it
 		if entry, ok := h.locks[0].Get(co.Repo.Key(other)); ok && other != e.Env && entry.Binding == locked {
-			all += " " + other.String()
+			again.Others = append(again.Others, other)
 		}
 	}
 	return &api.Error{Code: api.CodeStale, Message: fmt.Sprintf("%s had what HEAD locks, or a lock before it, as revision %d (%s@%s), and went back to %s@%s since (revision %d, %s by %s)",
 		e.Env, p.Revision, p.Name, p.Version, e.Pin.Name, e.Pin.Version, e.Revision, e.Pin.Kind, e.Pin.By),
-		Want: fmt.Sprintf("revert the commit, or pin it again on purpose: chartctl bump %s --binding %s --no-files", all, locked)}
+		Want: "revert the commit, or pin it again on purpose: " + advice.BumpNoFiles.With(again)}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
@@ -45,7 +46,7 @@ func (a *act) pinned(m move, res api.PinSetResult) error {
 		case s.there():
 			p = *s.Pin
 		default:
-			return api.Errorf(api.CodeInvalid, "the server's answer has no pin of %s: look with chartctl history %s", s.Env, s.Env)
+			return api.Errorf(api.CodeInvalid, "the server's answer has no pin of %s: look with %s", s.Env, advice.History.With(model.Facts{Env: s.Env}))
 		}
 		a.out.Pins = append(a.out.Pins, Now{Pin: p, Made: ok, ByVersion: s.byVersion()})
 	}
@@ -140,7 +141,7 @@ func (a *act) review(ctx context.Context, m move, p *deploy.Plan) error {
 	}
 	a.out.Proposal = propose(p)
 	a.out.Proposal.Verdicts, a.out.Proposal.Written = said, true
-	a.note("nothing is pinned yet (flow: review): chartctl apply%s pins it after the merge", m.Why.flags())
+	a.note("nothing is pinned yet (flow: review): %s%s pins it after the merge", advice.Apply, m.Why.flags())
 	return nil
 }
 

@@ -107,7 +107,7 @@ func (co *Checkout) pinnable(ctx context.Context, past history, entry lockfile.E
 	b, err := co.Client.Binding(ctx, entry.Binding)
 	if api.CodeOf(err) == api.CodeNotFound {
 		return &api.Error{Code: api.CodeDrift, Message: fmt.Sprintf("the server has no binding %s, which %s names for %s", entry.Binding, lockfile.Name, entry.Key),
-			Want: "run chartctl lock resolve, then bump again"}
+			Want: resolveFirst}
 	}
 	if err == nil {
 		err = same(entry, b)

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
+	"chartd.dev/chartd/internal/model"
 )
 
 // pin asks for the pins of a move under the key of n, and settles what became
@@ -68,11 +70,11 @@ func (n intent) unsettled(files bool, err error) error {
 	told := &api.Error{Code: cmp.Or(api.CodeOf(err), api.CodeUnavailable)}
 	if files {
 		told.Message = fmt.Sprintf("whether %s was pinned is not known, and the files are kept ready: %v", n.Envs[0], err)
-		told.Want = "run chartctl recover once it answers"
+		told.Want = fmt.Sprintf("run %s once it answers", advice.Recover)
 		return told
 	}
 	told.Message = fmt.Sprintf("whether %s was pinned is not known: %v", n.Envs[0], err)
-	told.Want = fmt.Sprintf("look with chartctl history %s", n.Envs[0])
+	told.Want = "look with " + advice.History.With(model.Facts{Env: n.Envs[0]})
 	return told
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
@@ -43,11 +44,8 @@ func (a *act) prepare(ctx context.Context, version string) (Outcome, error) {
 		if err := a.writeOnly(ctx, m, p); err != nil {
 			return a.out, err
 		}
-		group := ""
-		if len(a.leader) > 0 {
-			group = " --group"
-		}
-		a.note("nothing is pinned: build the image, then complete with chartctl bump %s --version %s --image ROLE=REF%s", a.envs[0], version, group)
+		next := model.Facts{Env: a.envs[0], Version: version, Group: len(a.leader) > 0}
+		a.note("nothing is pinned: build the image, then complete with %s", advice.BumpImages.With(next))
 	}
 	a.out.Proposal = propose(p)
 	a.out.Proposal.Written = !a.files.DryRun

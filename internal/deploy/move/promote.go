@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
@@ -125,9 +126,9 @@ func readyFrom(st api.Status, stage string, hubs []string) (ready []step, stay [
 	}
 	switch {
 	case before == 0:
-		err = api.Errorf(api.CodeNotFound, "no environment has the stage %q before it: an upstream stage is part of the policy, chartctl env set", stage)
+		err = api.Errorf(api.CodeNotFound, "no environment has the stage %q before it: an upstream stage is part of the policy, %s", stage, advice.EnvSet)
 	case len(ready) == 0 && failed > 0:
-		err = &api.Error{Code: api.CodeGate, Rule: model.RuleUpstream, Message: "no " + stage + " that has another pair than the stage after it has passed", Want: "see", Command: "chartctl status"}
+		err = &api.Error{Code: api.CodeGate, Rule: model.RuleUpstream, Message: "no " + stage + " that has another pair than the stage after it has passed", Want: "see", Command: string(advice.Status)}
 	case len(ready) > model.MaxPinSet:
 		err = usage("%d environments are ready, and one transaction moves %d: choose with --hub", len(ready), model.MaxPinSet)
 	}

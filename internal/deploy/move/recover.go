@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/fileset"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -125,7 +127,7 @@ func (co *Checkout) recover(ctx context.Context, discard bool) (Recovered, error
 	}
 	if n.Key != "" {
 		if n.Server != co.Client.Server() {
-			return out, usage("an earlier change of this checkout is unfinished, and it was pinned at %s, not at %s: run chartctl recover --server %s", n.Server, co.Client.Server(), n.Server)
+			return out, usage("an earlier change of this checkout is unfinished, and it was pinned at %s, not at %s: run %s", n.Server, co.Client.Server(), advice.RecoverAt.With(model.Facts{Server: n.Server}))
 		}
 		if out.Pins, err = settle(ctx, co.Client, n); err != nil {
 			return out, n.unsettled(true, err)
@@ -150,7 +152,7 @@ func halfway(pins []api.Pin, err error) error {
 	}
 	if errors.Is(err, fileset.ErrChanged) {
 		return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("%s, but %v", state, err),
-			Want: "put that file back and run chartctl recover, or give up the prepared files with chartctl recover --discard"}
+			Want: fmt.Sprintf("put that file back and run %s, or give up the prepared files with %s", advice.Recover, advice.RecoverDiscard)}
 	}
-	return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("%s, but the files are not all written: %v", state, err), Want: "run chartctl recover"}
+	return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("%s, but the files are not all written: %v", state, err), Want: "run " + string(advice.Recover)}
 }

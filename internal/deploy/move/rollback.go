@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
@@ -43,5 +44,5 @@ func Rollback(ctx context.Context, at Place, env ref.Env, revision uint64, r Req
 // neverHad refuses a rollback of a group of which one never had the pair.
 func neverHad(env ref.Env, lead step) error {
 	return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s never had %s@%s as it is in revision %s of %s, so it cannot be rolled back with it", env, lead.To.Name, lead.To.Version, lead.From, lead.Env),
-		Want: "give --to with a revision whose pair both had, or bump them to it", Command: fmt.Sprintf("chartctl bump %s --binding %s --group", lead.Env, lead.To.ID)}
+		Want: "give --to with a revision whose pair both had, or bump them to it", Command: advice.BumpBinding.With(model.Facts{Env: lead.Env, Binding: lead.To.ID, Group: true})}
 }
