@@ -125,9 +125,9 @@ func missing(name string) error {
 
 // wrap puts around a handler what every route has.
 func (s *Server) wrap(rt route) func(*transport.Call) error {
-	limit := s.limits.of(rt.access)
+	limit, status := s.limits.of(rt.access), rt.statuses()[0]
 	return func(tc *transport.Call) error {
-		c := &call{Call: tc, status: rt.statuses()[0]}
+		c := &call{Call: tc, status: status}
 		if err := s.admit(rt.access, c); err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Server) wrap(rt route) func(*transport.Call) error {
 		if err := c.readPath(); err != nil {
 			return err
 		}
-		if err := c.readHeaders(rt); err != nil {
+		if err := c.readHeaders(&rt); err != nil {
 			return err
 		}
 		if rt.may != nil {
@@ -215,7 +215,7 @@ func (c *call) readEnv() (err error) {
 
 // readHeaders reads the preconditions, and refuses a request without those that
 // its route wants.
-func (c *call) readHeaders(rt route) (err error) {
+func (c *call) readHeaders(rt *route) (err error) {
 	if rt.wants(ifMatch) {
 		if c.base, err = c.readBase(); err != nil {
 			return err

@@ -25,7 +25,7 @@ type route struct {
 }
 
 // statuses are those of success, the usual one first.
-func (rt route) statuses() []int {
+func (rt *route) statuses() []int {
 	switch {
 	case rt.status != nil:
 		return rt.status
@@ -40,7 +40,7 @@ func (rt route) statuses() []int {
 }
 
 // wants reports whether a header has to be sent.
-func (rt route) wants(header string) bool { return slices.Contains(rt.headers, header) }
+func (rt *route) wants(header string) bool { return slices.Contains(rt.headers, header) }
 
 const (
 	get  = http.MethodGet
