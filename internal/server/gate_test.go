@@ -306,7 +306,7 @@ func TestHalts(t *testing.T) {
 	g.want(400, request{method: "POST", path: ownDev + "/halts", token: g.admin, json: map[string]any{}})
 }
 
-func TestEventsAndWebhooks(t *testing.T) {
+func TestEvents(t *testing.T) {
 	g := newRig(t)
 	binding, _ := g.stages()
 	read := func(query string) api.Events {
@@ -344,7 +344,10 @@ func TestEventsAndWebhooks(t *testing.T) {
 	for _, wrong := range []string{"?after=x", "?after=1&wait=31", "?after=1&limit=0"} {
 		g.want(400, request{path: "/api/v1/events" + wrong, token: g.admin})
 	}
+}
 
+func TestWebhooks(t *testing.T) {
+	g := newRig(t)
 	hook := func(status int, body map[string]any) api.WebhookSecret {
 		t.Helper()
 		w := g.want(status, request{method: "POST", path: "/api/v1/webhooks", token: g.admin, json: body})

@@ -27,27 +27,7 @@ func TestFileIsSentToManyAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan bool, 100)
-	s := listen(t, serve(func(c *Call) error {
-		var off, length int64
-		if _, err := fmt.Sscan(c.R.URL.Query().Get("part"), &off, &length); err != nil {
-			t.Error(err)
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			t.Error(err)
-			return err
-		}
-		_, err = f.Seek(off, io.SeekStart)
-		err = errors.Join(err, c.File(File{Size: length, Open: func(int64, int64) (io.ReadCloser, error) { return f, nil }}))
-		if err != nil {
-			t.Error(err)
-		}
-		done <- errors.Is(f.Close(), os.ErrClosed)
-		if c.bytes != length && c.R.URL.Query().Get("whole") != "" {
-			t.Errorf("%d bytes are counted of %d", c.bytes, length)
-		}
-		return nil
-	}))
+	s := listen(t, parts(t, path, done))
 	get := func(off, length int, slow bool) {
 		resp, err := s.Client().Get(s.URL + fmt.Sprintf("/?whole=1&part=%d+%d", off, length))
 		if err != nil {
@@ -89,6 +69,32 @@ func TestFileIsSentToManyAtOnce(t *testing.T) {
 			t.Error("a file stays open")
 		}
 	}
+}
+
+// parts serves the part of a file that the query names, and says afterwards
+// whether the file is closed.
+func parts(t *testing.T, path string, done chan<- bool) http.Handler {
+	return serve(func(c *Call) error {
+		var off, length int64
+		if _, err := fmt.Sscan(c.R.URL.Query().Get("part"), &off, &length); err != nil {
+			t.Error(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Error(err)
+			return err
+		}
+		_, err = f.Seek(off, io.SeekStart)
+		err = errors.Join(err, c.File(File{Size: length, Open: func(int64, int64) (io.ReadCloser, error) { return f, nil }}))
+		if err != nil {
+			t.Error(err)
+		}
+		done <- errors.Is(f.Close(), os.ErrClosed)
+		if c.bytes != length && c.R.URL.Query().Get("whole") != "" {
+			t.Errorf("%d bytes are counted of %d", c.bytes, length)
+		}
+		return nil
+	})
 }
 
 // A file that got shorter ends the connection: the answer is not complete.
