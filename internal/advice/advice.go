@@ -27,7 +27,7 @@ func (l Line) With(f model.Facts) string { return fill(string(l), f, true) }
 func (l Line) Part(f model.Facts) string { return fill(string(l), f, false) }
 
 // left are the gaps that the reader may have to fill.
-var left = map[string]string{"name": "NAME", "version": "VERSION", "revision": "REVISION", "images": " --image ROLE=REF", "group": ""}
+var left = map[string]string{"name": "NAME", "version": "VERSION", "revision": "REVISION", "branch": "BRANCH", "images": " --image ROLE=REF", "group": ""}
 
 // fill puts the facts into the gaps of a text, in one go: a fact may look like a
 // gap.
@@ -49,7 +49,7 @@ func gaps(f model.Facts) map[string]string {
 		"env": f.Env.String(), "from": f.From.String(), "chart": f.Chart.String(), "name": f.Name, "version": f.Version,
 		"halt": f.Halt, "by": f.By, "count": strconv.Itoa(f.Count), "time": f.Time, "base": f.Base,
 		"images": images(f.Images), "choices": choices(f.Choices), "server": f.Server, "verdict": string(f.Verdict),
-		"binding": "", "revision": "", "group": "",
+		"binding": "", "revision": "", "branch": "", "group": "",
 	}
 	for _, env := range f.Others {
 		out["env"] += " " + env.String()

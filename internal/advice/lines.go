@@ -16,6 +16,7 @@ func line(words string) Line {
 
 // Of environments and pins.
 var (
+	Bump              = line("bump {env}")
 	BumpLatest        = line("bump {env} --latest")
 	AnyBump           = line("bump")
 	BumpBinding       = line("bump {env} --binding {binding}{group}")
@@ -30,22 +31,37 @@ var (
 	RollbackDowngrade = line(`rollback {env} --to {revision} --downgrade "…"`)
 	EnvList           = line("env list")
 	EnvCreate         = line("env create {env} --chart {name}")
+	EnvAdopt          = line("env adopt {env} --version V --image ROLE=REFERENCE --reason R")
 	EnvSet            = line("env set")
+	EnvSetFromRepo    = line("env set --from-repo")
+	EnvSetDryRun      = line("env set --from-repo --dry-run")
 	History           = line("history {env}")
 	Status            = line("status")
 	Diff              = line("diff {env} {chart}")
 	Deploy            = line("deploy {env} -- COMMAND")
+	Redeploy          = line("deploy {env}") // as it was deployed before
 )
 
-// Of a deploy repo.
+// Of a deploy repo, whose environments may share files ({group}).
 var (
+	Init           = line("init")
+	Verify         = line("verify")
+	VerifyOffline  = line("verify --offline")
 	Recover        = line("recover")
 	RecoverAt      = line("recover --server {server}")
 	RecoverDiscard = line("recover --discard")
+	LockResolve    = line("lock resolve")
+	LockOfBranch   = line("lock resolve --branch {branch}")
 	Apply          = line("apply")
 	ApplyDowngrade = line(`apply --downgrade "…"`)
-	LockResolve    = line("lock resolve")
-	VerifyOffline  = line("verify --offline")
+	FirstBump      = line("bump {env} --version V{group}")
+	Built          = line("bump {env}{group} --version {version}{images}")
+	TakeLatest     = line("bump {env}{group} --latest")
+	TakeBinding    = line("bump {env}{group} --binding {binding}")
+	Restore        = line("bump {env}{group} --allow-dirty --binding {binding}")
+	MoveChart      = line("bump {env}{group} --allow-dirty --version {version}")
+	MoveBoth       = line("bump {env}{group} --allow-dirty --version {version}{images}")
+	Prepare        = line("bump {env}{group} --prepare --version {version}")
 )
 
 // Of reports and the gate.
@@ -53,6 +69,7 @@ var (
 	Approve  = line("approve {env} --binding {binding}")
 	Gate     = line("gate {env} --binding {binding}")
 	Why      = line("why {env}")
+	Report   = line("report {env} --revision {revision} --{verdict}")
 	Passed   = line("report {env} --revision {revision} --passed")
 	Halts    = line("halts")
 	AllHalts = line("halts --all")
@@ -71,6 +88,7 @@ var (
 	Show        = line("show {chart}")
 	Bind        = line("bind {chart}")
 	AnyBind     = line("bind")
+	AnyImport   = line("import")
 	BindImages  = line("bind {chart}{images}")
 	Declare     = line(`bind {chart}{images} --declare --reason "…"`)
 	BindUnbound = line("bind --unbound {name}")

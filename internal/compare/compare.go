@@ -7,6 +7,9 @@ import (
 	"context"
 	"fmt"
 
+	"chartd.dev/chartd/internal/advice"
+	"chartd.dev/chartd/internal/model"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/lockfile"
@@ -117,7 +120,7 @@ func (s *Side) pinned(ctx context.Context, c *client.Client, w What) error {
 			return err
 		}
 		if e.Pin == nil {
-			return api.Errorf(api.CodeNotFound, "%s is not pinned, so there is nothing to compare; pin it with chartctl bump %s --latest", w.Env, w.Env)
+			return api.Errorf(api.CodeNotFound, "%s is not pinned, so there is nothing to compare; pin it with %s", w.Env, advice.BumpLatest.With(model.Facts{Env: w.Env}))
 		}
 		revision = e.Pin.Revision
 	}

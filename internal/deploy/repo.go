@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/fileset"
 	"chartd.dev/chartd/internal/deploy/gitrepo"
@@ -91,7 +93,7 @@ func find(dir string) (string, error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			return "", fmt.Errorf("find the deploy repo: %w", err)
 		case at == filepath.Dir(at):
-			return "", fmt.Errorf("%w: neither %q nor a directory above it holds %s; make one with chartctl init", ErrNoRepo, dir, config.Name)
+			return "", fmt.Errorf("%w: neither %q nor a directory above it holds %s; make one with %s", ErrNoRepo, dir, config.Name, advice.Init)
 		}
 	}
 }

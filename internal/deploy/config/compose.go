@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -165,7 +167,7 @@ func (f *finder) missing() {
 		}
 	}
 	if !version {
-		f.note("no file names the version of chart %q; mark the line that does with the comment \"# chartctl: chart.version\" and run chartctl init again", f.chart)
+		f.note("no file names the version of chart %q; mark the line that does with the comment \"# chartctl: chart.version\" and run %s again", f.chart, advice.Init)
 	}
 	for role := range f.images {
 		if !roles[role] {

@@ -8,11 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"chartd.dev/chartd/internal/advice"
+
+	"go.yaml.in/yaml/v4"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/yamledit"
-	"go.yaml.in/yaml/v4"
 )
 
 // MaxPolicy bounds a file that holds one policy, in bytes.
@@ -193,7 +196,7 @@ func (c Config) printPolicies() string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\npolicies: # by stage or HUB/STAGE; applied by chartctl env set --from-repo\n")
+	b.WriteString("\npolicies: # by stage or HUB/STAGE; applied by " + string(advice.EnvSetFromRepo) + "\n")
 	for _, key := range slices.Sorted(maps.Keys(c.Policies)) {
 		lines := policyLines(c.Policies[key])
 		if len(lines) == 0 {

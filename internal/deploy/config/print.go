@@ -8,13 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/yamledit"
 )
 
-const head = `# Which environments this repo deploys, and where their charts and images are
-# written. Made by chartctl init; yours to edit. Check with: chartctl verify --offline
-`
+var head = `# Which environments this repo deploys, and where their charts and images are
+# written. Made by ` + string(advice.Init) + `; yours to edit. Check with: ` + string(advice.VerifyOffline) + "\n"
 
 // Bytes prints the file in its canonical form.
 func (c Config) Bytes() []byte {

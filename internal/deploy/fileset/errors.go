@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/durable"
 )
 
@@ -22,9 +24,9 @@ var (
 	ErrIO = errors.New("file system error")
 	// ErrUnknown says that a failed sync leaves open what is on disk. It comes
 	// with ErrIO.
-	ErrUnknown = errors.New("state on disk is unknown; run: chartctl recover")
+	ErrUnknown = errors.New("state on disk is unknown; run: " + string(advice.Recover))
 	// ErrPending says that an earlier transaction is unfinished.
-	ErrPending = errors.New("an earlier change is unfinished; run: chartctl recover")
+	ErrPending = errors.New("an earlier change is unfinished; run: " + string(advice.Recover))
 	// ErrJournal says that the journal of an earlier transaction is damaged.
 	ErrJournal = errors.New("journal is damaged")
 )

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"slices"
+
+	"chartd.dev/chartd/internal/advice"
 )
 
 // Pending returns the transaction that an earlier process left staged, or nil.
@@ -146,9 +148,9 @@ func (r *Root) look(f file) (done bool, err error) {
 	}
 	if at != f.Target {
 		if missing && at == "" {
-			return false, fmt.Errorf("replace %q: %w: its directory is gone; put it back and run: chartctl recover", f.Path, ErrChanged)
+			return false, fmt.Errorf("replace %q: %w: its directory is gone; put it back and run: %s", f.Path, ErrChanged, advice.Recover)
 		}
-		return false, unsafePath(f.Path, "it was %q and is %q now, because a symbolic link or directory on its way changed during the run; put it back and run: chartctl recover", f.Target, at)
+		return false, unsafePath(f.Path, "it was %q and is %q now, because a symbolic link or directory on its way changed during the run; put it back and run: %s", f.Target, at, advice.Recover)
 	}
 	now := ""
 	if !missing {
@@ -172,9 +174,9 @@ func (r *Root) look(f file) (done bool, err error) {
 	case f.Old:
 		return false, nil
 	case "":
-		return false, fmt.Errorf("replace %q: %w: it is gone; put it back (git checkout) and run: chartctl recover", f.Path, ErrChanged)
+		return false, fmt.Errorf("replace %q: %w: it is gone; put it back (git checkout) and run: %s", f.Path, ErrChanged, advice.Recover)
 	}
-	return false, fmt.Errorf("replace %q: %w: it is neither as it was nor as it shall be; put it back (keep your edit elsewhere) and run: chartctl recover", f.Path, ErrChanged)
+	return false, fmt.Errorf("replace %q: %w: it is neither as it was nor as it shall be; put it back (keep your edit elsewhere) and run: %s", f.Path, ErrChanged, advice.Recover)
 }
 
 // moved says whether our own rename put f in place: the same content from

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"chartd.dev/chartd/internal/advice"
 )
 
 // SyntaxError says at which line a lock file is not one, and what to do.
@@ -15,7 +17,7 @@ type SyntaxError struct {
 func (e *SyntaxError) Error() string { return fmt.Sprintf("%s:%d: %s", Name, e.Line, e.Text) }
 
 // mend is what to do about a file that chartctl did not write.
-const mend = `take the file from git or run "chartctl lock resolve"`
+var mend = fmt.Sprintf("take the file from git or run %q", advice.LockResolve)
 
 func bad(line int, format string, a ...any) *SyntaxError {
 	return &SyntaxError{line, fmt.Sprintf(format, a...) + "; " + mend}
@@ -56,7 +58,7 @@ func split(data []byte) ([]string, error) {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		if isMarker(line) {
-			return nil, &SyntaxError{i + 1, fmt.Sprintf(`resolve the conflict at line %d: "chartctl lock resolve" takes what the server has pinned`, i+1)}
+			return nil, &SyntaxError{i + 1, fmt.Sprintf("resolve the conflict at line %d: %q takes what the server has pinned", i+1, advice.LockResolve)}
 		}
 	}
 	for i, line := range lines {

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"chartd.dev/chartd/internal/advice"
 )
 
+// header is part of the format, so its words stay.
+var header = "# chartd.lock – written by chartctl; check with: " + string(advice.Verify)
+
 const (
-	header  = "# chartd.lock – written by chartctl; check with: chartctl verify"
 	version = "version: 1"
 	footer  = "# end"
 )

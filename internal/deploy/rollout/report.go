@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/model"
@@ -130,7 +132,7 @@ func (o Outcome) String() string {
 		what += " (" + o.how.Stopped + ")"
 	}
 	if o.failure != nil {
-		return fmt.Sprintf("%s, and the server does not know: %s; tell it with chartctl report %s --revision %d --%s", what, o.why(), o.Env, o.Revision, o.State)
+		return fmt.Sprintf("%s, and the server does not know: %s; tell it with %s", what, o.why(), advice.Report.With(model.Facts{Env: o.Env, Revision: o.Revision, Verdict: o.State}))
 	}
 	return fmt.Sprintf("%s; it is reported %s", what, o.State)
 }

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
@@ -52,7 +54,7 @@ func (p Plan) Prepare(ctx context.Context, c *client.Client) (*Handed, error) {
 		return h, err
 	}
 	if e.Pin == nil || e.Binding == nil {
-		return h, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not pinned, so there is nothing to deploy", p.Env), Want: "pin it with chartctl bump " + p.Env.String()}
+		return h, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not pinned, so there is nothing to deploy", p.Env), Want: "pin it with " + advice.Bump.With(model.Facts{Env: p.Env})}
 	}
 	h.Pin, h.Binding = *e.Pin, *e.Binding
 	prefix := ""

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/gitrepo"
@@ -178,7 +180,7 @@ func (s *Setup) planPolicy(ctx context.Context, e *Environment, now api.Environm
 	case fresh:
 		e.Policy = &setting
 	default:
-		s.Notes = append(s.Notes, fmt.Sprintf("the policy of %s on %s is not that of .chartctl.yaml: chartctl env set --from-repo --dry-run shows how", e.Env, s.client.Server()))
+		s.Notes = append(s.Notes, fmt.Sprintf("the policy of %s on %s is not that of .chartctl.yaml: %s shows how", e.Env, s.client.Server(), advice.EnvSetDryRun))
 	}
 	return nil
 }
@@ -234,6 +236,6 @@ func (s *Setup) stopped(done int, err error) error {
 		return err
 	}
 	told.Message = fmt.Sprintf("%s: %v; %d of %d environments are set up and no file is changed", s.Environments[done].Env, err, done, len(s.Environments))
-	told.Want = "run chartctl init again once that is mended"
+	told.Want = fmt.Sprintf("run %s again once that is mended", advice.Init)
 	return told
 }

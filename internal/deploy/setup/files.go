@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/fileset"
@@ -97,7 +99,7 @@ func (s *Setup) writeFiles() error {
 		s.Said = append(s.Said, "note: "+w)
 	}
 	if err := tx.Finish(); err != nil {
-		return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("the server is set up, and the files are not all written: %v", err), Want: "run chartctl init again"}
+		return &api.Error{Code: api.CodeLocalIO, Message: fmt.Sprintf("the server is set up, and the files are not all written: %v", err), Want: fmt.Sprintf("run %s again", advice.Init)}
 	}
 	return nil
 }

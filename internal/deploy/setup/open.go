@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+
+	"chartd.dev/chartd/internal/advice"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
@@ -89,7 +92,7 @@ func (s *Setup) hold(ctx context.Context) error {
 		return err
 	}
 	if s.ask.DryRun || pins {
-		return &api.Error{Code: api.CodePrecondition, Message: "an earlier change of this checkout is unfinished", Want: "run chartctl recover first, or chartctl init without --dry-run if that was an init"}
+		return &api.Error{Code: api.CodePrecondition, Message: "an earlier change of this checkout is unfinished", Want: fmt.Sprintf("run %s first, or %s without --dry-run if that was an init", advice.Recover, advice.Init)}
 	}
 	if err := tx.Finish(); err != nil {
 		return err

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
+	"chartd.dev/chartd/internal/model"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	config "chartd.dev/chartd/internal/deploy/config"
@@ -75,7 +78,7 @@ func (s *Setup) findStage(ctx context.Context) error {
 	case s.ask.Branch != "" && !ok:
 		return api.Errorf(api.CodeUsage, "--branch %s is no stage's: %v are", s.ask.Branch, slices.Sorted(maps.Keys(s.conf.Branches)))
 	case !ok:
-		s.Notes = append(s.Notes, fmt.Sprintf("branch %q is no stage's, so %s is not written here: run chartctl init again on each of %v, or chartctl lock resolve --branch", branch, lockfile.Name, slices.Sorted(maps.Keys(s.conf.Branches))))
+		s.Notes = append(s.Notes, fmt.Sprintf("branch %q is no stage's, so %s is not written here: run %s again on each of %v, or %s", branch, lockfile.Name, advice.Init, slices.Sorted(maps.Keys(s.conf.Branches)), advice.LockOfBranch.With(model.Facts{})))
 	}
 	s.stage = stage
 	return nil

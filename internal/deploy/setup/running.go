@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+	"chartd.dev/chartd/internal/model"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/release"
@@ -22,7 +25,7 @@ type Running struct {
 // Adoption takes the version and the images from the release. The notes are for
 // a person.
 func (r Running) Adoption(ctx context.Context, c *client.Client) (q api.AdoptRequest, notes []string, err error) {
-	byHand := fmt.Sprintf("chartctl env adopt %s --version V --image ROLE=REFERENCE --reason R", r.Env)
+	byHand := advice.EnvAdopt.With(model.Facts{Env: r.Env})
 	if !r.Release.Rendered {
 		return q, nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("%q holds no image of release %q, and the pair cannot be adopted by half", r.File, r.Release.Name),
 			Want: "give the release secret instead (kubectl get secret sh.helm.release.v1.NAME.vN -o json), or both halves yourself: " + byHand}
@@ -59,7 +62,7 @@ func (r Running) Adoption(ctx context.Context, c *client.Client) (q api.AdoptReq
 func runs(ctx context.Context, c *client.Client, env ref.Env, chart, version string) (api.Chart, error) {
 	ch, err := c.Chart(ctx, chart, version)
 	if api.CodeOf(err) == api.CodeNotFound {
-		err = &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s runs %s@%s, which is not published on %s", env, chart, version, c.Server()), Want: "import it first with chartctl import"}
+		err = &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s runs %s@%s, which is not published on %s", env, chart, version, c.Server()), Want: "import it first with " + string(advice.AnyImport)}
 	}
 	return ch, err
 }

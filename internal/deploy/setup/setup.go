@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy"
@@ -123,10 +125,10 @@ func (s *Setup) Files() []string {
 func (s *Setup) Next() string {
 	for _, e := range s.Environments {
 		if e.Revision == 0 {
-			return fmt.Sprintf("commit the files, then chartctl bump %s --version V%s", e.Env, s.groupFlag())
+			return "commit the files, then " + advice.FirstBump.With(model.Facts{Env: e.Env, Group: s.grouped()})
 		}
 	}
-	return "commit the files, then chartctl verify" + s.elsewhere()
+	return "commit the files, then " + string(advice.Verify) + s.elsewhere()
 }
 
 // elsewhere names the branches that are stages too: each has a lock file of
@@ -141,15 +143,10 @@ func (s *Setup) elsewhere() string {
 	if s.stage == "" || len(others) == 0 {
 		return ""
 	}
-	return "; then chartctl init on the branch " + strings.Join(others, ", and on ") + " too"
+	return fmt.Sprintf("; then %s on the branch %s too", advice.Init, strings.Join(others, ", and on "))
 }
 
-// groupFlag is what a bump needs where environments share sites.
-func (s *Setup) groupFlag() string {
-	for _, g := range s.conf.Groups() {
-		if len(g) > 1 {
-			return " --group"
-		}
-	}
-	return ""
+// grouped reports whether environments share sites.
+func (s *Setup) grouped() bool {
+	return slices.ContainsFunc(s.conf.Groups(), func(g []string) bool { return len(g) > 1 })
 }

@@ -3,6 +3,8 @@ package verify
 import (
 	"fmt"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/release"
 )
@@ -15,11 +17,11 @@ func (v *verification) deployed(s subject) {
 	}
 	want := s.entry.Chart
 	at := v.lockPlace(s.entry.Key, "chart")
-	redeploy := "chartctl deploy {env}"
+	redeploy := string(advice.Redeploy)
 	if r.Status != "" && r.Status != "deployed" {
 		v.add(s, Finding{Kind: DriftDeployed, Place: at, Found: shortened(r.Status), Want: "deployed",
 			Message: fmt.Sprintf("revision %d of release %s is %s, so it is not known to be what runs", r.Revision, r.Name, shortened(r.Status)),
-			Mend:    "give the secret of the revision that is deployed, or chartctl deploy {env}"})
+			Mend:    "give the secret of the revision that is deployed, or " + redeploy})
 	}
 	if version, ok := r.VersionOf(want.Name); ok && version != want.Version {
 		v.add(s, Finding{Kind: DriftDeployed, Place: at, Found: version, Want: want.Version, Mend: redeploy,
@@ -38,7 +40,7 @@ func (v *verification) deployed(s subject) {
 
 // running looks for a locked image among the containers of a release.
 func (v *verification) running(s subject, r release.Release, i lockfile.Image) {
-	f := Finding{Kind: DriftDeployed, Place: v.lockPlace(s.entry.Key, "image."+string(i.Role)), Want: i.Repository.String() + "@" + i.Digest.String(), Mend: "chartctl deploy {env}"}
+	f := Finding{Kind: DriftDeployed, Place: v.lockPlace(s.entry.Key, "image."+string(i.Role)), Want: i.Repository.String() + "@" + i.Digest.String(), Mend: string(advice.Redeploy)}
 	found := false
 	for _, c := range r.Images {
 		if c.Ref.Repository != i.Repository {

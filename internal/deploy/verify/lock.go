@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+	"chartd.dev/chartd/internal/model"
+
 	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/lockfile"
 )
@@ -37,13 +40,13 @@ func (v *verification) lockPlace(key, field string) Place {
 func (v *verification) prepared(s subject) {
 	if p := s.entry.Prepare; p != nil {
 		text := fmt.Sprintf("prepared, image pending: %s %s waits for its image", p.Name, p.Version)
-		image := "ROLE=REPOSITORY:TAG"
+		image := model.RoleImage{Role: "ROLE", Image: "REPOSITORY:TAG"}
 		if len(s.entry.Bases) == 1 {
 			role := s.entry.Bases[0].Role
 			is := s.image(role)
-			image = fmt.Sprintf("%s=%s:TAG", role, is.Repository)
+			image = model.RoleImage{Role: role, Image: is.Repository.String() + ":TAG"}
 		}
-		mend := fmt.Sprintf("build the image, then chartctl bump {env}{group} --version %s --image %s", p.Version, image)
+		mend := "build the image, then " + advice.Built.Part(model.Facts{Version: p.Version, Images: []model.RoleImage{image}})
 		if v.o.Pending {
 			v.note(s, "%s; %s", text, mend)
 			return

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -46,7 +48,7 @@ func (v *verification) chartMoved(s subject, h halves, charts, froms []half, rol
 	f.Mend = fmt.Sprintf("to stay at %s: %s", locked, restore(s))
 	// Only what is a version may stand in a command that somebody copies.
 	if _, err := ref.ParseImported(name, found); err == nil {
-		f.Mend += fmt.Sprintf("; to move both: chartctl bump {env}{group} --allow-dirty --version %s%s", found, v.imageFlag(s, h, roles))
+		f.Mend += "; to move both: " + v.moveBoth(s, h, roles, found)
 	}
 	f.Also = slices.Compact(f.Also)
 	v.add(s, f)
@@ -65,19 +67,19 @@ func (v *verification) still(s subject, h halves, role ref.Role) string {
 	return fmt.Sprintf("the %s image is still %s", role, bare(was.Tag))
 }
 
-// imageFlag is what a bump needs besides the version: a custom image has to be
-// named, the chart's own one is found.
-func (v *verification) imageFlag(s subject, h halves, roles []ref.Role) string {
+// moveBoth is the bump to the version that the files name: a custom image has to
+// be named with it, the chart's own one is found.
+func (v *verification) moveBoth(s subject, h halves, roles []ref.Role, version string) string {
 	if len(s.entry.Bases) == 0 {
-		return ""
+		return advice.MoveChart.Part(model.Facts{Version: version})
 	}
 	role := s.entry.Bases[0].Role
 	if slices.Contains(roles, role) {
 		x := moved(h.images[role]).value
-		return fmt.Sprintf(" --image %s=%s:%s", role, x.Repository, x.Tag)
+		return advice.MoveBoth.Part(withImage(version, role, x.Repository+":"+x.Tag))
 	}
 	was := s.image(role)
-	return fmt.Sprintf(" --image %s=%s:TAG, with an image built for it", role, was.Repository)
+	return advice.MoveBoth.Part(withImage(version, role, was.Repository.String()+":TAG")) + ", with an image built for it"
 }
 
 // imageMoved tells of an image that is not the locked one under a chart that
@@ -105,8 +107,8 @@ func (v *verification) imageMoved(s subject, h halves, froms []half, roles []ref
 		}
 		f.Message = fmt.Sprintf("the %s image is %s, locked is %s: %s; %s%s is still %s", role, found, locked, what,
 			s.entry.Chart.Name, at, s.entry.Chart.Version)
-		f.Mend = fmt.Sprintf("to keep the locked image: %s; to take the new one: chartctl bump {env}{group} --allow-dirty --version %s --image %s=%s:%s",
-			restore(s), s.entry.Chart.Version, role, x.value.Repository, x.value.Tag)
+		f.Mend = fmt.Sprintf("to keep the locked image: %s; to take the new one: %s", restore(s),
+			advice.MoveBoth.Part(withImage(s.entry.Chart.Version, role, x.value.Repository+":"+x.value.Tag)))
 		v.add(s, f)
 	}
 }
@@ -118,6 +120,6 @@ func (v *verification) fromMoved(s subject, froms []half) {
 		v.add(s, Finding{Kind: DriftPair, Place: x.place, Found: x.value.Text, Want: base.String(),
 			Message: fmt.Sprintf("FROM is %s, the base of the locked pair is %s: the next %s image would not be built for %s %s",
 				x.value.Text, bare(base.Tag), x.site.Role, s.entry.Chart.Name, s.entry.Chart.Version),
-			Mend: fmt.Sprintf("%s; if it is to move: chartctl bump {env}{group} --prepare --version VERSION", restore(s))})
+			Mend: fmt.Sprintf("%s; if it is to move: %s", restore(s), advice.Prepare.Part(model.Facts{Version: "VERSION"}))})
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"path"
 	"slices"
 
+	"chartd.dev/chartd/internal/advice"
+	"chartd.dev/chartd/internal/model"
+
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
@@ -113,7 +116,12 @@ func (v *verification) unreadable(s subject, at site.Site, err error) {
 // restore is the command that writes the locked pair into the files again,
 // whether the difference is committed or not.
 func restore(s subject) string {
-	return "chartctl bump {env}{group} --allow-dirty --binding " + s.entry.Binding.String()
+	return advice.Restore.Part(model.Facts{Binding: s.entry.Binding})
+}
+
+// withImage are the facts of a bump to a version with one image.
+func withImage(version string, role ref.Role, image string) model.Facts {
+	return model.Facts{Version: version, Images: []model.RoleImage{{Role: role, Image: image}}}
 }
 
 // pair tells which halves moved, and which did not.

@@ -3,6 +3,8 @@ package verify
 import (
 	"fmt"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/config"
@@ -27,7 +29,7 @@ func (v *verification) pin(s subject) {
 	case !ok:
 		f.Want = "no environment"
 		f.Message = fmt.Sprintf("%s is locked, and the server knows no environment {env}", want)
-		f.Mend = "chartctl env create {env} --chart " + s.conf.Chart
+		f.Mend = advice.EnvCreate.Part(model.Facts{Name: s.conf.Chart})
 	case e.Pin == nil:
 		if v.ahead() {
 			return
@@ -43,7 +45,7 @@ func (v *verification) pin(s subject) {
 		f.Want = p.Name + " " + p.Version
 		has := deploy.EntryOf(s.entry.Key, api.Binding{Name: p.Name, Version: p.Version, Images: p.Images}, "")
 		f.Message = fmt.Sprintf("locked is %s, the server has %s pinned as revision %d, by %s at %s", describe(s.entry), describe(has), p.Revision, p.By, p.At.UTC().Format("2006-01-02 15:04"))
-		f.Mend = fmt.Sprintf("to take what the server has: git pull, or chartctl bump {env}{group} --binding %s; to pin what is locked: %s", p.Binding, v.pinIt(s))
+		f.Mend = fmt.Sprintf("to take what the server has: git pull, or %s; to pin what is locked: %s", advice.TakeBinding.Part(model.Facts{Binding: p.Binding}), v.pinIt(s))
 	default:
 		v.record(s, e)
 		return
@@ -56,7 +58,7 @@ func (v *verification) ahead() bool { return v.o.Pending && v.conf.Flow == confi
 
 func (v *verification) pinIt(s subject) string {
 	if v.conf.Flow == config.Review || v.conf.ByBranch() {
-		return "chartctl apply"
+		return string(advice.Apply)
 	}
 	return restore(s)
 }
@@ -124,5 +126,5 @@ func (v *verification) mendTag(s subject, field string, i lockfile.Image) string
 	if field == "base." {
 		return fmt.Sprintf("build the %s image again on the base that chart %s names, and bump to it", i.Role, s.entry.Chart.Version)
 	}
-	return fmt.Sprintf("push images under new tags; if the new one is wanted: chartctl bump {env}{group} --version %s --image %s=%s:%s", s.entry.Chart.Version, i.Role, i.Repository, i.Tag)
+	return "push images under new tags; if the new one is wanted: " + advice.Built.Part(withImage(s.entry.Chart.Version, i.Role, fmt.Sprintf("%s:%s", i.Repository, i.Tag)))
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"chartd.dev/chartd/internal/advice"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/config"
@@ -46,7 +48,7 @@ func Repo(r *deploy.Repo, o Options) (Verdict, error) {
 	}
 	if r.LockBytes() == nil {
 		return Verdict{}, &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("there is no %s beside %s, so nothing is locked yet", lockfile.Name, config.Name),
-			Want: "make one with chartctl init or chartctl bump"}
+			Want: fmt.Sprintf("make one with %s or %s", advice.Init, advice.AnyBump)}
 	}
 	v := &verification{o: o, repo: r, conf: r.Config(), files: r.Files(),
 		groups: map[string]int{}, packages: map[string]string{}, trees: map[string]tree{}, unpackeds: map[string]unpackedChart{}}
@@ -75,7 +77,7 @@ func (v *verification) environment(lock lockfile.File, env ref.Env) error {
 	s := subject{env: v.name(env, key), full: env, conf: conf, group: len(v.repo.Group(env))}
 	if s.entry, ok = lock.Get(key); !ok {
 		v.add(s, Finding{Kind: DriftLock, Place: Place{File: lockfile.Name}, Found: "no entry", Want: conf.Chart,
-			Message: fmt.Sprintf("%s has no entry for %s", lockfile.Name, key), Mend: "chartctl bump {env}{group} --latest"})
+			Message: fmt.Sprintf("%s has no entry for %s", lockfile.Name, key), Mend: string(advice.TakeLatest)})
 		return nil
 	}
 	if s.entry.Pinned() && s.entry.Chart.Name != conf.Chart {
