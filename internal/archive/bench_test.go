@@ -32,6 +32,15 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// shared returns the directory of real data, or skips.
+func shared(t testing.TB) string {
+	dir := os.Getenv("CHARTD_SHARED")
+	if dir == "" {
+		t.Skip("CHARTD_SHARED is not set")
+	}
+	return filepath.Join(dir, "data")
+}
+
 // BenchmarkReadReal reads all real packages, one after the other.
 func BenchmarkReadReal(b *testing.B) {
 	files, err := filepath.Glob(filepath.Join(shared(b), "charts", "*.tgz"))

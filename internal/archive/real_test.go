@@ -22,15 +22,6 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
-// shared returns the directory of real data, or skips.
-func shared(t testing.TB) string {
-	dir := os.Getenv("CHARTD_SHARED")
-	if dir == "" {
-		t.Skip("CHARTD_SHARED is not set")
-	}
-	return filepath.Join(dir, "data")
-}
-
 // real calls f with every real package.
 func realCharts(t *testing.T, f func(t *testing.T, name string, data []byte)) {
 	files, err := filepath.Glob(filepath.Join(shared(t), "charts", "*.tgz"))

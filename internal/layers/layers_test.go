@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -145,6 +146,21 @@ func TestPrograms(t *testing.T) {
 					t.Errorf("%s links %s", p.ImportPath, dep)
 				}
 			}
+		}
+	}
+}
+
+// What a build leaves is no source, and stays in the history for ever.
+func TestNoLargeFiles(t *testing.T) {
+	out, err := exec.Command("git", "-C", root(t), "ls-tree", "-r", "-l", "HEAD").Output()
+	if err != nil {
+		t.Fatalf("list the files: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		meta, name, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		size, err := strconv.ParseInt(meta[strings.LastIndexByte(meta, ' ')+1:], 10, 64)
+		if err != nil || size > 1<<20 {
+			t.Errorf("%s has more than 1 MiB: %s", name, meta)
 		}
 	}
 }

@@ -26,10 +26,11 @@ import (
 // desk is a deploy repo with a server, and with a proxy between them.
 type desk struct {
 	*rig.Bench
-	dir   string
-	proxy *httptest.Server
-	next  http.Handler
-	down  atomic.Bool
+	dir     string
+	proxy   *httptest.Server
+	next    http.Handler
+	wrapped atomic.Pointer[http.HandlerFunc] // see before
+	down    atomic.Bool
 	// noPins hangs up on what asks for a pin, and on nothing else.
 	noPins atomic.Bool
 	onPin  pinHandler // of the first one only
@@ -104,8 +105,15 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if h := d.wrapped.Load(); h != nil {
+		(*h)(w, r)
+		return
+	}
 	d.next.ServeHTTP(w, r)
 }
+
+// before has h answer from now on, in place of the server behind it.
+func (d *desk) before(h http.HandlerFunc) { d.wrapped.Store(&h) }
 
 // hangUp ends the connection without an answer.
 func hangUp(w http.ResponseWriter) {
@@ -232,13 +240,12 @@ func (d *desk) moved(before map[string]string, version string) {
 func repeatGets(status int) pinHandler {
 	return func(d *desk, w http.ResponseWriter, r *http.Request) {
 		d.pass(r)
-		server := d.next
-		d.next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.before(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/pins") {
 				http.Error(w, "default backend", status)
 				return
 			}
-			server.ServeHTTP(w, r)
+			d.next.ServeHTTP(w, r)
 		})
 		hangUp(w)
 	}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"chartd.dev/chartd/internal/api"
@@ -137,12 +138,16 @@ func TestBumpOutcome(t *testing.T) {
 func TestBumpAsksOnce(t *testing.T) {
 	d := newDesk(t, nil)
 	var asked []string
-	next := d.next
-	d.next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var mu sync.Mutex
+	d.before(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		asked = append(asked, r.Method+" "+strings.TrimPrefix(r.URL.Path, "/api/v1/environments/data8/prod"))
-		next.ServeHTTP(w, r)
+		d.next.ServeHTTP(w, r)
 	})
 	d.want(0, "revision 1", "bump", "data8/prod", "--latest")
+	mu.Lock()
+	defer mu.Unlock()
 	if got, want := strings.Join(asked, ", "), "POST /gate, POST /pins"; got != want {
 		t.Errorf("asked %s, want %s", got, want)
 	}
