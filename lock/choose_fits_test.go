@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -77,8 +78,12 @@ func TestFitting(t *testing.T) {
 				return
 			}
 			var refused *Refusal
-			if !errors.As(err, &refused) || !strings.Contains(refused.Facts+"; "+refused.Want+refused.Command, tt.says) {
-				t.Errorf("error is %v, want a refusal with %q", err, tt.says)
+			if !errors.As(err, &refused) {
+				t.Fatalf("error is %v, want a refusal with %q", err, tt.says)
+			}
+			want, command := advice.Of(refused.Need)
+			if says := refused.Facts + "; " + want + command; !strings.Contains(says, tt.says) {
+				t.Errorf("it says %q, want %q in it", says, tt.says)
 			}
 		})
 	}
