@@ -30,27 +30,35 @@ type CheckResult struct {
 // checker verifies one snapshot.
 type checker struct {
 	store.Tx
-	out      CheckResult
-	charts   map[ref.ChartVersion]ChartVersion
-	bindings map[ref.BindingID]Binding
-	pins     map[string]Pin
-	envs     map[ref.Env]Environment
-	reports  map[string]Report
+	records // that are there
+	out     CheckResult
+}
 
+// records are all that the journal speaks of, by their names.
+type records struct {
+	charts    map[ref.ChartVersion]ChartVersion
+	bindings  map[ref.BindingID]Binding
+	pins      map[string]Pin
+	envs      map[ref.Env]Environment
+	reports   map[string]Report
 	halts     map[string]Halt
 	approvals map[string]approvals
 	summaries map[string]Summary
+}
+
+func newRecords() records {
+	return records{
+		charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
+		envs: map[ref.Env]Environment{}, reports: map[string]Report{}, halts: map[string]Halt{},
+		approvals: map[string]approvals{}, summaries: map[string]Summary{},
+	}
 }
 
 // Check verifies the rules of the lock file on one snapshot, and that the
 // journal reproduces what is there.
 func (l *Lockfile) Check(ctx context.Context) (CheckResult, error) {
 	return view(ctx, l, func(t store.Tx) (CheckResult, error) {
-		c := &checker{
-			Tx: t, charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
-			envs: map[ref.Env]Environment{}, reports: map[string]Report{},
-			halts: map[string]Halt{}, approvals: map[string]approvals{}, summaries: map[string]Summary{},
-		}
+		c := &checker{Tx: t, records: newRecords()}
 		for _, step := range []func() error{
 			c.readAll, c.checkCharts, c.checkBindings, c.checkEnvironments, c.checkReports, c.checkSummaries, c.checkHalts,
 			c.checkApprovals, c.checkGenerations, c.checkJournal,

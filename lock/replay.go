@@ -11,29 +11,12 @@ import (
 )
 
 // replayed is what the journal says is there.
-type replayed struct {
-	charts   map[ref.ChartVersion]ChartVersion
-	bindings map[ref.BindingID]Binding
-	pins     map[string]Pin
-	envs     map[ref.Env]Environment
-	reports  map[string]Report
-	halts    map[string]Halt
-	approved map[string]approvals
-	verdicts map[string]Summary
-}
-
-func newReplayed() replayed {
-	return replayed{
-		charts: map[ref.ChartVersion]ChartVersion{}, bindings: map[ref.BindingID]Binding{}, pins: map[string]Pin{},
-		envs: map[ref.Env]Environment{}, reports: map[string]Report{}, halts: map[string]Halt{},
-		approved: map[string]approvals{}, verdicts: map[string]Summary{},
-	}
-}
+type replayed struct{ records }
 
 // checkJournal replays the journal and compares what comes out with what is
 // there.
 func (c *checker) checkJournal() error {
-	said := newReplayed()
+	said := replayed{newRecords()}
 	n := uint64(0)
 	err := each(c, bucketJournal, func(k string, line Line) error {
 		n++
@@ -64,8 +47,8 @@ func (c *checker) checkJournal() error {
 	compare(c, "environment", said.envs, c.envs)
 	compare(c, "report", said.reports, c.reports)
 	compare(c, "halt", said.halts, c.halts)
-	compare(c, "list of approvals", said.approved, c.approvals)
-	compare(c, "summary", said.verdicts, c.summaries)
+	compare(c, "list of approvals", said.approvals, c.approvals)
+	compare(c, "summary", said.summaries, c.summaries)
 	return nil
 }
 

@@ -41,11 +41,11 @@ func (h replayed) applyGate(line Line) error {
 	e, key := h.envs[a.Env], summaryKey(a.Env, a.Binding)
 	list := approvals{Format: FormatVersion}
 	if slices.Contains(e.Approved, a.Binding) {
-		list = h.approved[key]
+		list = h.approvals[key]
 	}
 	list.Approvals = append(slices.Clone(list.Approvals), a)
 	e.approved(a)
-	h.envs[a.Env], h.approved[key] = e, list
+	h.envs[a.Env], h.approvals[key] = e, list
 	return err
 }
 
@@ -62,12 +62,12 @@ func (h replayed) applyReport(d reported) {
 		h.applyHalt(ended)
 	}
 	key := summaryKey(r.Env, r.Binding)
-	s, ok := h.verdicts[key]
+	s, ok := h.summaries[key]
 	if !ok {
 		s = Summary{Format: FormatVersion, Env: r.Env, Binding: r.Binding}
 	}
 	if s = s.after(r, 0).recorded(); s.Verdict != "" {
-		h.verdicts[key] = s
+		h.summaries[key] = s
 	}
 }
 
@@ -87,12 +87,12 @@ func (h replayed) overdue(d Halt) {
 	e := h.envs[d.Env]
 	id := h.pins[fmt.Sprintf("%s#%d", d.Env, e.Revision)].Binding
 	key := summaryKey(d.Env, id)
-	s, ok := h.verdicts[key]
+	s, ok := h.summaries[key]
 	if !ok {
 		s = Summary{Format: FormatVersion, Env: d.Env, Binding: id}
 	}
 	s.Overdue = e.Revision
-	h.verdicts[key] = s
+	h.summaries[key] = s
 }
 
 // recorded is what the journal must reproduce of a summary: not what beats

@@ -9,11 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/compare"
 	"chartd.dev/chartd/internal/deploy"
 	"chartd.dev/chartd/internal/deploy/lockfile"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 )
 
@@ -129,7 +131,7 @@ func (a *app) lockedPair(ctx context.Context, other string) (w compare.What, err
 		return w, err
 	}
 	if co == nil {
-		return w, api.Errorf(api.CodeNotFound, "this is no deploy repo: there is no .chartctl.yaml here or above; make one with chartctl init")
+		return w, api.Errorf(api.CodeNotFound, "this is no deploy repo: there is no .chartctl.yaml here or above; make one with %s", advice.Init)
 	}
 	defer co.Leave()
 	key := co.Repo.Key(env)
@@ -139,7 +141,7 @@ func (a *app) lockedPair(ctx context.Context, other string) (w compare.What, err
 	}
 	e, ok := lock.Get(key)
 	if !ok || !e.Pinned() {
-		return w, api.Errorf(api.CodeNotFound, "%s in %s has no pair for %q: write it with chartctl bump %s", lockfile.Name, co.Repo.Root().Dir(), key, env)
+		return w, api.Errorf(api.CodeNotFound, "%s in %s has no pair for %q: write it with %s", lockfile.Name, co.Repo.Root().Dir(), key, advice.Bump.With(model.Facts{Env: env}))
 	}
 	return compare.What{Name: fmt.Sprintf("%s of %s", lockfile.Name, key), Entry: &e}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/move"
@@ -109,7 +110,7 @@ func envSheet(w *writer, e api.Environment) {
 	w.field("created", when(e.Created)+" by "+e.By)
 	w.field("repository", w.server+"/environments/"+e.Env.String())
 	if e.Pin == nil {
-		w.field("pin", "none; make one with chartctl bump "+e.Env.String()+" --latest")
+		w.field("pin", "none; make one with "+advice.BumpLatest.With(model.Facts{Env: e.Env}))
 		return
 	}
 	w.field("revision", fmt.Sprintf("%d (%s)", e.Pin.Revision, pinKind(*e.Pin)))

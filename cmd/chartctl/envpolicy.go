@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/policy"
@@ -53,7 +54,7 @@ func (a *app) setFromRepo(ctx context.Context, f fromRepo, names []string) error
 	out := policySettings{Server: c.Server(), DryRun: f.dryRun, Environments: []policy.Setting{}}
 	for _, env := range envs {
 		if !known[env] {
-			return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not on %s, so no policy was set", env, c.Server()), Want: "create it first with chartctl init"}
+			return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s is not on %s, so no policy was set", env, c.Server()), Want: "create it first with " + string(advice.Init)}
 		}
 		s, err := policy.Of(ctx, c, conf, env)
 		if err != nil {

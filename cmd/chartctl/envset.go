@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	repoconfig "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/policy"
@@ -97,7 +98,7 @@ func (a *app) readPolicy(file string) (api.Policy, error) {
 	p, err := repoconfig.ParsePolicy(b)
 	var syntax *repoconfig.SyntaxError
 	if errors.As(err, &syntax) {
-		return p, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("policy %q, line %d: %s", file, syntax.Line, syntax.Text), Want: "see chartctl env set --help"}
+		return p, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("policy %q, line %d: %s", file, syntax.Line, syntax.Text), Want: fmt.Sprintf("see %s --help", advice.EnvSet)}
 	}
 	return p, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/model"
@@ -84,22 +85,15 @@ func haltLines(w *writer, h api.Halt) {
 
 // waysOut are the commands that end a halt, as things stand.
 func waysOut(h api.Halt) []string {
-	resolve := fmt.Sprintf("chartctl resolve %s --reason R", h.ID)
+	f := model.Facts{Env: h.Env, Halt: h.ID, Revision: h.Awaits}
+	resolve := advice.ResolveBy.With(f)
 	switch {
 	case h.Cause == model.CauseHand:
 		return []string{resolve}
 	case h.Awaits > 0:
-		return []string{
-			fmt.Sprintf("chartctl deploy %s, which then passes", h.Env),
-			fmt.Sprintf("chartctl report %s --revision %d --passed", h.Env, h.Awaits),
-			resolve,
-		}
+		return []string{advice.Redeploy.With(f) + ", which then passes", advice.Passed.With(f), resolve}
 	}
-	return []string{
-		fmt.Sprintf("chartctl rollback %s, which then passes", h.Env),
-		fmt.Sprintf("chartctl bump %s --fix --version V, which then passes", h.Env),
-		resolve,
-	}
+	return []string{advice.Rollback.With(f) + ", which then passes", advice.BumpFix.With(f) + ", which then passes", resolve}
 }
 
 func (a *app) halts() *cobra.Command {

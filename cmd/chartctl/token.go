@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 )
@@ -138,7 +139,7 @@ func findToken(list []api.Token, s string) (api.Token, error) {
 	}
 	switch len(named) {
 	case 0:
-		return api.Token{}, api.Errorf(api.CodeNotFound, "no token has the ID %q, and none that is not revoked has that name; chartctl token list shows them", s)
+		return api.Token{}, api.Errorf(api.CodeNotFound, "no token has the ID %q, and none that is not revoked has that name; %s shows them", s, advice.TokenList)
 	case 1:
 		return named[0], nil
 	}

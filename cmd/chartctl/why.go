@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/model"
@@ -26,7 +27,7 @@ and whether the gate was passed by.`,
 func whySheet(w *writer, e api.EnvironmentStatus) {
 	p := e.Pin
 	if p == nil {
-		w.line("%s has no pin; make one with chartctl bump %s --latest", e.Env, e.Env)
+		w.line("%s has no pin; make one with %s", e.Env, advice.BumpLatest.With(model.Facts{Env: e.Env}))
 		haltSheet(w, e)
 		return
 	}
@@ -100,7 +101,7 @@ func reportText(e api.EnvironmentStatus) string {
 	case r == nil && e.Overdue:
 		return "none by the deadline: unknown"
 	case r == nil:
-		return "none yet; chartctl deploy reports by itself, or chartctl report " + e.Env.String() + fmt.Sprintf(" --revision %d --passed", e.Pin.Revision)
+		return fmt.Sprintf("none yet; %s reports by itself, or %s", advice.AnyDeploy, advice.Passed.With(model.Facts{Env: e.Env, Revision: e.Pin.Revision}))
 	case e.Verdict == model.Passed:
 		s = fmt.Sprintf("passed, and held for %s since", e.Held)
 	case e.Verdict == "" && e.Overdue:

@@ -24,6 +24,7 @@ var (
 	BumpGroup         = line("bump {env} --group")
 	BumpVersion       = line("bump {env} --version {version}")
 	BumpImages        = line("bump {env} --version {version}{images}{group}")
+	BumpFix           = line("bump {env} --fix --version V")
 	BumpDowngrade     = line(`bump {env} --binding {binding} --downgrade "…"`)
 	Promote           = line("promote {from} {env}")
 	Rollback          = line("rollback {env}")
@@ -39,6 +40,7 @@ var (
 	Status            = line("status")
 	Diff              = line("diff {env} {chart}")
 	Deploy            = line("deploy {env} -- COMMAND")
+	AnyDeploy         = line("deploy")
 	Redeploy          = line("deploy {env}") // as it was deployed before
 )
 
@@ -66,19 +68,21 @@ var (
 
 // Of reports and the gate.
 var (
-	Approve  = line("approve {env} --binding {binding}")
-	Gate     = line("gate {env} --binding {binding}")
-	Why      = line("why {env}")
-	Report   = line("report {env} --revision {revision} --{verdict}")
-	Passed   = line("report {env} --revision {revision} --passed")
-	Halts    = line("halts")
-	AllHalts = line("halts --all")
-	Resolve  = line(`resolve {halt} --reason "…"`)
+	Approve   = line("approve {env} --binding {binding}")
+	Gate      = line("gate {env} --binding {binding}")
+	Why       = line("why {env}")
+	Report    = line("report {env} --revision {revision} --{verdict}")
+	Passed    = line("report {env} --revision {revision} --passed")
+	Halts     = line("halts")
+	AllHalts  = line("halts --all")
+	ResolveBy = line("resolve {halt} --reason R")
+	Resolve   = line(`resolve {halt} --reason "…"`)
 )
 
 // Of access.
 var (
 	Login       = line("login {server}")
+	TokenList   = line("token list")
 	TokenCreate = line("token create {name}")
 )
 

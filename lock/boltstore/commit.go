@@ -79,7 +79,7 @@ func (g *group) update(fn func(store.Txn) error) (own, all error) {
 	if err := o.Run(fn); err != nil {
 		var p *store.PanicError
 		if errors.As(err, &p) && isFault(p.Value) {
-			return nil, g.s.fail(g.s.damaged(p.Value))
+			return nil, g.s.broke(g.s.damaged(p.Value))
 		}
 		return err, nil
 	}
@@ -137,7 +137,7 @@ func (s *Store) confirm(file int, revision uint64) {
 	}
 	s.unmarked = 0
 	if err := s.log.mark(file, revision); err != nil {
-		_ = s.fail(err) // the next one is told
+		_ = s.broke(err) // the next one is told
 	}
 }
 
@@ -174,7 +174,7 @@ func (g *group) write() error {
 
 func (g *group) failed(err error) error {
 	if errors.Is(err, store.ErrBroken) {
-		return g.s.fail(err)
+		return g.s.broke(err)
 	}
 	g.s.unwritten = err
 	g.s.failures.Add(1)

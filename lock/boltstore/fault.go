@@ -22,7 +22,7 @@ func (s *Store) guardFaults(err *error) func() {
 				panic(v)
 			}
 			s.abandon()
-			*err = s.fail(s.damaged(v))
+			*err = s.broke(s.damaged(v))
 		}
 	}
 }
@@ -32,7 +32,7 @@ func (s *Store) guardFaults(err *error) func() {
 func (s *Store) guard(err *error) {
 	if v := recover(); v != nil {
 		s.abandon()
-		*err = s.fail(s.damaged(v))
+		*err = s.broke(s.damaged(v))
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *Store) flush(f *sealed) error {
 		return err
 	}
 	if err := s.inPlace(f.file); err != nil {
-		return s.fail(err) // with what it has still in the log
+		return s.broke(err) // with what it has still in the log
 	}
 	return s.flushed(f)
 }
@@ -97,7 +97,7 @@ func (s *Store) flushed(f *sealed) error {
 	if f.file != none {
 		// A frame that stays because there is no space is known by its revision.
 		if err := s.log.free(f.file); err != nil && !durable.IsNoSpace(err) {
-			return s.fail(fmt.Errorf("%w: write %s: %w; it is checked at the next start", store.ErrBroken, LogPath(s.path, f.file), err))
+			return s.broke(fmt.Errorf("%w: write %s: %w; it is checked at the next start", store.ErrBroken, LogPath(s.path, f.file), err))
 		}
 	}
 	f.layer.Store(nil)
@@ -188,7 +188,7 @@ func (s *Store) prepare() error {
 		if durable.IsNoSpace(err) {
 			return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
 		}
-		return s.fail(fmt.Errorf("%w: %w", store.ErrBroken, err))
+		return s.broke(fmt.Errorf("%w: %w", store.ErrBroken, err))
 	}
 	err := s.write(func(b *bbolt.Tx) error {
 		return errors.Join(putFormat(b), putNumber(b, epochKey, epoch), putNumber(b, cleanKey, 0))
@@ -220,12 +220,12 @@ func (s *Store) write(fn func(*bbolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	b, err := s.db.Begin(true)
 	if err != nil {
-		return s.fail(fmt.Errorf("%w: write %s: %w", store.ErrBroken, s.path, err))
+		return s.broke(fmt.Errorf("%w: write %s: %w", store.ErrBroken, s.path, err))
 	}
 	before := b.ID() - 1
 	if err := fn(b); err != nil {
 		s.rollback(b)
-		return s.fail(fmt.Errorf("%w: write %s: %w", store.ErrBroken, s.path, err))
+		return s.broke(fmt.Errorf("%w: write %s: %w", store.ErrBroken, s.path, err))
 	}
 	if err := b.Commit(); err != nil {
 		return s.commitFailed(err, before)
@@ -236,18 +236,18 @@ func (s *Store) write(fn func(*bbolt.Tx) error) (err error) {
 // commitFailed tells a full disk from a broken one. bbolt has rolled back.
 func (s *Store) commitFailed(err error, before int) error {
 	if !isNoSpace(err) {
-		return s.fail(fmt.Errorf("%w: commit to %s: %w; it is checked at the next start", store.ErrBroken, s.path, err))
+		return s.broke(fmt.Errorf("%w: commit to %s: %w; it is checked at the next start", store.ErrBroken, s.path, err))
 	}
 	// The page that makes a transaction valid may have been written before
 	// the error came; then the transaction is neither there nor not there.
 	b, beginErr := s.db.Begin(false)
 	if beginErr != nil {
-		return s.fail(fmt.Errorf("%w: commit to %s: %w", store.ErrBroken, s.path, errors.Join(err, beginErr)))
+		return s.broke(fmt.Errorf("%w: commit to %s: %w", store.ErrBroken, s.path, errors.Join(err, beginErr)))
 	}
 	seen := b.ID()
 	_ = b.Rollback()
 	if seen != before {
-		return s.fail(fmt.Errorf("%w: commit to %s: half written: %w", store.ErrBroken, s.path, err))
+		return s.broke(fmt.Errorf("%w: commit to %s: half written: %w", store.ErrBroken, s.path, err))
 	}
 	return fmt.Errorf("%w: commit to %s: %w", store.ErrNoSpace, s.path, err)
 }

@@ -36,16 +36,16 @@ func (l *layer) get(bucket, key string) (*overlay.Write, bool) {
 // false after the last.
 func (l *layer) scan(bucket string, o store.ScanOptions) func() (overlay.Write, bool) {
 	it := l.buckets[bucket].Iter()
-	move, begun := it.Next, false
+	step, begun := it.Next, false
 	if o.Reverse {
-		move = it.Prev
+		step = it.Prev
 	}
 	return func() (overlay.Write, bool) {
 		ok := false
 		if begun {
-			ok = move()
+			ok = step()
 		} else {
-			begun, ok = true, first(&it, o)
+			begun, ok = true, seek(&it, o)
 		}
 		if !ok || !o.Selects(it.Key()) {
 			return overlay.Write{}, false
@@ -54,8 +54,8 @@ func (l *layer) scan(bucket string, o store.ScanOptions) func() (overlay.Write, 
 	}
 }
 
-// first places an iterator on the first key of a scan, or past its last.
-func first(it *btree.MapIter[string, *overlay.Write], o store.ScanOptions) bool {
+// seek brings an iterator to the first key of a scan, or past its last.
+func seek(it *btree.MapIter[string, *overlay.Write], o store.ScanOptions) bool {
 	if !o.Reverse {
 		if start := max(o.Prefix, o.From); start != "" {
 			return it.Seek(start)

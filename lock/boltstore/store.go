@@ -266,8 +266,8 @@ func (s *Store) notice(msg string, args ...any) {
 	}
 }
 
-// fail breaks the store for good and returns the first error that did.
-func (s *Store) fail(err error) error {
+// broke breaks the store for good and returns the first error that did.
+func (s *Store) broke(err error) error {
 	if s.broken.CompareAndSwap(nil, &err) && s.onBroken != nil {
 		go s.onBroken(err)
 	}

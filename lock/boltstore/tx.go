@@ -162,7 +162,7 @@ func (t *tx) disorder(bucket, key string) error {
 
 // Scan calls fn for the keys of a scan.
 func (t *tx) Scan(bucket string, o store.ScanOptions, fn func(key string, value []byte) error) error {
-	c, k, v, err := t.first(bucket, o)
+	c, k, v, err := t.seek(bucket, o)
 	if err != nil || c == nil {
 		return err
 	}
@@ -204,9 +204,9 @@ func (t *tx) openGuarded(bucket string, k, v []byte) (value []byte, err error) {
 	return t.open(bucket, k, v)
 }
 
-// first places a cursor on the first key of a scan; it is nil where there is
+// seek brings a cursor to the first key of a scan; it is nil where there is
 // no bucket.
-func (t *tx) first(bucket string, o store.ScanOptions) (c *bbolt.Cursor, k, v []byte, err error) {
+func (t *tx) seek(bucket string, o store.ScanOptions) (c *bbolt.Cursor, k, v []byte, err error) {
 	if t.ended {
 		return nil, nil, nil, errEnded
 	}

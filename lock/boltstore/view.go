@@ -31,7 +31,7 @@ func (s *Store) view(load func() *state) (*view, error) {
 		st := load()
 		b, err := s.db.Begin(false)
 		if err != nil {
-			return nil, s.fail(fmt.Errorf("%w: read %s: %w", store.ErrBroken, s.path, err))
+			return nil, s.broke(fmt.Errorf("%w: read %s: %w", store.ErrBroken, s.path, err))
 		}
 		t, err := s.newTx(b)
 		if err != nil {

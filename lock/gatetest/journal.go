@@ -90,7 +90,7 @@ func (j Journal) moves(l lock.Line, id int) (out []Pin, err error) {
 	}
 	if l.Result == "refused" {
 		if l.Verb == "pin" {
-			out = append(out, j.move(id, d.Asked.NewPin))
+			out = append(out, j.pin(id, d.Asked.NewPin))
 		}
 		return out, nil
 	}
@@ -99,14 +99,14 @@ func (j Journal) moves(l lock.Line, id int) (out []Pin, err error) {
 			continue
 		}
 		from, _, _ := strings.Cut(p.From, "#")
-		out = append(out, j.move(id, lock.NewPin{
+		out = append(out, j.pin(id, lock.NewPin{
 			Env: p.Env, Base: p.Revision - 1, Binding: p.Binding, Kind: p.Kind, From: from, Downgrade: p.Downgrade, BreakGlass: p.BreakGlass,
 		}))
 	}
 	return out, nil
 }
 
-func (j Journal) move(id int, np lock.NewPin) Pin {
+func (j Journal) pin(id int, np lock.NewPin) Pin {
 	return Pin{
 		Env: EnvNumber(np.Env.String()), Base: int(np.Base), Binding: j.Numbers[np.Binding], Kind: np.Kind,
 		From: max(EnvNumber(np.From), 0), Downgrade: np.Downgrade != "", Glass: np.BreakGlass != "", Client: id,
