@@ -23,7 +23,7 @@ const (
 
 // telling are the words by which a configuration names what git would run for
 // us, or a file that it would wait for. Nearly none has one of them.
-var telling = [][]byte{[]byte("gpg"), []byte("include"), []byte("excludesfile"), []byte("attributesfile"), []byte("worktree")}
+var telling = [][]byte{[]byte("gpg"), []byte("include"), []byte("excludesfile"), []byte("attributesfile")}
 
 // openPGP is the key's other name, of which git takes whichever comes last.
 const openPGP = "gpg.program"
