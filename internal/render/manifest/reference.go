@@ -3,6 +3,8 @@ package manifest
 import (
 	"regexp"
 	"strings"
+
+	"chartd.dev/chartd/internal/ref"
 )
 
 // Reference is an image reference as it is written, in its parts.
@@ -45,28 +47,20 @@ func ParseReference(s string) (Reference, bool) {
 	return r, true
 }
 
-// IsTag: the text can be a tag.
-func IsTag(s string) bool { return wholeTag.MatchString(s) }
-
-var wholeTag = regexp.MustCompile(`^` + tag + `$`)
-
 var regexpPath = regexp.MustCompile(`^` + path + `$`)
 
 // isHost tells a registry from the first part of a path on Docker Hub.
 func isHost(s string) bool { return strings.ContainsAny(s, ".:") || s == "localhost" }
 
 // Canonical is a repository as container engines read it: with its host, and
-// on Docker Hub with the part that an official image leaves out.
+// on Docker Hub with the part that an official image leaves out. What is none
+// stays as it is.
 func Canonical(repository string) string {
-	r := Split(repository)
-	switch r.Host {
-	case "", "index.docker.io", "registry-1.docker.io":
-		r.Host = "docker.io"
+	r, err := ref.ParseRepository(repository)
+	if err != nil {
+		return repository
 	}
-	if r.Host == "docker.io" && !strings.Contains(r.Path, "/") {
-		r.Path = "library/" + r.Path
-	}
-	return r.Repository()
+	return r.String()
 }
 
 // Split reads what stands where a reference does, though it may be none: what
