@@ -28,12 +28,11 @@ func (t *tracer) alone(c *candidate) {
 		rendered = true
 		if len(diffs) > 0 && t.readable(c, diffs) {
 			t.attribute(f, diffs)
+			t.known[c] = true
 			return
 		}
 	}
-	if !rendered && len(t.order) > 0 && c.text != "" {
-		t.blame(c)
-	}
+	t.known[c], t.failed[c] = rendered, !rendered
 }
 
 // readable: a digest makes references that are references. Of "sha256:" twice,
@@ -53,15 +52,40 @@ func (t *tracer) readable(c *candidate, diffs []difference) bool {
 	return true
 }
 
-// blame notes a scalar that the chart renders with no other value of, where
-// its text says which references it feeds.
-func (t *tracer) blame(c *candidate) {
-	f := &feed{candidate: c, other: []render.Place{{Use: render.Fails}}}
+// guess notes a scalar that was not traced alone, because the chart renders
+// with no other value of it or the time was up: as it showed beside others, else
+// where its text and its neighbours say which references it feeds.
+func (t *tracer) guess(c *candidate) {
+	f := &feed{candidate: c}
+	if t.failed[c] {
+		f.other = []render.Place{{Use: render.Fails}}
+	}
+	if marked := t.marked[c]; len(marked) > 0 {
+		for _, d := range marked {
+			t.feeds(f, d)
+		}
+		return
+	}
+	if c.text == "" || c.chart != "" || !t.failed[c] && t.partial == "" {
+		return
+	}
 	for _, o := range t.order {
-		if c.shownIn([]string{o.text}) {
+		traced, beside := o.fedBeside(c)
+		if c.shownIn([]string{o.text}) && (beside || t.failed[c] && !traced) {
 			o.feeds = append(o.feeds, f)
 		}
 	}
+}
+
+// fedBeside says whether values are known that feed the reference, and whether
+// one of them stands in the candidate's map.
+func (o *occurrence) fedBeside(c *candidate) (fed, beside bool) {
+	for _, f := range o.feeds {
+		if f.chart == "" && f.text != "" {
+			fed, beside = true, beside || slices.Equal(mapOf(f.at), mapOf(c.at))
+		}
+	}
+	return fed, beside
 }
 
 // attribute notes which references a candidate feeds, and what else it does.

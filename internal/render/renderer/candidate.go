@@ -29,6 +29,7 @@ type candidate struct {
 	text   string // of value; "" for none
 	class  class
 	marker string // in the sentinels, and nowhere else
+	index  int    // among all of the basis
 }
 
 // maxCandidates bounds what is traced in one chart.
@@ -44,7 +45,7 @@ func candidates(b *basis, refs []string) []*candidate {
 	var out []*candidate
 	add := func(c candidate) {
 		if len(out) < maxCandidates {
-			c.marker = freeMarker(b.shown, firstMarker+markerStep*len(out))
+			c.index, c.marker = len(out), freeMarker(b.shown, firstMarker+markerStep*len(out))
 			out = append(out, &c)
 		}
 	}

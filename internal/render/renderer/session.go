@@ -20,6 +20,7 @@ import (
 // session is one package, to be rendered as often as it takes.
 type session struct {
 	chart   *chart.Chart // never rendered itself
+	quick   *chart.Chart // that renders to the same quicker, for a trace; nil: none
 	source  *source
 	limits  limits
 	renders int
@@ -98,7 +99,11 @@ func (s *session) show(base *basis, changes []change, checked bool) (*shown, err
 	if len(versions) > 0 {
 		r.prepare = func(c *chart.Chart) { setAppVersions(c, versions) }
 	}
-	files, err := r.files(copyOf(s.chart))
+	of := s.chart
+	if base.quick {
+		of = s.quick
+	}
+	files, err := r.files(copyOf(of))
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +170,28 @@ type basis struct {
 	chart     *chart.Chart     // with its dependencies settled
 	shown     *shown
 	random    map[string]bool // places that differ from one rendering to the next
+	quick     bool            // it is the session's quick chart that is rendered
+}
+
+// quicken goes on with the session's quick chart, where that shows the same but
+// for other keys: nothing comes or goes, and no image reference is another one.
+func (s *session) quicken(b *basis) {
+	if s.quick == nil || s.quick == s.chart {
+		return
+	}
+	quick := *b
+	quick.quick = true
+	var err error
+	if quick.shown, err = s.show(&quick, nil, false); err != nil {
+		return
+	}
+	for _, d := range compare(b.shown, quick.shown) {
+		if d.structural() || d.from.IsContainerImage() || d.from.Type != d.to.Type {
+			return
+		}
+		b.random[d.key()] = true
+	}
+	*b = quick
 }
 
 // basisOf renders the chart twice with values.
@@ -177,6 +204,7 @@ func (s *session) basisOf(v values) (*basis, error) {
 	if b.shown, err = s.show(b, nil, true); err != nil {
 		return nil, err
 	}
+	s.quicken(b)
 	again, err := s.show(b, nil, false)
 	if err != nil {
 		return nil, err

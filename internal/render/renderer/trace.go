@@ -13,7 +13,7 @@ import (
 
 // tracerVersion is a part of the engine's version: a trace that is kept is
 // good as long as it stays.
-const tracerVersion = 1
+const tracerVersion = 2
 
 // engineVersion names all that a trace depends on besides the package.
 func engineVersion() string {
@@ -32,6 +32,10 @@ func traceOf(pkg []byte, given [][]byte, l limits) render.Trace {
 		return t
 	}
 	t.Twice = s.source.twice(s.chart)
+	if s.quick, err = withOneKey(s.chart); err != nil {
+		t.Attempts = []render.Attempt{{Failure: failure(err)}}
+		return t
+	}
 	bases := s.bases(given, &t)
 	m := merger{out: &t, by: map[string]int{}}
 	for _, b := range bases {
@@ -88,11 +92,18 @@ type tracer struct {
 	at      map[string][]*occurrence // by place
 	order   []*occurrence
 	seen    bool // a candidate shows up, though not in a reference
+	hits    map[*candidate]bool
+	marked  map[*candidate][]difference // of references, in a rendering that others changed too
+	known   map[*candidate]bool         // what it feeds is known from renderings
+	failed  map[*candidate]bool         // the chart does not render with another value
 	partial string
 }
 
 func newTracer(s *session, b *basis) *tracer {
-	t := &tracer{s: s, b: b, at: map[string][]*occurrence{}}
+	t := &tracer{
+		s: s, b: b, at: map[string][]*occurrence{},
+		hits: map[*candidate]bool{}, marked: map[*candidate][]difference{}, known: map[*candidate]bool{}, failed: map[*candidate]bool{},
+	}
 	known := map[string]bool{}
 	t.leaves(func(d manifest.Document, i int, l *manifest.Leaf) {
 		use := render.Reference
@@ -222,26 +233,41 @@ func (t *tracer) run() {
 		}
 	}
 	all := candidates(t.b, refs)
-	hits := map[*candidate]bool{}
-	for _, group := range apart(all) {
-		t.screen(group, hits)
-	}
-	for _, c := range all {
-		if hits[c] {
-			t.alone(c)
+	groups := apart(all)
+	for _, group := range groups {
+		t.screen(group)
+		for _, c := range group {
+			if t.hits[c] {
+				t.alone(c)
+			}
 		}
 	}
 	// One scalar may have hidden another: a digest its tag, for instance.
 	for _, c := range all {
-		if !hits[c] && t.missing(c) {
+		if !t.hits[c] && t.missing(c) {
 			t.alone(c)
 		}
 	}
+	t.finish(groups)
 }
 
-// apart groups candidates that do not hide each other.
+// finish decides on the scalars that were not traced alone, and puts what feeds
+// a reference into the order of the values.
+func (t *tracer) finish(groups [][]*candidate) {
+	for _, c := range slices.Concat(groups...) {
+		if !t.known[c] {
+			t.guess(c)
+		}
+	}
+	for _, o := range t.order {
+		slices.SortStableFunc(o.feeds, func(a, b *feed) int { return cmp.Compare(a.index, b.index) })
+	}
+}
+
+// apart groups candidates that do not hide each other. What a chart is the
+// least likely to refuse another value of goes first.
 func apart(all []*candidate) [][]*candidate {
-	groups := make([][]*candidate, 4)
+	groups := make([][]*candidate, 6)
 	for _, c := range all {
 		i := 0
 		switch {
@@ -251,6 +277,10 @@ func apart(all []*candidate) [][]*candidate {
 			i = 2
 		case c.at[0] == "global":
 			i = 3
+		case c.class == classPath, c.class == classWhole:
+			i = 4
+		case c.class == classRegistry:
+			i = 5
 		}
 		groups[i] = append(groups[i], c)
 	}
@@ -277,7 +307,7 @@ func (t *tracer) spent() bool {
 
 // screen renders with all of a group changed and notes which of them show up
 // in references. A group that does not render is halved.
-func (t *tracer) screen(group []*candidate, hits map[*candidate]bool) {
+func (t *tracer) screen(group []*candidate) {
 	if len(group) == 0 || t.spent() {
 		return
 	}
@@ -287,22 +317,28 @@ func (t *tracer) screen(group []*candidate, hits map[*candidate]bool) {
 	}
 	next, err := t.s.show(t.b, changes, false)
 	if err != nil && len(group) > 1 {
-		t.screen(group[:len(group)/2], hits)
-		t.screen(group[len(group)/2:], hits)
+		t.screen(group[:len(group)/2])
+		t.screen(group[len(group)/2:])
 		return
 	}
 	if err != nil {
-		hits[group[0]] = true // alone says what it does
+		t.hits[group[0]] = true // alone says what it does
 		return
+	}
+	for _, c := range group {
+		t.known[c] = true
 	}
 	for _, d := range compare(t.b.shown, next) {
 		if d.to == nil {
 			continue
 		}
 		for _, c := range group {
-			if strings.Contains(d.to.Value, c.marker) {
-				t.seen = true
-				hits[c] = hits[c] || t.holdsReference(d, c.marker)
+			if !strings.Contains(d.to.Value, c.marker) {
+				continue
+			}
+			t.seen = true
+			if t.holdsReference(d, c.marker) {
+				t.hits[c], t.known[c], t.marked[c] = true, false, append(t.marked[c], d)
 			}
 		}
 	}
