@@ -1,4 +1,4 @@
-// Package yamledit changes single scalars of a YAML file byte-exactly: the
+// Package yamledit changes or adds single scalars of a YAML file byte-exactly: the
 // wanted scalar's bytes change and nothing else, comments, blank lines,
 // indent, line ends, anchors and flow style included. Every edit verifies
 // itself by parsing the result again; an edit that cannot be made that way is
