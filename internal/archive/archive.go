@@ -4,7 +4,7 @@
 // packages included, before anything else sees the bytes. Invariants: memory
 // is bounded by the limits and not by what a package claims; identity is the
 // one that Helm's loader reads; the content digest survives a repack; sealing
-// changes the bytes of the bound image's scalars and nothing else.
+// changes the scalars of the bound images, adds guards, and changes nothing else.
 package archive
 
 import (
