@@ -24,20 +24,20 @@ func Name(role string) string {
 
 // Image is what is guarded.
 type Image struct {
-	Role         string
-	Repositories []string // of the image as templates may write it, the canonical one first
-	Digest       string   // sha256:…
-	Chart        string   // path of the owning chart below the top one, such as "charts/hub"; "" for the top one
-	Places       []Place
-	Advice       string // how to move the image; the end of the sentence
+	Role         string   `json:"role"`
+	Repositories []string `json:"repositories"`    // of the image as templates may write it, the canonical one first
+	Digest       string   `json:"digest"`          // sha256:…
+	Chart        string   `json:"chart,omitempty"` // path of the owning chart below the top one, such as "charts/hub"; "" for the top one
+	Places       []Place  `json:"places"`
+	Advice       string   `json:"advice"` // how to move the image; the end of the sentence
 }
 
 // Place is where the image is rendered.
 type Place struct {
-	Template  string   // below the chart's templates/, such as "hub/deployment.yaml"
-	Kind      string   // of the object; "" where only the text is looked at
-	List      []string // path of the list of containers
-	Container string   // name of the container
+	Template  string   `json:"template"`            // below the chart's templates/, such as "hub/deployment.yaml"
+	Kind      string   `json:"kind,omitempty"`      // of the object; "" where only the text is looked at
+	List      []string `json:"list,omitempty"`      // path of the list of containers
+	Container string   `json:"container,omitempty"` // name of the container
 }
 
 // Text is the template.

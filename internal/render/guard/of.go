@@ -10,7 +10,7 @@ import (
 
 // Guarded is a guard and where in the package it belongs.
 type Guarded struct {
-	File string // in the package, nested packages joined by "!"
+	File string `json:"file"` // in the package, nested packages joined by "!"
 	Image
 }
 
@@ -34,10 +34,10 @@ func Of(t render.Trace, image render.Image, bound render.Bound, advice string) [
 	return out
 }
 
-// repositories are the ways in which the image is written.
+// repositories are the ways in which the bound image is written.
 func repositories(image render.Image, bound render.Bound) []string {
 	out := []string{bound.Repository}
-	if as := manifest.Split(image.Text).Repository(); as != bound.Repository {
+	if as := manifest.Split(image.Text).Repository(); as != bound.Repository && manifest.Canonical(as) == bound.Repository {
 		out = append(out, as)
 	}
 	return out

@@ -124,14 +124,16 @@ func (j *judge) trace(i int, at []string) {
 	}
 	j.t.alone(c)
 	for _, o := range j.t.order {
-		if slices.ContainsFunc(o.feeds, func(f *feed) bool { return f.candidate == c }) && !global(at) {
+		if slices.ContainsFunc(o.feeds, func(f *feed) bool { return f.candidate == c }) && !shared(at, c) {
 			j.of[o], j.texts[o.text] = i, i
 		}
 	}
 }
 
-// global values feed images of others too.
-func global(at []string) bool { return slices.Contains(at, "global") }
+// shared: global values and registries feed images of others too.
+func shared(at []string, c *candidate) bool {
+	return c.class == classRegistry || slices.Contains(at, "global")
+}
 
 func (j *judge) fault(p render.Place, from, to, why string) {
 	const most = 50
