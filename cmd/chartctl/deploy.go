@@ -49,6 +49,11 @@ In a deploy repo that names the environment the checkout is compared first, as
 chartctl verify does. One that differs from the pin is refused (exit 7), and
 COMMAND does not run. Neither does it if the start can't be reported.
 
+Then, where Helm is at hand, what it renders is compared with the pin, as
+chartctl verify --render does: of the checkout, or without COMMAND of just what
+is installed. Another image is refused (exit 7). What does not render is noted,
+in the report too, as is --no-render; Helm itself is named by CHARTCTL_HELM.
+
 COMMAND's input and output are those of chartctl (with -o json or yaml its
 output goes to standard error); a terminal is not given to it as input. SIGINT,
 SIGTERM and SIGHUP are passed on to it and all that it started. It has failed
@@ -89,6 +94,7 @@ func (a *app) deploy() *cobra.Command {
 	c.Flags().StringVar(&f.url, "url", "", "where the evidence is (default: the CI run's page, where CI's variables name one)")
 	c.Flags().DurationVar(&f.limit, "timeout", 0, "stop the command after this time; 0 is never")
 	c.Flags().DurationVar(&f.deliver, "report-timeout", 5*time.Minute, "how long to try to report the verdict")
+	c.Flags().BoolVar(&f.plan.Look.Skip, "no-render", false, "do not compare what Helm renders with the pin; the report says so")
 	c.Flags().StringVar(&helm.Program, "helm", "helm", "without COMMAND: the helm program")
 	c.Flags().StringVar(&helm.Release, "release", "", "without COMMAND: name of the Helm release (default HUB-STAGE)")
 	c.Flags().StringVarP(&helm.Namespace, "namespace", "n", "", "without COMMAND: its namespace (default HUB-STAGE)")
@@ -111,7 +117,10 @@ func (a *app) doDeploy(ctx context.Context, f deployFlags, name string) error {
 	if len(f.plan.Command) > 0 && f.helmFlagsGiven {
 		return usage("deploy %s: --helm, --release, --namespace, --values and --helm-arg are for a deploy without COMMAND", env)
 	}
-	f.plan.Env = env
+	f.plan.Env, f.plan.Look.Program = env, a.getenv("CHARTCTL_HELM")
+	if len(f.plan.Command) == 0 {
+		f.plan.Look.Program = cmp.Or(f.plan.Look.Program, f.plan.Helm.Program)
+	}
 	co, err := a.deployRepo(ctx, f.plan.Dir, env)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/deploy/release"
+	"chartd.dev/chartd/internal/deploy/rendered"
 	"chartd.dev/chartd/internal/deploy/verify"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -17,6 +18,9 @@ import (
 type verifyFlags struct {
 	dir, branch, deployed, release string
 	offline, registry, pending     bool
+	render                         bool
+	helm                           string
+	values                         []string
 }
 
 func (a *app) verify() *cobra.Command {
@@ -37,6 +41,11 @@ it, and whom it concerns. Any difference is exit 7.
   --deployed F  also what runs: a Helm release secret (kubectl get secret NAME
                 -o json or yaml, or the value in it), or helm list -o json,
                 which holds no image: then only the chart is compared
+  --render      also what Helm renders: the user's own helm template is run for
+                each environment, with its chart and the values files of the
+                checkout, and each image in it is compared with the pin. No
+                chartd.lock is needed. Values that are not in the checkout are
+                given with --values; secret files are left out, with a note
   --pending     for a pull request: the lock may be ahead of the pin (flow:
                 review), if chartctl apply would pin it after the merge: the
                 pin is that of an earlier lock, and nothing was rolled back
@@ -47,6 +56,7 @@ that is unreachable is exit 10; what the files say is printed all the same.`,
 		Example: `  chartctl verify
   chartctl verify --offline
   chartctl verify --pending -o github
+  chartctl verify --render data8/prod --values decrypted.yaml
   kubectl get secret -n data8-prod sh.helm.release.v1.data8-prod.v7 -o json |
     chartctl verify data8/prod --deployed -`,
 		Args: args(0, -1),
@@ -64,6 +74,9 @@ that is unreachable is exit 10; what the files say is printed all the same.`,
 	c.Flags().BoolVar(&f.registry, "registry", false, "also compare with what the tags are today")
 	c.Flags().StringVar(&f.deployed, "deployed", "", "also compare with what runs: a file, or - for standard input")
 	c.Flags().StringVar(&f.release, "release", "", "with --deployed: the name of the Helm release, where several are listed")
+	c.Flags().BoolVar(&f.render, "render", false, "also compare with what Helm renders")
+	c.Flags().StringArrayVarP(&f.values, "values", "f", nil, "with --render: a values file more for Helm (repeatable)")
+	c.Flags().StringVar(&f.helm, "helm", "", "with --render: the helm program (env CHARTCTL_HELM; default helm)")
 	c.Flags().BoolVar(&f.pending, "pending", false, "accept a lock that waits for its pin if apply would pin it")
 	c.RunE = func(cmd *cobra.Command, got []string) error { return a.doVerify(cmd.Context(), f, got) }
 	c.ValidArgsFunction = a.completeEnvs
@@ -72,8 +85,10 @@ that is unreachable is exit 10; what the files say is printed all the same.`,
 
 func (f verifyFlags) check(envs int) error {
 	switch {
-	case f.offline && (f.registry || f.pending):
-		return usage("--offline excludes --registry and --pending: they ask the server")
+	case f.offline && (f.registry || f.pending || f.render):
+		return usage("--offline excludes --registry, --pending and --render: they ask the server")
+	case !f.render && (len(f.values) > 0 || f.helm != ""):
+		return usage("--values and --helm are for --render")
 	case f.release != "" && f.deployed == "":
 		return usage("--release is for --deployed")
 	case f.deployed != "" && envs != 1:
@@ -132,6 +147,16 @@ func (a *app) question(ctx context.Context, co *move.Checkout, f verifyFlags, na
 		q.Connect = func() (*client.Client, error) {
 			err := co.Connect()
 			return co.Client, err
+		}
+	}
+	if f.render {
+		program, err := rendered.Find(cmp.Or(f.helm, a.getenv("CHARTCTL_HELM")))
+		if err != nil {
+			return q, err
+		}
+		set := rendered.Settings{Program: program, Values: f.values}
+		q.Render = func(ctx context.Context, pairs []verify.Pair) (verify.Verdict, []verify.Rendering, error) {
+			return rendered.Pairs(ctx, set, co.Repo, co.Client, pairs)
 		}
 	}
 	if f.deployed == "" {

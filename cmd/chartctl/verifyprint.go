@@ -26,6 +26,9 @@ func (a *app) printVerified(co *move.Checkout, out verify.Answer) error {
 		for _, n := range out.Notes {
 			w.line("note: %s", n)
 		}
+		for _, r := range out.Rendered {
+			w.line("rendered %s: %s", r.Environment, renderedWith(r))
+		}
 		for _, v := range out.Gate {
 			if v.Pass {
 				w.line("%s: %s %s is not pinned yet, and the gate would pass it", v.Env, v.Name, v.Version)
@@ -35,6 +38,14 @@ func (a *app) printVerified(co *move.Checkout, out verify.Answer) error {
 			w.line("%s: no difference (compared: %s)", plural(len(out.Environments), "environment"), strings.Join(out.Checked, ", "))
 		}
 	})
+}
+
+// renderedWith is what Helm was given.
+func renderedWith(r verify.Rendering) string {
+	if len(r.Values) == 0 {
+		return r.Chart + " without values files"
+	}
+	return r.Chart + " with " + strings.Join(r.Values, ", ")
 }
 
 // inWorkspace is the path of the deploy repo in a GitHub workspace, where

@@ -26,6 +26,7 @@ type Handed struct {
 	// one. Values puts the images over the original; "" where the chart has no
 	// place for that.
 	Package, Values string
+	Unseen          string // why nobody knows what Helm renders
 
 	server string
 	dir    string // temporary; holds the files

@@ -43,6 +43,7 @@ type Outcome struct {
 	// Superseded says that another revision was pinned by then.
 	Superseded bool   `json:"superseded,omitempty"`
 	URL        string `json:"url,omitempty"`
+	Unseen     string `json:"not_rendered,omitempty"` // why it was not looked at what Helm renders
 
 	how     ended
 	failure error // of the report
@@ -52,7 +53,7 @@ type Outcome struct {
 // signals that end a program go to the command.
 func Start(ctx context.Context, c *client.Client, h *Handed, cmd *exec.Cmd, url string) (*Run, error) {
 	r := &Run{client: c, cmd: cmd, out: Outcome{Env: h.Pin.Env, Revision: h.Pin.Revision, Binding: h.Binding.ID, Name: h.Binding.Name,
-		Version: h.Binding.Version, Command: filepath.Base(cmd.Args[0]), URL: url}}
+		Version: h.Binding.Version, Command: filepath.Base(cmd.Args[0]), URL: url, Unseen: h.Unseen}}
 	r.stop, r.restore = signals()
 	began, err := c.Report(ctx, r.out.Env, r.out.Revision, api.ReportRequest{State: model.Started, URL: url, Note: "deploy runs " + r.out.Command})
 	if err == nil && began.Superseded {
@@ -116,6 +117,9 @@ func (r *Run) report(ctx context.Context, limit time.Duration, o Outcome) (api.R
 	note := o.ended()
 	if o.how.Stopped != "" {
 		note += ", " + o.how.Stopped
+	}
+	if o.Unseen != "" {
+		note += "; " + o.Unseen
 	}
 	const always = 1 << 20 // the context ends it
 	return r.client.Patient(always).Report(ctx, o.Env, o.Revision, api.ReportRequest{State: o.State, URL: o.URL, Note: note, Exit: &o.Exit})

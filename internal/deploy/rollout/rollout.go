@@ -35,6 +35,7 @@ type Plan struct {
 
 	Command []string // none: Helm is run
 	Helm    Helm
+	Look    Look
 }
 
 // Helm is how Helm installs the package where no command is given.
@@ -82,7 +83,10 @@ func (p Plan) Prepare(ctx context.Context, c *client.Client) (*Handed, error) {
 			return h, api.Errorf(api.CodeLocalIO, "find the values file: %v", err)
 		}
 	}
-	return h, h.hand(ctx, c, prefix, values)
+	if err := h.hand(ctx, c, prefix, values); err != nil {
+		return h, err
+	}
+	return h, p.look(ctx, c, h)
 }
 
 // fresh refuses a checkout that differs from the pin: it may deploy what

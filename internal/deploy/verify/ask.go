@@ -22,17 +22,37 @@ type Question struct {
 	Registry bool                           // what the tags are today, too
 	// Ahead judges the locks that wait for their pin. It is asked with Pending.
 	Ahead func(ctx context.Context, envs []ref.Env, now map[ref.Env]api.Environment) (Pending, error)
+	// Render compares what Helm renders with the pairs; nil: it is not looked at.
+	Render func(ctx context.Context, pairs []Pair) (Verdict, []Rendering, error)
 
 	pending Pending
+}
+
+// Pair is an environment with what it is to have: its pin, or the lock that
+// waits for its pin.
+type Pair struct {
+	Env     ref.Env
+	Entry   lockfile.Entry
+	Binding *api.Binding // of the pair, where the server told it
+}
+
+// Rendering is how an environment was rendered.
+type Rendering struct {
+	Environment string   `json:"environment"`
+	Chart       string   `json:"chart"`
+	Version     string   `json:"version"`            // of the pinned chart in it
+	Values      []string `json:"values"`             // in Helm's order
+	LeftOut     []string `json:"left_out,omitempty"` // because they are secret
 }
 
 // Answer is what a checkout was compared with, and what came of it.
 type Answer struct {
 	OK           bool              `json:"ok"`
 	Environments []string          `json:"environments"`
-	Checked      []string          `json:"checked"` // sites, pin, history, registry, deployed, gate
+	Checked      []string          `json:"checked"` // sites, pin, history, registry, deployed, render, gate
 	Findings     []Finding         `json:"findings"`
 	Notes        []string          `json:"notes"`
+	Rendered     []Rendering       `json:"rendered,omitempty"`
 	Gate         []api.GateVerdict `json:"gate,omitempty"`
 	// Asked is why something could not be asked, or the gate's refusal. What the
 	// files say is told all the same.
@@ -47,12 +67,13 @@ func (a Answer) Err() error {
 	case a.Asked != nil && !gate:
 		return a.Asked
 	case len(a.Findings) > 0:
-		return api.Errorf(api.CodeDrift, "%s found", differences(a.Findings))
+		return api.Errorf(api.CodeDrift, "%s found", Count(a.Findings))
 	}
 	return a.Asked
 }
 
-func differences(all []Finding) string {
+// Count names how many differences there are.
+func Count(all []Finding) string {
 	if len(all) == 1 {
 		return "1 difference"
 	}
@@ -89,11 +110,12 @@ func Ask(ctx context.Context, r *deploy.Repo, q Question) (Answer, error) {
 	if q.Connect != nil {
 		a.Asked = q.ask(ctx, r, &a)
 	}
-	verdict, err := Repo(r, q.Options)
-	if err != nil {
-		return a, deploy.Coded(err)
+	if err := q.files(r, &a); err != nil {
+		return a, err
 	}
-	a.Findings, a.Notes = append(a.Findings, verdict.Findings...), append(a.Notes, verdict.Notes...)
+	if q.Render != nil && a.Asked == nil {
+		a.Asked = q.render(ctx, r, &a)
+	}
 	for _, e := range q.Envs {
 		name := e.String()
 		if q.AnyStage {
@@ -106,6 +128,27 @@ func Ask(ctx context.Context, r *deploy.Repo, q Question) (Answer, error) {
 	}
 	a.OK = len(a.Findings) == 0 && a.Asked == nil
 	return a, nil
+}
+
+// files compares the files. Where Helm renders them the lock file may be
+// missing: the pins are the truth.
+func (q *Question) files(r *deploy.Repo, a *Answer) error {
+	if q.Render != nil && r.LockBytes() == nil {
+		a.Checked = slices.DeleteFunc(a.Checked, func(what string) bool { return what == "sites" })
+		for _, env := range q.Envs {
+			if _, ok := r.Config().Environment(env); !ok {
+				return unknown(r.Config(), env, env.String())
+			}
+		}
+		a.Notes = append(a.Notes, fmt.Sprintf("there is no %s: what Helm renders is compared with what the server has pinned", lockfile.Name))
+		return nil
+	}
+	verdict, err := Repo(r, q.Options)
+	if err != nil {
+		return deploy.Coded(err)
+	}
+	a.Findings, a.Notes = append(a.Findings, verdict.Findings...), append(a.Notes, verdict.Notes...)
+	return nil
 }
 
 // ask adds what the server knows, and of each thing all or nothing: half an
@@ -169,7 +212,7 @@ func Pinned(ctx context.Context, r *deploy.Repo, c *client.Client, e api.Environ
 		return v, deploy.Coded(err)
 	}
 	if len(v.Findings) > 0 {
-		return v, api.Errorf(api.CodeDrift, "%s between this checkout and the pin of %s: nothing was run", differences(v.Findings), e.Env)
+		return v, api.Errorf(api.CodeDrift, "%s between this checkout and the pin of %s: nothing was run", Count(v.Findings), e.Env)
 	}
 	return v, nil
 }

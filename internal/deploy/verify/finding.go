@@ -20,6 +20,7 @@ const (
 	DriftPin      = "pin"       // what the server has pinned
 	DriftTag      = "tag"       // what a registry has behind a tag today
 	DriftDeployed = "deployed"  // what runs
+	DriftRender   = "render"    // what Helm renders from the checkout
 )
 
 // Place is a line of a file of the repo; Line is 0 for the file as a whole.

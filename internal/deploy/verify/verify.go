@@ -51,7 +51,7 @@ func Repo(r *deploy.Repo, o Options) (Verdict, error) {
 			Want: fmt.Sprintf("make one with %s or %s", advice.Init, advice.AnyBump)}
 	}
 	v := &verification{o: o, repo: r, conf: r.Config(), files: r.Files(),
-		groups: map[string]int{}, packages: map[string]string{}, trees: map[string]tree{}, unpackeds: map[string]unpackedChart{}}
+		found: Gathering{AnyStage: o.AnyStage}, packages: map[string]string{}, trees: map[string]tree{}, unpackeds: map[string]unpackedChart{}}
 	envs := o.Envs
 	if len(envs) == 0 {
 		envs = v.conf.Envs()
@@ -64,15 +64,14 @@ func Repo(r *deploy.Repo, o Options) (Verdict, error) {
 	if len(o.Envs) != 1 {
 		v.strangers(lock)
 	}
-	return Verdict{v.findings(), v.remarks()}, nil
+	return v.found.Verdict(), nil
 }
 
 func (v *verification) environment(lock lockfile.File, env ref.Env) error {
 	key := v.repo.Key(env)
 	conf, ok := v.conf.Environment(env)
 	if !ok {
-		return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s names no environment %q", config.Name, v.name(env, key)),
-			Want: "it names " + someOf(v.conf, env.Stage())}
+		return unknown(v.conf, env, v.name(env, key))
 	}
 	s := subject{env: v.name(env, key), full: env, conf: conf, group: len(v.repo.Group(env))}
 	if s.entry, ok = lock.Get(key); !ok {
@@ -142,6 +141,11 @@ func (v *verification) name(env ref.Env, key string) string {
 		return key
 	}
 	return env.String()
+}
+
+// unknown refuses an environment that the repo does not name.
+func unknown(c config.Config, env ref.Env, name string) error {
+	return &api.Error{Code: api.CodeNotFound, Message: fmt.Sprintf("%s names no environment %q", config.Name, name), Want: "it names " + someOf(c, env.Stage())}
 }
 
 // someOf names environments to choose from; where branches are stages, those
