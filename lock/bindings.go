@@ -28,6 +28,7 @@ type NewBinding struct {
 	Sealed   ref.Digest
 	SealSize int64
 	Unsealed string // why there is no sealed package
+	Seal     *Seal
 }
 
 // ID is the identity that the binding will have.
@@ -80,7 +81,7 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 	}
 	b := Binding{
 		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: model.NoImages, State: model.Verified,
-		Sealed: nb.Sealed, SealSize: nb.SealSize, Unsealed: nb.Unsealed, At: c.now, By: c.op.Actor.Name,
+		Sealed: nb.Sealed, SealSize: nb.SealSize, Unsealed: nb.Unsealed, Seal: nb.Seal, At: c.now, By: c.op.Actor.Name,
 	}
 	old, err := get[Binding](c, bucketBindings, b.ID.String())
 	known := err == nil
@@ -158,7 +159,7 @@ func checkBinding(v *ChartVersion, nb NewBinding) error {
 // change: the sealed package, which is served for ever, and the tags in it.
 func (b *Binding) keep(old Binding) {
 	b.At, b.By = old.At, old.By
-	b.Sealed, b.SealSize, b.Unsealed = old.Sealed, old.SealSize, old.Unsealed
+	b.Sealed, b.SealSize, b.Unsealed, b.Seal = old.Sealed, old.SealSize, old.Unsealed, old.Seal
 	for i := range b.Images {
 		for _, was := range old.Images {
 			if was.Role == b.Images[i].Role {
@@ -188,10 +189,11 @@ func writeBinding(c *change, v *ChartVersion, b Binding, nb NewBinding) error {
 	if !slices.Contains(v.Bindings, b.ID) {
 		v.Bindings = append(v.Bindings, b.ID)
 	}
-	if err := errors.Join(
-		put(c, bucketBindings, b.ID.String(), b),
-		c.useBlob(b.Sealed, blobUse{v.Chart, "sealed", b.SealSize}),
-	); err != nil {
+	err := put(c, bucketBindings, b.ID.String(), b)
+	for _, f := range b.SealedForms() {
+		err = errors.Join(err, c.useBlob(f.Sealed, blobUse{v.Chart, "sealed", f.Size}))
+	}
+	if err != nil {
 		return err
 	}
 	v.Unbound, v.BindAgain = "", false

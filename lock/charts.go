@@ -285,10 +285,10 @@ func (c *change) dropBlobs(v ChartVersion) error {
 	}
 	for _, id := range v.Bindings {
 		b, e := get[Binding](c, bucketBindings, id.String())
-		if e == nil && !b.Sealed.IsZero() {
-			e = c.Delete(bucketBlobs, b.Sealed.Hex())
-		}
 		err = errors.Join(err, e)
+		for _, f := range b.SealedForms() {
+			err = errors.Join(err, c.Delete(bucketBlobs, f.Sealed.Hex()))
+		}
 	}
 	return err
 }

@@ -208,8 +208,10 @@ func (c *checker) checkBindings() error {
 			c.problem("%s does not list its binding %s", b.Chart, id)
 		}
 		if v.State != model.Purged {
-			if err := c.checkUse(b.Sealed, b.Chart); err != nil {
-				return err
+			for _, f := range b.SealedForms() {
+				if err := c.checkUse(f.Sealed, b.Chart); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -121,9 +121,39 @@ type Binding struct {
 	Sealed   ref.Digest         `json:"sealed,omitzero"`
 	SealSize int64              `json:"seal_size,omitempty"`
 	Unsealed string             `json:"unsealed,omitempty"` // why there is no sealed package
+	Seal     *Seal              `json:"seal,omitempty"`     // how it was sealed; nil: by the first recipe
 	At       time.Time          `json:"at"`
 	By       string             `json:"by"`
 	Moved    []string           `json:"moved,omitempty"` // tags that point elsewhere today
+}
+
+// Seal is how a package was sealed, or what would have been sealed.
+type Seal struct {
+	Record    json.RawMessage `json:"record"`              // of internal/sealing, by which it is made again
+	Unproven  string          `json:"unproven,omitempty"`  // why it is not proven by rendering
+	Unguarded string          `json:"unguarded,omitempty"` // why it carries no guard
+	// Forms are the sealed packages that differ from the binding's in what
+	// policies may ask for.
+	Forms []SealedForm `json:"forms,omitempty"`
+}
+
+// SealedForm is a sealed package of other form than the binding's own.
+type SealedForm struct {
+	Plain  bool       `json:"plain,omitempty"` // without its guards
+	Sealed ref.Digest `json:"sealed"`
+	Size   int64      `json:"size"`
+}
+
+// SealedForms are all sealed packages of a binding, its own first.
+func (b Binding) SealedForms() []SealedForm {
+	if b.Sealed.IsZero() {
+		return nil
+	}
+	out := []SealedForm{{Sealed: b.Sealed, Size: b.SealSize}}
+	if b.Seal != nil {
+		out = append(out, b.Seal.Forms...)
+	}
+	return out
 }
 
 // Environment is a hub's stage. Revision is 0 until its first pin.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
@@ -27,13 +26,6 @@ type planned struct {
 	role  ref.Role
 	image ref.Reference // to bind
 	own   ref.Reference // what the chart itself names; zero if it names none
-}
-
-// sealedBinding is a binding with the bytes of its sealed package, nil if
-// there is none.
-type sealedBinding struct {
-	lock.NewBinding
-	sealed []byte
 }
 
 // planBinding finds the images of a binding: those that the chart requires
@@ -107,7 +99,7 @@ func (r *Repository) prepareBinding(ctx context.Context, v lock.ChartVersion, pl
 		}
 		nb.Images = append(nb.Images, c)
 	}
-	return nb, r.seal(nb, v, pkg)
+	return nb, r.seal(ctx, nb, traced{version: v, pkg: pkg})
 }
 
 // candidate reads the image to bind, and the chart's own where it is another.
@@ -172,29 +164,6 @@ func (r *Repository) ownImage(ctx context.Context, own ref.Reference) (lock.Imag
 	return known, nil
 }
 
-// seal makes the sealed package of the binding, where the chart's values hold
-// a place for its images.
-func (r *Repository) seal(nb *sealedBinding, v lock.ChartVersion, pkg []byte) error {
-	want := map[ref.Role]archive.SealImage{}
-	for _, c := range nb.Images {
-		want[c.Role] = sealImage(c.Image.Image, c.Tag)
-	}
-	if len(want) == 0 {
-		nb.Unsealed = "the chart names no image for a required role"
-		return nil
-	}
-	sealed, _, err := archive.Seal(pkg, want, r.archiveOptions(v.Imported))
-	if errors.Is(err, archive.ErrNoSite) {
-		nb.Unsealed = err.Error()
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("seal %s: %w", v.Chart, err)
-	}
-	nb.sealed, nb.Sealed, nb.SealSize = sealed, ref.DigestOf(sealed), int64(len(sealed))
-	return nil
-}
-
 // prepare reads a published version and prepares a binding for it.
 func (r *Repository) prepare(ctx context.Context, q BindRequest) (*sealedBinding, error) {
 	v, err := r.Lock.ChartVersion(ctx, q.Chart)
@@ -213,24 +182,6 @@ func (r *Repository) prepare(ctx context.Context, q BindRequest) (*sealedBinding
 		return nil, err
 	}
 	return r.prepareBinding(ctx, v, plan, q, pkg)
-}
-
-// withSealed stores the sealed package, runs the transaction that names it,
-// and refreshes the index.
-func (r *Repository) withSealed(ctx context.Context, nb *sealedBinding, commit func() error) error {
-	end := func(error) {}
-	if nb.sealed != nil {
-		var err error
-		if _, end, err = r.put(ctx, nb.sealed); err != nil {
-			return err
-		}
-	}
-	err := commit()
-	end(err)
-	if err != nil {
-		return err
-	}
-	return r.refresh(ctx)
 }
 
 // standing finds the verified binding that a request by digests alone names.

@@ -140,21 +140,23 @@ func sealedPackage(ctx context.Context, l *lock.Lockfile, env ref.Env, file stri
 		return Blob{}, err
 	}
 	for _, b := range bindings {
-		if !b.Sealed.IsZero() && SealedName(v.Chart, b.Sealed) == file {
-			return sealedBlob(v, b)
+		for _, f := range b.SealedForms() {
+			if SealedName(v.Chart, f.Sealed) == file {
+				return sealedBlob(v, b, f)
+			}
 		}
 	}
 	return Blob{}, nothing
 }
 
-func sealedBlob(v lock.ChartVersion, b lock.Binding) (Blob, error) {
+func sealedBlob(v lock.ChartVersion, b lock.Binding, f lock.SealedForm) (Blob, error) {
 	switch {
 	case v.State == model.Purged:
 		return Blob{}, fmt.Errorf("%w: %s was purged: %s", lock.ErrNotFound, v.Chart, v.Why)
-	case b.Sealed.IsZero():
+	case f.Sealed.IsZero():
 		return Blob{}, fmt.Errorf("%w: binding %s has no sealed package: %s", lock.ErrNotFound, b.ID, b.Unsealed)
 	}
-	return Blob{Chart: v.Chart.Name(), Digest: b.Sealed, Size: b.SealSize, Name: SealedName(v.Chart, b.Sealed), Created: b.At}, nil
+	return Blob{Chart: v.Chart.Name(), Digest: f.Sealed, Size: f.Size, Name: SealedName(v.Chart, f.Sealed), Created: b.At}, nil
 }
 
 // RevisionPackage finds the original package of a revision, or its provenance
@@ -186,7 +188,7 @@ func (r *Repository) Overlay(ctx context.Context, env ref.Env, revision uint64, 
 		if err != nil {
 			return Page{}, err
 		}
-		body, err := p.Overlay(sealImages(b.Images), prefix)
+		body, err := overlay(p, b, prefix)
 		if err != nil {
 			return Page{}, fmt.Errorf("overlay of %s revision %d: %w", env, revision, err)
 		}
@@ -198,59 +200,7 @@ func (r *Repository) Overlay(ctx context.Context, env ref.Env, revision uint64, 
 func sealImages(images []lock.BoundImage) map[ref.Role]archive.SealImage {
 	want := map[ref.Role]archive.SealImage{}
 	for _, i := range images {
-		want[i.Role] = sealImage(i.Image, i.Tag)
+		want[i.Role] = archive.SealImageOf(i.Image, i.Tag)
 	}
 	return want
-}
-
-// sealImage is what the values say of a bound image: by digest, and by the tag
-// that it was found with, which is there for people.
-func sealImage(image ref.Image, tag string) archive.SealImage {
-	if tag == "" {
-		tag = "sha256-" + image.Digest.Hex()[:12]
-	}
-	return archive.SealImage{Repository: image.Repository, Tag: tag, Digest: image.Digest}
-}
-
-// Sealed finds the sealed package of a binding.
-func (r *Repository) Sealed(ctx context.Context, id ref.BindingID) (Blob, error) {
-	b, err := r.Lock.Binding(ctx, id)
-	if err != nil {
-		return Blob{}, err
-	}
-	v, err := r.Lock.ChartVersion(ctx, b.Chart)
-	if err != nil {
-		return Blob{}, err
-	}
-	return sealedBlob(v, b)
-}
-
-// Proof says in what a sealed package differs from the original: in the
-// spliced scalars and in nothing else.
-type Proof struct {
-	Original ref.Digest
-	Sealed   ref.Digest
-	Splices  []archive.Splice
-}
-
-// SealProof compares the sealed package of a binding with the original.
-func (r *Repository) SealProof(ctx context.Context, id ref.BindingID) (Proof, error) {
-	blob, err := r.Sealed(ctx, id)
-	if err != nil {
-		return Proof{}, err
-	}
-	b, err := r.Lock.Binding(ctx, id)
-	if err != nil {
-		return Proof{}, err
-	}
-	original, err := r.read(ctx, b.Package)
-	if err != nil {
-		return Proof{}, err
-	}
-	sealed, err := r.read(ctx, blob.Digest)
-	if err != nil {
-		return Proof{}, err
-	}
-	splices, err := archive.CompareSeal(original, sealed, r.archiveOptions(true))
-	return Proof{b.Package, blob.Digest, splices}, err
 }

@@ -164,12 +164,8 @@ func (r *Repository) mend(ctx context.Context, v lock.ChartVersion, pkg []byte) 
 		return err
 	}
 	for _, b := range bindings {
-		if b.Sealed.IsZero() {
-			continue
-		}
-		sealed, _, err := archive.Seal(pkg, sealImages(b.Images), r.archiveOptions(v.Imported))
-		if err == nil && ref.DigestOf(sealed) == b.Sealed {
-			blobs = append(blobs, sealed)
+		if sealed, err := r.resealed(b, pkg, r.archiveOptions(v.Imported)); err == nil {
+			blobs = append(blobs, sealed...)
 		}
 	}
 	for _, data := range blobs {
@@ -217,8 +213,8 @@ func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion
 		return d, err
 	}
 	if nb != nil {
-		if nb.sealed != nil {
-			if _, err := store(nb.sealed); err != nil {
+		for _, data := range nb.sealed {
+			if _, err := store(data); err != nil {
 				return end, err
 			}
 		}
@@ -294,7 +290,9 @@ func (r *Repository) Purge(ctx context.Context, op lock.Op, chart ref.ChartVersi
 	blobs := []ref.Digest{v.Package, v.Provenance}
 	bindings, err := r.Lock.BindingsOf(ctx, chart)
 	for _, b := range bindings {
-		blobs = append(blobs, b.Sealed)
+		for _, f := range b.SealedForms() {
+			blobs = append(blobs, f.Sealed)
+		}
 	}
 	for _, d := range blobs {
 		if !d.IsZero() {

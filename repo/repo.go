@@ -22,6 +22,7 @@ import (
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/recent"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/sealing"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/kept"
 	"chartd.dev/chartd/storage"
@@ -59,7 +60,8 @@ const (
 type Config struct {
 	Blobs       storage.Store
 	Lock        *lock.Lockfile
-	Resolver    Resolver // nil: no registry, new charts stay unbound
+	Resolver    Resolver      // nil: no registry, new charts stay unbound
+	Prove       sealing.Prove // nil: charts are not rendered, and seals not proven
 	Archive     archive.Limits
 	Keyring     []byte        // OpenPGP public keys; nil: signatures are not checked, digests are
 	BindTimeout time.Duration // how long a publish waits for a registry; default 5 s

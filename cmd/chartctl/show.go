@@ -13,6 +13,7 @@ import (
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/move"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/sealing"
 )
 
 func (a *app) show() *cobra.Command {
@@ -27,7 +28,8 @@ the images that its values name, and each binding with its evidence.
 With --seal it downloads the original and the sealed package of the default
 binding (or of --binding), checks both digests, and proves here, without
 trusting the server, that they differ in nothing but the image references that
-sealing wrote. Anything else is a mismatch, exit 8.`,
+sealing wrote and the templates that refuse another image. Anything else is a
+mismatch, exit 8.`,
 		Example: `  chartctl show jupyterhub
   chartctl show jupyterhub@3.3.7 -o json
   chartctl show jupyterhub@3.3.7 --seal`,
@@ -169,12 +171,12 @@ func (a *app) showSeal(ctx context.Context, c *client.Client, ch api.Chart, id s
 	if err != nil {
 		return err
 	}
-	splices, err := archive.CompareSeal(original, sealed, archive.Options{Limits: archive.DefaultLimits(), Lenient: true})
+	d, err := compareSeal(*b, original, sealed)
 	if err != nil {
 		return &api.Error{Code: api.CodeMismatch, Message: fmt.Sprintf("the sealed package of %s@%s is not the original: %v", ch.Name, ch.Version, err)}
 	}
-	proof := client.SealProof{Original: ch.Package, Sealed: b.Sealed, Splices: []client.Splice{}}
-	for _, s := range splices {
+	proof := client.SealProof{Original: ch.Package, Sealed: b.Sealed, Splices: []client.Splice{}, Added: d.Added}
+	for _, s := range d.Splices {
 		proof.Splices = append(proof.Splices, client.Splice{File: s.File, Path: s.Path, From: s.From, To: s.To})
 	}
 	return a.print(proof, func(w *writer) {
@@ -186,5 +188,26 @@ func (a *app) showSeal(ctx context.Context, c *client.Client, ch api.Chart, id s
 			w.line("    - %s", s.From)
 			w.line("    + %s", s.To)
 		}
+		for _, name := range proof.Added {
+			w.line("  %s  added: it refuses to render another image", name)
+		}
 	})
+}
+
+// compareSeal checks a sealed package against its original and the record of
+// how it was made, whose guards have to be of the bound images.
+func compareSeal(b api.Binding, original, sealed []byte) (archive.Difference, error) {
+	var data []byte
+	if b.Seal != nil {
+		data = b.Seal.Record
+	}
+	record, err := sealing.Parse(data)
+	if err != nil {
+		return archive.Difference{}, err
+	}
+	var images []archive.SealImage
+	for _, i := range b.Images {
+		images = append(images, archive.SealImageOf(i.Image, i.Tag))
+	}
+	return record.Compare(original, sealed, images, archive.Options{Limits: archive.DefaultLimits(), Lenient: true})
 }

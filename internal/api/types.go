@@ -79,9 +79,24 @@ type Binding struct {
 	Reason   string             `json:"reason,omitempty"`
 	Sealed   ref.Digest         `json:"sealed,omitzero"`
 	Unsealed string             `json:"unsealed,omitempty"`
+	Seal     *Seal              `json:"seal,omitempty"` // absent: by the first recipe
 	At       time.Time          `json:"at"`
 	By       string             `json:"by"`
 	Moved    []string           `json:"moved,omitempty"`
+}
+
+// Seal is how a package was sealed.
+type Seal struct {
+	Record    json.RawMessage `json:"record"`              // by which anybody can check it
+	Unproven  string          `json:"unproven,omitempty"`  // why it is not proven by rendering
+	Unguarded string          `json:"unguarded,omitempty"` // why it carries no guard
+	Forms     []SealedForm    `json:"forms,omitempty"`     // others than the binding's own
+}
+
+// SealedForm is another sealed package of a binding.
+type SealedForm struct {
+	Plain  bool       `json:"plain,omitempty"` // without its guards
+	Sealed ref.Digest `json:"sealed"`
 }
 
 // Environment is a hub's stage with its current pin.

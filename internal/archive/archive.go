@@ -126,6 +126,15 @@ type SealImage struct {
 	Digest     ref.Digest
 }
 
+// SealImageOf is what the values say of a bound image: by digest, and by the tag
+// that it was found with, which is there for people.
+func SealImageOf(image ref.Image, tag string) SealImage {
+	if tag == "" {
+		tag = "sha256-" + image.Digest.Hex()[:12]
+	}
+	return SealImage{Repository: image.Repository, Tag: tag, Digest: image.Digest}
+}
+
 // Splice is one scalar that differs between a package and its sealed form.
 type Splice struct {
 	File string `json:"file"` // values file, nested packages joined by "!"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/ref"
@@ -15,6 +16,7 @@ type SealProof struct {
 	Original ref.Digest `json:"original"`
 	Sealed   ref.Digest `json:"sealed"`
 	Splices  []Splice   `json:"splices"`
+	Added    []string   `json:"added,omitempty"` // files: the guards
 }
 
 // Splice is one scalar that sealing wrote.
@@ -44,7 +46,11 @@ func (c *Client) Sealed(ctx context.Context, b api.Binding) ([]byte, error) {
 		}
 		return nil, fail(api.CodeNotFound, "binding %q has no sealed package: %s", b.ID, why)
 	}
-	return c.bytes(ctx, get("/api/v1/bindings/%s/sealed", b.ID), b.Sealed)
+	r := get("/api/v1/bindings/%s/sealed", b.ID)
+	if b.Seal != nil && len(b.Seal.Forms) > 0 { // it has several, and an old server none
+		r.query = url.Values{"package": {b.Sealed.String()}}
+	}
+	return c.bytes(ctx, r, b.Sealed)
 }
 
 // Seal returns the server's word on how a sealed package differs.

@@ -68,6 +68,13 @@ func (r Record) files() []archive.File {
 	return out
 }
 
+// Plain is the Record of the same package without its guards. Guards print
+// nothing, so what is proven of one form is proven of both.
+func (r Record) Plain() Record {
+	r.Guards = nil
+	return r
+}
+
 // Remake makes a sealed package again, byte by byte.
 func (r Record) Remake(pkg []byte, images map[ref.Role]archive.SealImage, o archive.Options) ([]byte, error) {
 	if r.Recipe == Spliced {

@@ -69,12 +69,23 @@ func (s *Server) revoke(c *call, in api.ReasonRequest) (api.Binding, error) {
 	return bindingOf(b), err
 }
 
-func (s *Server) sealed(c *call, _ none) (blob, error) {
+// sealedQuery names one of a binding's sealed packages; none is its own.
+type sealedQuery struct {
+	Package string `query:"package"`
+}
+
+func (s *Server) sealed(c *call, q sealedQuery) (blob, error) {
 	b, err := s.bindingNamed(c)
 	if err != nil {
 		return blob{}, err
 	}
-	return s.blob(s.Repo.Sealed(c.Context(), b.ID))
+	var form ref.Digest
+	if q.Package != "" {
+		if form, err = ref.ParseDigest(q.Package); err != nil {
+			return blob{}, err
+		}
+	}
+	return s.blob(s.Repo.Sealed(c.Context(), b.ID, form))
 }
 
 func (s *Server) sealProof(c *call, _ none) (sealProof, error) {
@@ -83,7 +94,7 @@ func (s *Server) sealProof(c *call, _ none) (sealProof, error) {
 		return sealProof{}, err
 	}
 	p, err := s.Repo.SealProof(c.Context(), b.ID)
-	return sealProof{Original: p.Original, Sealed: p.Sealed, Splices: p.Splices}, err
+	return sealProof{Original: p.Original, Sealed: p.Sealed, Splices: p.Splices, Added: p.Added}, err
 }
 
 // tagsNow says what the registries have behind a binding's tags now. A tag

@@ -31,6 +31,7 @@ type (
 		Original ref.Digest       `json:"original"`
 		Sealed   ref.Digest       `json:"sealed"`
 		Splices  []archive.Splice `json:"splices"`
+		Added    []string         `json:"added,omitempty"` // files: the guards
 	}
 	checkReport struct {
 		Problems     []string `json:"problems"`
@@ -56,8 +57,19 @@ func bindingOf(b lock.Binding) api.Binding {
 	return api.Binding{
 		ID: b.ID, Name: b.Chart.Name(), Version: b.Chart.Version(), Package: b.Package, Images: imagesOf(b.Images),
 		Evidence: b.Evidence, State: b.State, Reason: b.Why, Sealed: b.Sealed, Unsealed: b.Unsealed,
-		At: b.At, By: b.By, Moved: b.Moved,
+		Seal: sealOf(b.Seal), At: b.At, By: b.By, Moved: b.Moved,
 	}
+}
+
+func sealOf(s *lock.Seal) *api.Seal {
+	if s == nil {
+		return nil
+	}
+	out := &api.Seal{Record: s.Record, Unproven: s.Unproven, Unguarded: s.Unguarded}
+	for _, f := range s.Forms {
+		out.Forms = append(out.Forms, api.SealedForm{Plain: f.Plain, Sealed: f.Sealed})
+	}
+	return out
 }
 
 func environmentOf(st lock.EnvironmentState) api.Environment {
