@@ -41,6 +41,7 @@ type Policy struct {
 	// by beats; zero is for ever.
 	Deadline Duration      `json:"deadline,omitzero"`
 	Overdue  model.Overdue `json:"overdue,omitempty"` // what a missed deadline is; empty is unknown
+	Seal     model.Seal    `json:"seal,omitempty"`    // the form that is served; empty is guarded
 }
 
 // Freeze is a window in which nothing is pinned: it opens by a cron schedule
@@ -156,6 +157,8 @@ func (p Policy) checkNumbers() error {
 		return fail(ErrInvalid, "a halt cannot have the scope %q: choose environment, hub or everything", p.Halt)
 	case !slices.Contains([]model.Overdue{"", model.OverdueUnknown, model.OverdueHalt}, p.Overdue):
 		return fail(ErrInvalid, "a missed deadline cannot be %q: choose unknown or halt", p.Overdue)
+	case !slices.Contains([]model.Seal{"", model.SealGuarded, model.SealPlain}, p.Seal):
+		return fail(ErrInvalid, "a seal cannot be %q: choose guarded or plain", p.Seal)
 	case p.Overdue == model.OverdueHalt && p.Deadline == 0:
 		return fail(ErrInvalid, "a missed deadline is to halt, and there is no deadline: set one")
 	}

@@ -110,7 +110,7 @@ func (p Policy) fields() [][2]string {
 	}
 	return [][2]string{
 		{"accepts", model.Join(accept, ", ")}, {"upstream", strings.Join(upstream, ", ")}, {"soak", p.Soak.orNone()}, {"approvals", approvals},
-		{"freeze", strings.Join(freeze, "; ")}, {"failure halts", string(p.HaltScope())}, {"deadline", deadline},
+		{"freeze", strings.Join(freeze, "; ")}, {"failure halts", string(p.HaltScope())}, {"deadline", deadline}, {"seal", string(cmp.Or(p.Seal, model.SealGuarded))},
 	}
 }
 

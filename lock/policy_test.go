@@ -201,7 +201,7 @@ func TestPolicyChanges(t *testing.T) {
 	before := r.dump()
 	for field, p := range map[string]lock.Policy{
 		"accepts": {Accept: []model.Evidence{model.ChartValues}}, "upstream": {Upstream: []ref.Env{env("data8/staging")}}, "approvals": {Approvals: 1},
-		"freeze": {Freeze: window(time.Hour)}, "failure halts": {Halt: model.ScopeEnvironment}, "deadline": {Deadline: hours},
+		"freeze": {Freeze: window(time.Hour)}, "failure halts": {Halt: model.ScopeEnvironment}, "deadline": {Deadline: hours}, "seal": {Seal: model.SealPlain},
 	} {
 		got := must(r.TryPolicy(r.ctx, prod, p)).Changes
 		if len(got) != 1 || got[0].Field != field || got[0].New == "" {
@@ -234,5 +234,26 @@ func TestRepeatedPolicy(t *testing.T) {
 	}
 	if now := must(r.Environment(r.ctx, prod)).Policy.Approvals; now != 2 {
 		t.Errorf("the repetition set %d approvals", now)
+	}
+}
+
+// A policy chooses among the forms that a binding has.
+func TestServed(t *testing.T) {
+	guarded, plain := ref.DigestOf([]byte("guarded")), ref.DigestOf([]byte("plain"))
+	both := lock.Binding{Sealed: guarded, SealSize: 2, Seal: &lock.Seal{Forms: []lock.SealedForm{{Plain: true, Sealed: plain, Size: 1}}}}
+	for name, c := range map[string]struct {
+		b    lock.Binding
+		seal model.Seal
+		want ref.Digest
+	}{
+		"default":           {both, "", guarded},
+		"guarded":           {both, model.SealGuarded, guarded},
+		"plain":             {both, model.SealPlain, plain},
+		"an old one":        {lock.Binding{Sealed: guarded}, model.SealPlain, guarded},
+		"nothing is sealed": {lock.Binding{Seal: &lock.Seal{}}, model.SealPlain, ref.Digest{}},
+	} {
+		if got := c.b.Served(lock.Policy{Seal: c.seal}); got.Sealed != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -156,6 +156,20 @@ func (b Binding) SealedForms() []SealedForm {
 	return out
 }
 
+// Served is the sealed package that a policy asks for.
+func (b Binding) Served(p Policy) SealedForm {
+	var own SealedForm
+	for i, f := range b.SealedForms() {
+		if f.Plain && p.Seal == model.SealPlain {
+			return f
+		}
+		if i == 0 {
+			own = f
+		}
+	}
+	return own
+}
+
 // Environment is a hub's stage. Revision is 0 until its first pin.
 type Environment struct {
 	Format   int       `json:"format"`

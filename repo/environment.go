@@ -55,8 +55,8 @@ func environmentIndex(ctx context.Context, l *lock.Lockfile, env ref.Env) (Page,
 	from := lock.IndexLine{Chart: v, Binding: s.Binding}
 	switch {
 	case !s.Binding.Sealed.IsZero():
-		from.Chart.Package = s.Binding.Sealed
-		return pinnedIndex(from, *s.Pin, "sealed/"+SealedName(v.Chart, s.Binding.Sealed))
+		from.Chart.Package = s.Binding.Served(s.Policy).Sealed
+		return pinnedIndex(from, *s.Pin, "sealed/"+SealedName(v.Chart, from.Chart.Package))
 	case len(s.Binding.Images) == 0:
 		return pinnedIndex(from, *s.Pin, fmt.Sprintf("revisions/%d/%s", s.Pin.Revision, v.Chart.FileName()))
 	}

@@ -100,6 +100,7 @@ type Policy struct {
 	Halt      model.Scope      `json:"halt,omitempty"`     // scope of a failure; none: the hub
 	Deadline  string           `json:"deadline,omitempty"` // for a verdict on a new revision
 	Overdue   model.Overdue    `json:"overdue,omitempty"`  // what a missed deadline is: unknown (default) or halt
+	Seal      model.Seal       `json:"seal,omitempty"`     // the sealed package that is served: guarded (default) or plain
 }
 
 // PolicyRequest sets a whole policy, or asks what that would change. A server

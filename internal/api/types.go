@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"chartd.dev/chartd/internal/model"
@@ -90,10 +91,15 @@ type Seal struct {
 	Record    json.RawMessage `json:"record"`              // by which anybody can check it
 	Unproven  string          `json:"unproven,omitempty"`  // why it is not proven by rendering
 	Unguarded string          `json:"unguarded,omitempty"` // why it carries no guard
-	Forms     []SealedForm    `json:"forms,omitempty"`     // others than the binding's own
+	Forms     []SealedForm    `json:"forms,omitempty"`     // the binding's own first
 }
 
-// SealedForm is another sealed package of a binding.
+// Guarded says whether the sealed package of that digest refuses other images.
+func (s *Seal) Guarded(sealed ref.Digest) bool {
+	return s != nil && len(s.Forms) > 1 && slices.Contains(s.Forms, SealedForm{Sealed: sealed})
+}
+
+// SealedForm is one of the sealed packages of a binding.
 type SealedForm struct {
 	Plain  bool       `json:"plain,omitempty"` // without its guards
 	Sealed ref.Digest `json:"sealed"`

@@ -47,7 +47,7 @@ func (c *Client) Sealed(ctx context.Context, b api.Binding) ([]byte, error) {
 		return nil, fail(api.CodeNotFound, "binding %q has no sealed package: %s", b.ID, why)
 	}
 	r := get("/api/v1/bindings/%s/sealed", b.ID)
-	if b.Seal != nil && len(b.Seal.Forms) > 0 { // it has several, and an old server none
+	if b.Seal != nil && len(b.Seal.Forms) > 1 { // it has several, and an old server none
 		r.query = url.Values{"package": {b.Sealed.String()}}
 	}
 	return c.bytes(ctx, r, b.Sealed)

@@ -132,6 +132,17 @@ const (
 // Overdues are those that a policy can choose.
 func Overdues() []Overdue { return []Overdue{OverdueUnknown, OverdueHalt} }
 
+// Seal says which form of a sealed package an environment serves.
+type Seal string
+
+const (
+	SealGuarded Seal = "guarded" // refuses to render another image
+	SealPlain   Seal = "plain"   // leaves its values to whoever overrides them
+)
+
+// Seals are those that a policy can choose.
+func Seals() []Seal { return []Seal{SealGuarded, SealPlain} }
+
 // Step is what an environment needs before anything else moves it on.
 type Step string
 

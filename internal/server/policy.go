@@ -1,8 +1,11 @@
 package server
 
 import (
+	"cmp"
+
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 )
@@ -35,7 +38,7 @@ func (s *Server) setPolicy(c *call, in api.PolicyRequest) (api.PolicySet, error)
 }
 
 func policyFrom(env ref.Env, in api.Policy) (lock.Policy, error) {
-	p := lock.Policy{Accept: in.Accept, Approvals: in.Approvals, Halt: in.Halt, Overdue: in.Overdue}
+	p := lock.Policy{Accept: in.Accept, Approvals: in.Approvals, Halt: in.Halt, Overdue: in.Overdue, Seal: in.Seal}
 	var err error
 	if p.Upstream, err = upstreamFrom(env, in.Upstream); err != nil {
 		return p, err
@@ -66,7 +69,7 @@ func durationFrom(text string) (lock.Duration, error) {
 }
 
 func policyOf(p lock.Policy) api.Policy {
-	out := api.Policy{Accept: p.Accept, Approvals: p.Approvals, Halt: p.HaltScope(), Overdue: p.Overdue}
+	out := api.Policy{Accept: p.Accept, Approvals: p.Approvals, Halt: p.HaltScope(), Overdue: p.Overdue, Seal: cmp.Or(p.Seal, model.SealGuarded)}
 	for _, u := range p.Upstream {
 		out.Upstream = append(out.Upstream, u.String())
 	}

@@ -57,16 +57,16 @@ func bindingOf(b lock.Binding) api.Binding {
 	return api.Binding{
 		ID: b.ID, Name: b.Chart.Name(), Version: b.Chart.Version(), Package: b.Package, Images: imagesOf(b.Images),
 		Evidence: b.Evidence, State: b.State, Reason: b.Why, Sealed: b.Sealed, Unsealed: b.Unsealed,
-		Seal: sealOf(b.Seal), At: b.At, By: b.By, Moved: b.Moved,
+		Seal: sealOf(b), At: b.At, By: b.By, Moved: b.Moved,
 	}
 }
 
-func sealOf(s *lock.Seal) *api.Seal {
-	if s == nil {
+func sealOf(b lock.Binding) *api.Seal {
+	if b.Seal == nil {
 		return nil
 	}
-	out := &api.Seal{Record: s.Record, Unproven: s.Unproven, Unguarded: s.Unguarded}
-	for _, f := range s.Forms {
+	out := &api.Seal{Record: b.Seal.Record, Unproven: b.Seal.Unproven, Unguarded: b.Seal.Unguarded}
+	for _, f := range b.SealedForms() {
 		out.Forms = append(out.Forms, api.SealedForm{Plain: f.Plain, Sealed: f.Sealed})
 	}
 	return out
@@ -82,6 +82,7 @@ func environmentOf(st lock.EnvironmentState) api.Environment {
 	}
 	if st.Binding != nil {
 		b := bindingOf(*st.Binding)
+		b.Sealed = st.Binding.Served(st.Policy).Sealed // its form, of those that the binding has
 		out.Binding = &b
 	}
 	if st.Pin != nil {

@@ -109,8 +109,10 @@ func (p *parser) policy(n *yaml.Node, what string) api.Policy {
 			out.Deadline = p.duration(f)
 		case "overdue":
 			out.Overdue = oneOf(p, f, model.Overdues())
+		case "seal":
+			out.Seal = oneOf(p, f, model.Seals())
 		default:
-			p.fail(f.key, "%s: unknown field %q; want accept, upstream, soak, approvals, freeze, halt, deadline, overdue", what, f.key.Value)
+			p.fail(f.key, "%s: unknown field %q; want accept, upstream, soak, approvals, freeze, halt, deadline, overdue, seal", what, f.key.Value)
 		}
 	}
 	return out
@@ -246,5 +248,8 @@ func policyLines(p api.Policy) []string {
 	one("halt", string(p.Halt))
 	one("deadline", p.Deadline)
 	one("overdue", string(p.Overdue))
+	if p.Seal != model.SealGuarded { // which is what an old server has, too
+		one("seal", string(p.Seal))
+	}
 	return out
 }

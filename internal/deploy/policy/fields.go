@@ -29,5 +29,5 @@ func Fields(p api.Policy) []Field {
 		}
 		out = append(out, Field{"freeze", s})
 	}
-	return append(out, Field{"failure halts", string(p.Halt)}, Field{"deadline", deadline})
+	return append(out, Field{"failure halts", string(p.Halt)}, Field{"deadline", deadline}, Field{"seal", string(p.Seal)})
 }

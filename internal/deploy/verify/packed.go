@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/deploy/release"
 	"chartd.dev/chartd/internal/ref"
@@ -120,7 +121,7 @@ func (v *verification) pack(s subject, dir, name string) {
 		return
 	}
 	digest := ref.DigestOf(data)
-	if digest == want.Digest || digest == v.sealedDigest(s) {
+	if digest == want.Digest || v.isSealed(s, digest) {
 		return
 	}
 	p, err := archive.Read(data, archive.Options{Lenient: true})
@@ -151,13 +152,14 @@ func (v *verification) pack(s subject, dir, name string) {
 	v.add(s, f)
 }
 
-// sealedDigest is that of the sealed package of the locked binding, if the
-// server was asked.
-func (v *verification) sealedDigest(s subject) ref.Digest {
-	if b := v.o.Environments[s.full].Binding; b != nil && b.ID == s.entry.Binding {
-		return b.Sealed
+// isSealed: it is a sealed package of the locked binding, of either form, if
+// the server was asked.
+func (v *verification) isSealed(s subject, digest ref.Digest) bool {
+	b := v.o.Environments[s.full].Binding
+	if b == nil || b.ID != s.entry.Binding {
+		return false
 	}
-	return ref.Digest{}
+	return digest == b.Sealed || b.Seal != nil && slices.ContainsFunc(b.Seal.Forms, func(f api.SealedForm) bool { return f.Sealed == digest })
 }
 
 // carries reports whether a package names all locked images by their digests,
