@@ -223,3 +223,63 @@ func TestDeployByHelmLooksAtWhatIsRendered(t *testing.T) {
 		wants(t, "values", c.sh(1, deploy+" --values mine.yaml").Err, "it is reported failed")
 	}
 }
+
+// The pinned chart is found in a wrapper however it hangs there.
+func TestRenderOfWrappers(t *testing.T) {
+	chart := func(name, dependencies string) string {
+		return "apiVersion: v2\nname: " + name + "\nversion: 0.1.0\ndependencies:\n" + dependencies
+	}
+	for name, tt := range map[string]struct {
+		files  map[string]string // {} is the server, {T} the pinned tag
+		prefix string
+		want   int
+		says   []string
+	}{
+		"an alias": {map[string]string{"hub/Chart.yaml": chart("hub", "- {name: jupyterhub, version: 1.0.0, repository: {}, alias: lab}\n"),
+			"hub/values.yaml": "lab:\n  hub:\n    image:\n      tag: 1.1.0\n"}, "lab", api.ExitDrift,
+			[]string{"hub/values.yaml:4: lab.hub.image.tag is 1.1.0"}},
+		"a wrapper in a wrapper": {map[string]string{"hub/Chart.yaml": chart("hub", "- {name: base, version: 0.1.0, repository: 'file://../base'}\n"), "hub/values.yaml": "{}\n",
+			"base/Chart.yaml": chart("base", "- {name: jupyterhub, version: 1.0.0, repository: {}}\n"), "base/values.yaml": "jupyterhub: {hub: {image: {tag: 1.1.0}}}\n"}, "base.jupyterhub", api.ExitDrift,
+			[]string{"base/values.yaml:1: base.jupyterhub.hub.image.tag is 1.1.0, and so in what Helm renders Deployment data8-prod-hub of hub/charts/base/charts/jupyterhub/templates/hub.yaml"}},
+		"the environment's repository": {map[string]string{"hub/Chart.yaml": chart("hub", "- {name: jupyterhub, version: 1.0.0, repository: {}/environments/data8/prod}\n"), "hub/values.yaml": "{}\n"}, "jupyterhub", 0,
+			[]string{"no difference"}},
+		"another dependency": {map[string]string{"hub/Chart.yaml": chart("hub", "- {name: jupyterhub, version: 1.0.0, repository: {}}\n- {name: moon, version: 2.0.0, repository: 'https://moon.example'}\n")}, "jupyterhub", 0,
+			[]string{"hub/Chart.yaml:6: moon 2.0.0 is not in hub/charts, and only the pinned chart is fetched: rendered without it", "no difference"}},
+		"a range": {map[string]string{"hub/Chart.yaml": chart("hub", "- {name: jupyterhub, version: ^1.0.0, repository: {}}\n")}, "jupyterhub", api.ExitDrift,
+			[]string{"hub/Chart.yaml:5: Helm renders jupyterhub ^1.0.0, pinned is 1.0.0"}},
+		"an old list": {map[string]string{"hub/Chart.yaml": "apiVersion: v1\nname: hub\nversion: 0.1.0\n", "hub/requirements.yaml": "dependencies:\n- name: jupyterhub\n  version: 1.1.0\n  repository: {}\n"}, "jupyterhub", api.ExitDrift,
+			[]string{"hub/requirements.yaml:3: Helm renders jupyterhub 1.1.0, pinned is 1.0.0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRendering(t, 4)
+			for file, text := range tt.files {
+				r.write(file, strings.ReplaceAll(text, "{}", map[bool]string{true: "{}", false: r.Server.URL}[text == "{}\n"]))
+			}
+			r.sh(0, "sed -i 's/prefix: jupyterhub/prefix: "+tt.prefix+"/' .chartctl.yaml")
+			wants(t, "verify --render", r.verify(tt.want, ""), tt.says...)
+		})
+	}
+	t.Run("what lies in charts/", func(t *testing.T) {
+		r := newRendering(t, 3)
+		h := r.Helm(3)
+		h.Do("dependency", "update", filepath.Join(r.dir, "hub"))
+		wants(t, "a package", r.verify(0, ""), "no difference")
+		r.sh(0, "sed -i 's/version: 1.0.0/version: 1.1.0/' hub/Chart.yaml")
+		h.Do("dependency", "update", filepath.Join(r.dir, "hub"))
+		r.sh(0, "sed -i 's/version: 1.1.0/version: 1.0.0/' hub/Chart.yaml")
+		wants(t, "an old package", r.verify(api.ExitDrift, ""), "hub/charts/jupyterhub-1.1.0.tgz: Helm renders jupyterhub 1.1.0, pinned is 1.0.0")
+		r.sh(0, "cd hub/charts && tar xf jupyterhub-1.1.0.tgz && rm jupyterhub-1.1.0.tgz")
+		wants(t, "a directory", r.verify(api.ExitDrift, ""), "hub/charts/jupyterhub/Chart.yaml: Helm renders jupyterhub 1.1.0, pinned is 1.0.0")
+	})
+	t.Run("no wrapper", func(t *testing.T) {
+		r := newRendering(t, 3)
+		r.write(".chartctl.yaml", "version: 1\nserver: "+r.Server.URL+"\nsites:\n  s:\n  - {kind: marker, file: deploy.sh, path: chart.version}\n  - {kind: image, file: values/common.yaml, path: hub.image, role: hub}\nenvironments:\n  data8/prod: {chart: jupyterhub, sites: [s]}\n")
+		r.write("deploy.sh", "helm upgrade hub --version 1.0.0 # chartctl: chart.version\n")
+		r.write("values/common.yaml", "hub: {image: {name: quay.io/example/hub, tag: 1.0.0}}\n")
+		wants(t, "its tag", r.verify(api.ExitDrift, ""), "values/common.yaml:1: hub.image.tag is 1.0.0, and so", "by the tag alone")
+		r.write("values/common.yaml", "hub: {replicas: 1}\n")
+		wants(t, "the sealed package", r.verify(0, ""), "rendered data8/prod: jupyterhub-1.0.0 with values/common.yaml")
+		r.sh(0, "sed -i 's/1.0.0/1.1.0/' deploy.sh")
+		wants(t, "another version", r.verify(api.ExitDrift, ""), "deploy.sh:1: Helm renders jupyterhub 1.1.0, pinned is 1.0.0", "quay.io/example/hub:1.1.0")
+	})
+}

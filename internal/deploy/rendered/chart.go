@@ -143,7 +143,7 @@ func (b *build) dependencies(ctx context.Context, dir, to string, keys []string)
 			if err != nil {
 				return err
 			}
-			if !there {
+			if !there && d.name != b.pin.Chart.Name { // of that it is told otherwise
 				left = append(left, d.name)
 				b.out.notes = append(b.out.notes, fmt.Sprintf("%s:%d: %s %s is not in %s, and only the pinned chart is fetched: rendered without it", file, d.line, d.name, d.version, path.Join(dir, "charts")))
 			}
