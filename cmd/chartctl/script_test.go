@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // Each script has a chartd process of its own; the registry is shared, and
 // holds quay.io/example/hub:1.0.0, 1.1.0 and 1.2.0, the images of the small
 // hub chart, my/hub:good, built on 1.0.0, and my/hub:bad and my/hub:later, built
-// on 1.1.0.
+// on 1.1.0; and the same of your/hub but for later.
 func TestScripts(t *testing.T) {
 	root, err := testtools.Root()
 	if err != nil {
@@ -50,7 +50,8 @@ func TestScripts(t *testing.T) {
 	for name, image := range map[string]registrytest.Image{
 		"example/hub:1.0.0": first, "example/hub:1.1.0": second, "example/hub:1.2.0": registrytest.Make("third", "hub 1.2.0"),
 		"my/hub:good": registrytest.From(first, "mine"), "my/hub:bad": registrytest.From(second, "mine"),
-		"my/hub:later": registrytest.From(second, "mine", "later"),
+		"my/hub:later":  registrytest.From(second, "mine", "later"),
+		"your/hub:good": registrytest.From(first, "yours"), "your/hub:bad": registrytest.From(second, "yours"),
 	} {
 		if _, err := image.Push(t.Context(), registry.Addr+"/"+name); err != nil {
 			t.Fatal(err)

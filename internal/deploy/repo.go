@@ -173,6 +173,24 @@ func (r *Repo) GitPath(path string) (string, error) {
 	return filepath.ToSlash(filepath.Join(rel, path)), nil
 }
 
+// LockIgnored says that git leaves the lock file out of what it adds, by which
+// rule, and how to mend it; "" where it does not.
+func (r *Repo) LockIgnored(ctx context.Context) (string, error) {
+	if r.git == nil {
+		return "", nil
+	}
+	path, err := r.GitPath(lockfile.Name)
+	if err != nil {
+		return "", nil // the directory moved meanwhile
+	}
+	rule, err := r.git.IgnoredBy(ctx, path)
+	if err != nil || rule == nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s:%d: git ignores %s by the pattern %q, so it is in no commit and nobody else has it: git add -f %s, or write !%s below that line",
+		rule.File, rule.Line, lockfile.Name, rule.Pattern, lockfile.Name, lockfile.Name), nil
+}
+
 // TargetBranch names the branch that the checkout is meant for where the one
 // that is checked out is no stage's, as on a pull request. It comes before the
 // checked out one if it is forced.

@@ -54,13 +54,14 @@ func (r *Repo) start(ctx context.Context, c call, dir string) ([]byte, error) {
 		"-c", "log.showSignature=false", "-c", "submodule.recurse=false"}, c.args...)
 	cmd := exec.CommandContext(ctx, r.git, args...)
 	cmd.Dir = dir
-	cmd.Env = append(append(cleanEnv(os.Environ()), c.env...), "LC_ALL=C", "GIT_PAGER=cat", "GIT_EDITOR=false",
+	cmd.Env = append(cleanEnv(os.Environ()), "LC_ALL=C", "GIT_PAGER=cat", "GIT_EDITOR=false",
 		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=false", "GIT_LITERAL_PATHSPECS=1", "GIT_NO_REPLACE_OBJECTS=1",
 		// A partial clone would fetch what it lacks, by a program of its choice.
 		"GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none")
 	if !c.write {
 		cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0")
 	}
+	cmd.Env = append(cmd.Env, c.env...)
 	cmd.Stdin = bytes.NewReader(c.stdin)
 	stdout, stderr := &limited{most: maxOutput}, &limited{most: maxError, drop: true}
 	cmd.Stdout, cmd.Stderr = stdout, stderr

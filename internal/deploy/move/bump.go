@@ -2,7 +2,6 @@ package move
 
 import (
 	"context"
-	"slices"
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
@@ -24,7 +23,8 @@ type BumpRequest struct {
 }
 
 // Bump pins environments to another pair. Of a group the environment that was
-// named chooses, and the others take its pair.
+// named chooses, and the others take its pair, or its chart with images of their
+// own.
 func Bump(ctx context.Context, at Place, r BumpRequest) (Outcome, error) {
 	a, err := begin(ctx, at, r.Files, r.Envs)
 	defer a.leave()
@@ -38,16 +38,8 @@ func Bump(ctx context.Context, at Place, r BumpRequest) (Outcome, error) {
 	if r.Fix {
 		m.Kind = model.Fix
 	}
-	for _, env := range a.envs {
-		q := Question{Env: env, Pair: r.Pair, Kind: m.Kind, Why: r.Why}
-		if i := slices.IndexFunc(m.Steps, func(s step) bool { return s.Env == a.leader[env] }); i >= 0 {
-			q.Pair = Pair{Binding: m.Steps[i].To.ID}
-		}
-		s, err := a.choose(ctx, q)
-		if err != nil {
-			return a.out, a.grouped(err)
-		}
-		m.Steps = append(m.Steps, s)
+	if m.Steps, err = a.members(ctx, Question{Pair: r.Pair, Kind: m.Kind, Why: r.Why}); err != nil {
+		return a.out, a.grouped(err)
 	}
 	return a.do(ctx, m)
 }

@@ -24,9 +24,18 @@ func Promote(ctx context.Context, at Place, from ref.Env, r Request) (Outcome, e
 	m := move{Kind: model.Promote, Why: r.Why}
 	for _, env := range a.envs {
 		var s step
-		if a.leader[env].IsZero() {
+		own := false
+		if !a.leader[env].IsZero() {
+			if own, err = a.apart(ctx, env, m.Steps[0]); err != nil {
+				return a.out, err
+			}
+		}
+		switch {
+		case a.leader[env].IsZero():
 			s, err = a.choose(ctx, Question{Env: env, Pair: Pair{Choice: api.Choice{From: &from}}, Why: r.Why})
-		} else {
+		case own:
+			s, err = a.ownPromoted(ctx, env, from, m.Steps[0])
+		default:
 			s, err = a.follow(ctx, env, m.Steps[0].To, func(s step) (string, error) { return a.ownSource(ctx, s, from) })
 		}
 		if err != nil {

@@ -26,6 +26,18 @@ func Rollback(ctx context.Context, at Place, env ref.Env, revision uint64, r Req
 	}
 	m := move{Kind: model.Rollback, Why: r.Why, Steps: []step{lead}}
 	for _, other := range a.envs[1:] {
+		own, err := a.apart(ctx, other, lead)
+		if err != nil {
+			return a.out, err
+		}
+		if own {
+			s, err := a.ownPast(ctx, other, lead)
+			if err != nil {
+				return a.out, err
+			}
+			m.Steps = append(m.Steps, s)
+			continue
+		}
 		s, err := a.follow(ctx, other, lead.To, func(s step) (string, error) {
 			from, err := had(ctx, a.client, s)
 			if err == nil && from == "" {

@@ -19,6 +19,7 @@ import (
 	"chartd.dev/chartd/internal/deploy"
 	config "chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/fileset"
+	"chartd.dev/chartd/internal/deploy/lockfile"
 	"chartd.dev/chartd/internal/deploy/policy"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/model"
@@ -48,6 +49,7 @@ type Setup struct {
 
 	conf    config.Config // as it is, or is to be
 	stage   string        // of the checkout, where branches are stages
+	ignored bool          // git leaves the lock file out
 	files   *site.Files
 	changes []fileset.Change
 }
@@ -90,6 +92,13 @@ func (s *Setup) Plan(ctx context.Context) error {
 	if err := s.planEnvironments(ctx); err != nil {
 		return err
 	}
+	ignored, err := s.repo.LockIgnored(ctx)
+	if err != nil {
+		return deploy.Coded(err)
+	}
+	if s.ignored = ignored != ""; s.ignored {
+		s.Notes = append(s.Notes, ignored)
+	}
 	s.Diff = deploy.Diff(s.changes)
 	return nil
 }
@@ -123,12 +132,16 @@ func (s *Setup) Files() []string {
 
 // Next is the command that comes after it, and why.
 func (s *Setup) Next() string {
+	commit := "commit the files"
+	if s.ignored {
+		commit = "git add -f " + lockfile.Name + ", which git ignores, and " + commit
+	}
 	for _, e := range s.Environments {
 		if e.Revision == 0 {
-			return "commit the files, then " + advice.FirstBump.With(model.Facts{Env: e.Env, Group: s.grouped()})
+			return commit + ", then " + advice.FirstBump.With(model.Facts{Env: e.Env, Group: s.grouped()})
 		}
 	}
-	return "commit the files, then " + string(advice.Verify) + s.elsewhere()
+	return commit + ", then " + string(advice.Verify) + s.elsewhere()
 }
 
 // elsewhere names the branches that are stages too: each has a lock file of

@@ -109,6 +109,13 @@ func Ask(ctx context.Context, r *deploy.Repo, q Question) (Answer, error) {
 	}
 	if q.Connect != nil {
 		a.Asked = q.ask(ctx, r, &a)
+		ignored, err := r.LockIgnored(ctx)
+		if err != nil {
+			return a, deploy.Coded(err)
+		}
+		if ignored != "" {
+			a.Notes = append(a.Notes, ignored)
+		}
 	}
 	if err := q.files(r, &a); err != nil {
 		return a, err

@@ -1,6 +1,6 @@
 // Package verify compares a deploy repo with itself, and with what the server
-// has pinned, the registries have and runs. It changes nothing, runs no other
-// program, and tells what it found as data: each difference with its place and
+// has pinned, the registries have and runs. It changes nothing, runs nothing
+// but git, and tells what it found as data: each difference with its place and
 // how to mend it, and what could not be compared.
 package verify
 
