@@ -29,6 +29,8 @@ type NewBinding struct {
 	SealSize int64
 	Unsealed string // why there is no sealed package
 	Seal     *Seal
+	// Rendering is kept with the binding; nil for none.
+	Rendering *Rendering
 }
 
 // ID is the identity that the binding will have.
@@ -60,6 +62,9 @@ func (l *Lockfile) Bind(ctx context.Context, op Op, nb NewBinding) (b Binding, e
 		}
 		existed := slices.Contains(v.Bindings, nb.ID())
 		b, changed, err := bind(c, &v, nb)
+		if err == nil {
+			err = c.keepRendering(nb.Rendering)
+		}
 		if err != nil || !changed {
 			return bound{b, existed}, err
 		}

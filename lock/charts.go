@@ -23,6 +23,7 @@ type NewVersion struct {
 	Created        time.Time // of an import; zero: undated
 	Undated        bool      // of an import: its order is unknown
 	Binding        *NewBinding
+	Rendering      *Rendering // to be kept with it; nil for none
 	// Insist makes a binding that is refused refuse the publish; otherwise the
 	// chart is published unbound.
 	Insist bool
@@ -91,6 +92,7 @@ func publish(c *change, nv NewVersion) (Published, error) {
 		put(c, bucketFiles, v.Chart.FileName(), v.Chart),
 		c.useBlob(v.Package, blobUse{v.Chart, "package", v.Size}),
 		c.useBlob(v.Provenance, blobUse{v.Chart, "provenance", nv.ProvenanceSize}),
+		c.keepRendering(nv.Rendering),
 		c.touchIndex(v.Chart),
 		c.journal(verb, v.Chart.String(), out),
 	)
@@ -279,7 +281,7 @@ func (l *Lockfile) retire(ctx context.Context, op Op, chart ref.ChartVersion, r 
 // dropBlobs forgets what the version's blobs are for, so that a sweep removes
 // them.
 func (c *change) dropBlobs(v ChartVersion) error {
-	err := c.Delete(bucketBlobs, v.Package.Hex())
+	err := errors.Join(c.Delete(bucketBlobs, v.Package.Hex()), c.Delete(bucketRenderings, v.Package.Hex()))
 	if !v.Provenance.IsZero() {
 		err = errors.Join(err, c.Delete(bucketBlobs, v.Provenance.Hex()))
 	}

@@ -55,6 +55,7 @@ const (
 	bucketKeys         = "keys"         // idempotency key → outcome
 	bucketKeyTimes     = "keytimes"     // time NUL key → "", for those that expire
 	bucketTokens       = "tokens"       // token ID → Token
+	bucketRenderings   = "renderings"   // digest of a package → Rendering
 )
 
 const (

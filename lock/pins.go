@@ -160,6 +160,9 @@ func (l *Lockfile) AdoptPin(ctx context.Context, op Op, na NewAdoption) (Pin, er
 		}
 		na.Binding.Adopt = true
 		b, changed, err := bind(c, &v, na.Binding)
+		if err == nil {
+			err = c.keepRendering(na.Binding.Rendering)
+		}
 		if err != nil {
 			return Pin{}, err
 		}

@@ -90,8 +90,10 @@ func reference(i lock.ChartImage) (ref.Reference, error) {
 }
 
 // prepareBinding asks the registries and seals the package. Nothing is stored.
-func (r *Repository) prepareBinding(ctx context.Context, v lock.ChartVersion, plan []planned, q BindRequest, pkg []byte) (*sealedBinding, error) {
-	nb := &sealedBinding{NewBinding: lock.NewBinding{Chart: v.Chart, Package: v.Package, Declare: q.Declare, Reason: q.Reason}}
+func (r *Repository) prepareBinding(ctx context.Context, m traced, plan []planned, q BindRequest) (*sealedBinding, error) {
+	nb := &sealedBinding{NewBinding: lock.NewBinding{
+		Chart: m.version.Chart, Package: m.version.Package, Declare: q.Declare, Reason: q.Reason, Rendering: m.fresh,
+	}}
 	for _, p := range plan {
 		c, err := r.candidate(ctx, p, q)
 		if err != nil {
@@ -99,7 +101,7 @@ func (r *Repository) prepareBinding(ctx context.Context, v lock.ChartVersion, pl
 		}
 		nb.Images = append(nb.Images, c)
 	}
-	return nb, r.seal(ctx, nb, traced{version: v, pkg: pkg})
+	return nb, r.seal(ctx, nb, m)
 }
 
 // candidate reads the image to bind, and the chart's own where it is another.
@@ -181,7 +183,11 @@ func (r *Repository) prepare(ctx context.Context, q BindRequest) (*sealedBinding
 	if err != nil {
 		return nil, err
 	}
-	return r.prepareBinding(ctx, v, plan, q, pkg)
+	m, err := r.traced(ctx, v, pkg)
+	if err != nil {
+		return nil, err
+	}
+	return r.prepareBinding(ctx, m, plan, q)
 }
 
 // standing finds the verified binding that a request by digests alone names.

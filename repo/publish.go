@@ -249,16 +249,13 @@ func (r *Repository) tryBinding(ctx context.Context, u Upload, nv *lock.NewVersi
 		why = "the server asks no registry"
 	}
 	if why == "" {
-		waiting, cancel := context.WithTimeout(ctx, r.BindTimeout)
-		defer cancel()
-		nb, err := r.prepareBinding(waiting, v, plan, BindRequest{Chart: v.Chart}, u.Package)
+		nb, err := r.bindNew(ctx, u, nv, plan)
 		if err == nil {
 			return nb, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		err = r.timedOut(ctx, waiting, err)
 		if nv.Insist {
 			return nil, err
 		}
@@ -269,6 +266,25 @@ func (r *Repository) tryBinding(ctx context.Context, u Upload, nv *lock.NewVersi
 	}
 	nv.Version.Unbound, nv.Version.BindAgain = why, true
 	return nil, nil
+}
+
+// bindNew renders a package that is about to be published, and prepares its
+// binding; each has a time of its own.
+func (r *Repository) bindNew(ctx context.Context, u Upload, nv *lock.NewVersion, plan []planned) (*sealedBinding, error) {
+	waiting, cancel := context.WithTimeout(ctx, r.RenderTimeout)
+	defer cancel()
+	m, err := r.traced(waiting, nv.Version, u.Package)
+	if err != nil && waiting.Err() != nil {
+		return nil, notRendered(r.RenderTimeout)
+	}
+	if err != nil {
+		return nil, err
+	}
+	nv.Rendering = m.fresh
+	waiting, cancel = context.WithTimeout(ctx, r.BindTimeout)
+	defer cancel()
+	nb, err := r.prepareBinding(waiting, m, plan, BindRequest{Chart: nv.Version.Chart})
+	return nb, r.timedOut(ctx, waiting, err)
 }
 
 // Yank hides a version from the index and from new pins.

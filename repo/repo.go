@@ -22,7 +22,6 @@ import (
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/recent"
 	"chartd.dev/chartd/internal/ref"
-	"chartd.dev/chartd/internal/sealing"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/kept"
 	"chartd.dev/chartd/storage"
@@ -60,12 +59,16 @@ const (
 type Config struct {
 	Blobs       storage.Store
 	Lock        *lock.Lockfile
-	Resolver    Resolver      // nil: no registry, new charts stay unbound
-	Prove       sealing.Prove // nil: charts are not rendered, and seals not proven
+	Resolver    Resolver // nil: no registry, new charts stay unbound
 	Archive     archive.Limits
 	Keyring     []byte        // OpenPGP public keys; nil: signatures are not checked, digests are
 	BindTimeout time.Duration // how long a publish waits for a registry; default 5 s
-	ContextPath string        // path of the repository below its host, "" or "/org/repo"
+
+	Renderer      Renderer      // nil: no chart is rendered
+	Engine        string        // of the Renderer: traces of another are not used
+	RenderTimeout time.Duration // how long a publish waits for a trace; default 10 s
+
+	ContextPath string // path of the repository below its host, "" or "/org/repo"
 	Format      IndexFormat
 	Snapshot    *Snapshot // keeps the index over a restart; nil: none
 	Now         func() time.Time
@@ -79,6 +82,7 @@ type Repository struct {
 	names   keyedMutex
 	index   indexer
 	charts  recent.Map[string, chartIndex]
+	traces  recent.Map[ref.Digest, lock.Rendering] // by package
 	pages   *kept.Memo[*lock.Lockfile, Page]
 	files   *kept.Memo[*lock.Lockfile, Blob]
 	backing sync.RWMutex // held for reading by a sweep's deletions, for writing by a backup
@@ -89,13 +93,16 @@ func Open(ctx context.Context, c Config) (*Repository, error) {
 	if c.BindTimeout == 0 {
 		c.BindTimeout = 5 * time.Second
 	}
+	if c.RenderTimeout == 0 {
+		c.RenderTimeout = 10 * time.Second
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Archive == (archive.Limits{}) {
 		c.Archive = archive.DefaultLimits()
 	}
-	r := &Repository{Config: c, charts: recent.Map[string, chartIndex]{Size: keptChartIndexes}, pages: kept.NewMemo[*lock.Lockfile, Page](keptPages), files: kept.NewMemo[*lock.Lockfile, Blob](keptFiles)}
+	r := &Repository{Config: c, charts: recent.Map[string, chartIndex]{Size: keptChartIndexes}, traces: recent.Map[ref.Digest, lock.Rendering]{Size: keptTraces}, pages: kept.NewMemo[*lock.Lockfile, Page](keptPages), files: kept.NewMemo[*lock.Lockfile, Blob](keptFiles)}
 	var err error
 	if r.keys, err = readKeyring(c.Keyring); err != nil {
 		return nil, fmt.Errorf("read keyring: %w", err)

@@ -7,7 +7,6 @@ import (
 
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
-	"chartd.dev/chartd/internal/render"
 	"chartd.dev/chartd/internal/sealing"
 	"chartd.dev/chartd/lock"
 )
@@ -17,15 +16,6 @@ import (
 type sealedBinding struct {
 	lock.NewBinding
 	sealed [][]byte
-}
-
-// traced is a package to seal and what rendering showed of it; a zero trace
-// where it was not rendered.
-type traced struct {
-	version lock.ChartVersion
-	pkg     []byte
-	trace   render.Trace
-	values  [][]byte // that were given to render with
 }
 
 // seal makes the sealed package of the binding, and its form without guards.
@@ -39,7 +29,7 @@ func (r *Repository) seal(ctx context.Context, nb *sealedBinding, t traced) erro
 		nb.Unsealed = "the chart names no image for a required role"
 		return nil
 	}
-	s, err := sealing.Make(ctx, r.Prove, sealing.Request{
+	s, err := sealing.Make(ctx, r.prove, sealing.Request{
 		Key: t.version.Chart.Name(), Package: t.pkg, Trace: t.trace, Images: images, Values: t.values, Options: o,
 	})
 	if err != nil {

@@ -34,6 +34,10 @@ type Config struct {
 
 	LimitAuth, LimitPublish, LimitPin, LimitRead transport.Rate
 
+	Render                     string // on or off
+	RenderCPU                  time.Duration
+	RenderMemory, RenderOutput size
+
 	Registries, Insecure, Mirrors []string
 	DockerConfig                  string
 	Keyring, Webhooks             []string
@@ -69,6 +73,10 @@ func (c *Config) options() []option {
 		{"limit-publish", "off", "uploads of a token, such as 60/m (per s, m or h); more are answered 429", parsed(&c.LimitPublish, transport.ParseRate)},
 		{"limit-pin", "off", "pins of a token, such as 60/m", parsed(&c.LimitPin, transport.ParseRate)},
 		{"limit-read", "off", "reads of a token, or of an address without one, such as 600/m", parsed(&c.LimitRead, transport.ParseRate)},
+		{"render", "on", "render published charts, each in a process of its own, to find their images: on or off", text(&c.Render)},
+		{"render-cpu", "10s", "processor time that rendering a chart may take", parsed(&c.RenderCPU, parseDuration)},
+		{"render-memory", "512MiB", "memory that rendering a chart may take", parsed(&c.RenderMemory, parseSize)},
+		{"render-output", "16MiB", "most text that a chart may render", parsed(&c.RenderOutput, parseSize)},
 		{"allow-registry", "", "registry HOST[:PORT] that may have a private address (repeatable)", list{&c.Registries}},
 		{"insecure-registry", "", "registry HOST[:PORT] that is spoken to in plain HTTP (repeatable)", list{&c.Insecure}},
 		{"registry-mirror", "", "HOST=MIRROR[:PORT]: read images of HOST at MIRROR (repeatable)", list{&c.Mirrors}},
@@ -176,6 +184,7 @@ func loadConfig(flags map[string]*given, file string, getenv func(string) string
 func (c *Config) check() error {
 	for _, e := range []struct{ name, value, want string }{
 		{"index-format", c.IndexFormat, "json yaml"},
+		{"render", c.Render, "on off"},
 		{"log-format", c.LogFormat, "auto text json"},
 		{"log-level", c.LogLevel, "debug info warn error"},
 	} {
@@ -191,6 +200,9 @@ func (c *Config) check() error {
 	}
 	if err := checkAddress(c.MetricsListen); err != nil && c.MetricsListen != "" {
 		return fmt.Errorf("%w: metrics-listen %w", errUsage, err)
+	}
+	if c.RenderCPU < time.Second {
+		return fmt.Errorf("%w: render-cpu %s: want whole seconds, 1s or more; --render=off renders nothing", errUsage, c.RenderCPU)
 	}
 	var err error
 	if c.BasePath, err = transport.CleanBase(c.BasePath); err != nil {

@@ -61,6 +61,8 @@ func TestConfigurationIsStrict(t *testing.T) {
 		"zero size":     {file: "max-upload: 0\n", want: `"0"`},
 		"huge size":     {file: "max-upload: 99999999GiB\n", want: "99999999GiB"},
 		"bad env":       {env: map[string]string{"CHARTD_UPLOAD_SLOTS": "-1"}, want: "CHARTD_UPLOAD_SLOTS"},
+		"bad render":    {args: []string{"--render", "maybe"}, want: `"maybe"`},
+		"no render-cpu": {args: []string{"--render-cpu", "0"}, want: "render-cpu 0s"},
 		"bad duration":  {env: map[string]string{"CHARTD_UPLOAD_WAIT": "5"}, want: "CHARTD_UPLOAD_WAIT"},
 		"bad enum":      {args: []string{"--index-format", "xml"}, want: `"xml"`},
 		"bad tristate":  {args: []string{"--allow-anonymous-read=perhaps"}, want: "perhaps"},

@@ -14,6 +14,7 @@ import (
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/durable"
+	"chartd.dev/chartd/internal/render/renderer"
 	"chartd.dev/chartd/internal/server"
 	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock/boltstore"
@@ -71,13 +72,15 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	r, err := openRepository(ctx, c, d)
+	rendering := newRendering(c, d, log)
+	defer func() { err = errors.Join(err, rendering.Close()) }()
+	r, err := openRepository(ctx, c, d, rendering)
 	if err != nil {
 		return err
 	}
 	tokens := auth.NewAuthenticator(d.lock, time.Now)
 	defer tokens.Close()
-	p := process{Config: c, data: d, repo: r, tokens: tokens, log: log, stop: stop}
+	p := process{Config: c, data: d, rendering: rendering, repo: r, tokens: tokens, log: log, stop: stop}
 	b, err := p.background()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -123,11 +126,12 @@ func (b background) answer(ctx context.Context, h *server.Server, listener net.L
 // process is what the parts of a serving process share.
 type process struct {
 	Config
-	data   *data
-	repo   *repo.Repository
-	tokens *auth.Authenticator
-	log    *slog.Logger
-	stop   context.CancelCauseFunc
+	data      *data
+	rendering *rendering
+	repo      *repo.Repository
+	tokens    *auth.Authenticator
+	log       *slog.Logger
+	stop      context.CancelCauseFunc
 }
 
 func (p background) server(addr net.Addr) (*server.Server, error) {
@@ -136,7 +140,7 @@ func (p background) server(addr net.Addr) (*server.Server, error) {
 		Version: buildVersion(), BasePath: p.BasePath, AnonymousRead: p.anonymous(addr),
 		MaxUpload: int64(p.MaxUpload), UploadSlots: p.UploadSlots, UploadWait: p.UploadWait,
 		Limits: server.Limits{FailedAuth: p.LimitAuth, Publish: p.LimitPublish, Pin: p.LimitPin, Read: p.LimitRead},
-		Feed:   p.feed, WebhookURL: p.outward.Check, Collectors: databaseMetrics(p.data.db),
+		Feed:   p.feed, WebhookURL: p.outward.Check, Collectors: append(databaseMetrics(p.data.db), p.rendering.metrics()...),
 		Backup: func(ctx context.Context, w io.Writer) error {
 			return p.repo.Backup(ctx, w, p.data.temp(), p.data.db.Snapshot)
 		},
@@ -155,11 +159,14 @@ func (p background) server(addr net.Addr) (*server.Server, error) {
 // errBroken ends the process with an error once answers are out.
 var errBroken = errors.New("a store is broken, the next start verifies it")
 
-func openRepository(ctx context.Context, c Config, d *data) (*repo.Repository, error) {
+func openRepository(ctx context.Context, c Config, d *data, rendering *rendering) (*repo.Repository, error) {
 	limits := archive.DefaultLimits()
 	limits.Packed, limits.Unpacked, limits.Entries = int64(c.MaxUpload), int64(c.MaxUnpacked), c.MaxEntries
 	rc := repo.Config{Blobs: d.blobs, Lock: d.lock, Archive: limits, ContextPath: c.BasePath, Now: time.Now,
 		Snapshot: d.snapshot}
+	if rendering.on() {
+		rc.Renderer, rc.Engine = rendering, renderer.EngineVersion()
+	}
 	if c.IndexFormat == "yaml" {
 		rc.Format = repo.YAML
 	}

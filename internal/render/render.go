@@ -85,6 +85,7 @@ const (
 	MemoryLimit Reason = "memory limit"
 	OutputLimit Reason = "output limit"
 	Crashed     Reason = "renderer crashed"
+	Off         Reason = "rendering is off" // said by a server that renders nothing
 )
 
 // Failure is a package, or one values file of it, that was not rendered.

@@ -15,8 +15,8 @@ import (
 // good as long as it stays.
 const tracerVersion = 2
 
-// engineVersion names all that a trace depends on besides the package.
-func engineVersion() string {
+// EngineVersion names all that a trace depends on besides the package.
+func EngineVersion() string {
 	return fmt.Sprintf("helm %s kubernetes 1.%s tracer %d", capabilities().HelmVersion.Version, kubernetesMinor(), tracerVersion)
 }
 
@@ -25,7 +25,7 @@ const maxBases = 8
 
 // traceOf traces a package.
 func traceOf(pkg []byte, given [][]byte, l limits) render.Trace {
-	t := render.Trace{Version: render.TraceVersion, Engine: engineVersion(), Verdict: render.NotRendered}
+	t := render.Trace{Version: render.TraceVersion, Engine: EngineVersion(), Verdict: render.NotRendered}
 	s, err := open(pkg, l)
 	if err != nil {
 		t.Attempts = []render.Attempt{{Failure: failure(err)}}
