@@ -101,7 +101,7 @@ func (r *Repository) prepareBinding(ctx context.Context, m traced, plan []planne
 		}
 		nb.Images = append(nb.Images, c)
 	}
-	return nb, r.seal(ctx, nb, m)
+	return nb, r.seal(ctx, nb, traced{version: m.version, pkg: m.pkg})
 }
 
 // candidate reads the image to bind, and the chart's own where it is another.
