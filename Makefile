@@ -17,7 +17,7 @@ BENCH_FLAGS ?=
 # without it, and so do the long ones, which have fewer cases under it.
 RACED    := $$(go list ./... | grep -vE '/(cmd/chartctl|internal/(e2e|demo|bench))(/|$$)')
 FEWER    := CHARTD_MERGES=500 CHARTD_BRANCH_MERGES=20 CHARTD_GATE_HISTORIES=50 CHARTD_GROWTH=10000
-PLAIN    := ./cmd/chartctl ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./internal/render/renderer ./lock
+PLAIN    := ./cmd/chartctl ./internal/e2e/... ./internal/demo/... ./internal/archive ./internal/deploy/fileset ./internal/deploy/lockfile ./internal/render/renderer ./internal/sealing ./lock
 GOTEST   := go test -timeout 25m -v
 STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
 BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat
@@ -87,14 +87,15 @@ bench-compare: ## Go benchmarks of REF and of this tree, in turn, compared
 	  done
 	$(BENCHSTAT) bin/bench-old.txt bin/bench-new.txt
 
-# About an hour and a half on two cores: ROUNDS kills 20 min, 100,000 merges
-# 10 min, 3,000 merges of branches 15 min, 10,000 histories of the gate 15 min,
-# 1,000 with a server that is killed 30 min.
+# About five hours on two cores: ROUNDS kills 20 min, 100,000 merges 10 min, 3,000
+# merges of branches 15 min, 10,000 histories of the gate 15 min, 1,000 with a
+# server that is killed 30 min, 1,000,000 proofs of seals 3 h.
 soak: tools ## what CI runs a slice of, in full
 	CHARTD_KILL_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -v -run 'TestKillLoop$$' ./internal/e2e/killloop
 	CHARTD_MERGES=100000 CHARTD_BRANCH_MERGES=3000 go test -count 1 -timeout 24h -v -run 'MergeFile|Branches' ./internal/deploy/lockfile
 	CHARTD_GATE_HISTORIES=10000 go test -count 1 -timeout 24h -v -run GateIsLinearizable ./lock
 	CHARTD_GATE_KILLS=1000 go test -count 1 -timeout 24h -v ./internal/e2e/gatelinear
+	CHARTD_PROOFS=1000000 go test -count 1 -timeout 24h -v -run 'Property' ./internal/render/renderer
 
 fmt: ## gofmt every file
 	git ls-files '*.go' | xargs gofmt -w

@@ -29,7 +29,7 @@ func Of(t render.Trace, image render.Image, bound render.Bound, advice string) [
 			out = append(out, Guarded{filesOf(t, below) + "templates/" + Name(image.Role),
 				Image{Role: image.Role, Repositories: repositories(image, bound), Digest: bound.Digest, Chart: below, Advice: advice}})
 		}
-		out[i].Places = append(out[i].Places, placeOf(p, template))
+		out[i].Places = append(out[i].Places, placeOf(t, image, p, template))
 	}
 	return out
 }
@@ -44,11 +44,12 @@ func repositories(image render.Image, bound render.Bound) []string {
 }
 
 // placeOf says how to find a container again. Of a list of objects, or where a
-// container has no name, the text is all that is looked at.
-func placeOf(p render.Place, template string) Place {
+// container has no name or shares it with that of another image, the text is all
+// that is looked at.
+func placeOf(t render.Trace, image render.Image, p render.Place, template string) Place {
 	out := Place{Template: template}
 	n := len(p.Path)
-	if p.Use != render.Container || p.Container == "" || n < 3 {
+	if p.Use != render.Container || p.Container == "" || n < 3 || shared(t, image, p) {
 		return out
 	}
 	list := p.Path[:n-2]
@@ -57,6 +58,17 @@ func placeOf(p render.Place, template string) Place {
 	}
 	out.Kind, out.List, out.Container = p.Kind, list, p.Container
 	return out
+}
+
+// shared: a container of another image is found by the same kind of object, list
+// and name.
+func shared(t render.Trace, image render.Image, p render.Place) bool {
+	n := len(p.Path) - 2
+	return slices.ContainsFunc(t.Images, func(other render.Image) bool {
+		return other.Text != image.Text && slices.ContainsFunc(other.Places, func(o render.Place) bool {
+			return o.Template == p.Template && o.Kind == p.Kind && o.Container == p.Container && len(o.Path) == n+2 && slices.Equal(o.Path[:n], p.Path[:n])
+		})
+	})
 }
 
 // filesOf is what the names of a chart's files begin with.
