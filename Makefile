@@ -22,7 +22,7 @@ GOTEST   := go test -timeout 25m -v
 STATICCHECK := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod staticcheck
 BENCHSTAT   := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod benchstat
 # Programs from Debian that tests drive, and that the benchmarks put beside.
-PROGRAMS := docker-registry etcd nginx strace curl python3
+PROGRAMS := docker-registry etcd nginx strace curl python3 python3-yaml node npm
 
 .PHONY: help build demo playground test check fmt lint fuzz bench bench-compare soak tools clean
 

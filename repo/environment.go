@@ -110,7 +110,7 @@ func smallIndex(n *named, at time.Time, why string) (Page, error) {
 		fmt.Fprintf(&b, `%q:[%s]`, n.name, n.line)
 	}
 	writeTail(&b, "", at)
-	return page(b.Bytes(), indexContentType), nil
+	return page(readable(b.Bytes()), indexContentType), nil
 }
 
 // SealedPackage finds a sealed package by its file name; it answers for ever,

@@ -232,7 +232,7 @@ func writeTail(b *bytes.Buffer, contextPath string, at time.Time) {
 	if contextPath != "" {
 		raw, _ := json.Marshal(contextPath) // a string always encodes
 		b.WriteString(`"contextPath":`)
-		b.Write(raw)
+		b.Write(readable(raw))
 	}
 	b.WriteString("}}\n")
 }

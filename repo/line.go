@@ -107,5 +107,7 @@ func entry(from lock.IndexLine, urls []string, more map[string]string) ([]byte, 
 	}
 	maps.Copy(notes, more)
 	m.Annotations = notes
-	return json.Marshal(&helmrepo.ChartVersion{Metadata: &m, URLs: urls, Created: from.Chart.Created, Digest: from.Chart.Package.Hex()})
+	readableKeys(&m)
+	raw, err := json.Marshal(&helmrepo.ChartVersion{Metadata: &m, URLs: urls, Created: from.Chart.Created, Digest: from.Chart.Package.Hex()})
+	return readable(raw), err
 }

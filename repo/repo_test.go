@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"chartd.dev/chartd/internal/indextest"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/memstore"
@@ -106,8 +108,36 @@ func newRig(t *testing.T, change ...func(*repo.Config)) *rig {
 	if g.Repository, err = repo.Open(ctx, c); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { g.check(t) })
+	t.Cleanup(func() {
+		g.check(t)
+		g.readIndexes(t)
+	})
 	return g
+}
+
+func TestMain(m *testing.M) { os.Exit(indextest.Run(m)) }
+
+// readIndexes has every reader read the index, and those of the environments.
+func (g *rig) readIndexes(t *testing.T) {
+	t.Helper()
+	x, err := g.Index(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _, err := x.Body(repo.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	indextest.Read(t, body.Bytes())
+	list, err := g.lockfile.Environments(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if page, err := g.EnvironmentIndex(ctx, e.Env); err == nil {
+			indextest.Read(t, page.Body)
+		}
+	}
 }
 
 func (g *rig) check(t *testing.T) {

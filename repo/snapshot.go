@@ -26,7 +26,7 @@ import (
 // It is a cache: it carries the digest of what it holds and the generation's
 // own record, and whatever does not fit is passed over and made anew.
 //
-//	chartd index snapshot 2
+//	chartd index snapshot 3
 //	{"generation":…,"record":…,"at":…,"segments":…,"table":…,"deflate":…}
 //	the table: what is known of each segment, see appendTable
 //	sha256 of all before, 32 bytes
@@ -35,7 +35,7 @@ import (
 // Bodies are covered by the CRC-32 that the table has of each, which a gzip
 // stream needs anyway. Compressed ones are taken over only where this program
 // would compress alike: an entity tag stands for the compressed bytes too.
-const snapshotMagic = "chartd index snapshot 2\n"
+const snapshotMagic = "chartd index snapshot 3\n"
 
 type snapshotHead struct {
 	Generation uint64          `json:"generation"`

@@ -180,6 +180,9 @@ func (s *strict) field(key string, n *yaml.Node, want string) error {
 			return wrong()
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
+			if !FitsKey(n.Content[i].Value) {
+				return s.fault(n.Content[i], "the key %s of %s cannot stand in an index: readers of YAML take at most 1,024 characters, and << for a merge", quote(n.Content[i].Value), key)
+			}
 			if err := s.field(key+"."+n.Content[i].Value, n.Content[i+1], isText); err != nil {
 				return err
 			}
@@ -213,6 +216,20 @@ func (s *strict) list(key string, n *yaml.Node, want string) error {
 		}
 	}
 	return nil
+}
+
+// FitsKey reports whether a text can be a key of an index: readers of YAML take
+// no key of more than 1,024 characters on one line, escapes counted, and some
+// writers of YAML, "<<" quoted, write it without the quotes.
+func FitsKey(key string) bool {
+	size := 0
+	for _, r := range key {
+		size++
+		if r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) {
+			size += len(`\u0000`) - 1
+		}
+	}
+	return size <= 1000 && key != "<<"
 }
 
 func describe(n *yaml.Node) string {

@@ -53,7 +53,7 @@ var named = regexp.MustCompile("`[^`]+`")
 // support lists the packages that exist for tests; only tests, and each other,
 // may import them.
 var support = []string{
-	"storage/storagetest", "lock/locktest", "lock/gatetest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools", "internal/render/rendertest",
+	"storage/storagetest", "lock/locktest", "lock/gatetest", "internal/durable/durabletest", "internal/registrytest", "internal/testtools", "internal/indextest", "internal/render/rendertest",
 	"internal/layers", "internal/e2e", "internal/demo", "internal/bench",
 }
 

@@ -12,6 +12,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
+	"chartd.dev/chartd/internal/indextest"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/memstore"
 	"chartd.dev/chartd/lock/store"
@@ -106,8 +108,26 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 		if err != nil || len(rep.Problems) > 0 {
 			t.Errorf("check at the end: %v, %q", err, rep.Problems)
 		}
+		g.readIndex()
 	})
 	return g
+}
+
+func TestMain(m *testing.M) { os.Exit(indextest.Run(m)) }
+
+// readIndex has every reader read what the test left in the index.
+func (g *rig) readIndex() {
+	x, err := g.repo.Index(context.WithoutCancel(g.t.Context()))
+	if err != nil {
+		g.t.Error(err)
+		return
+	}
+	body, _, err := x.Body(repo.Identity)
+	if err != nil {
+		g.t.Error(err)
+		return
+	}
+	indextest.Read(g.t, body.Bytes())
 }
 
 func (g *rig) token(name string, scopes ...string) string {

@@ -200,6 +200,11 @@ func (b build) run(ctx context.Context) error {
 	return os.Rename(tmp, b.out)
 }
 
+func shortSum(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
 func cacheDir(name string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {

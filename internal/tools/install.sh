@@ -10,13 +10,17 @@ for program; do
 	if command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || [ -x "/usr/bin/$program" ]; then
 		continue
 	fi
+	if [ "$program" = python3-yaml ] && /usr/bin/python3 -c 'import yaml' 2>/dev/null; then
+		continue
+	fi
 	case $program in
 	docker-registry) package=docker-registry services="$services docker-registry" ;;
 	etcd) package=etcd-server services="$services etcd" ;;
 	nginx) package=nginx-light services="$services nginx" ;;
-	curl | python3 | strace | wrk) package=$program ;;
+	node) package=nodejs ;;
+	curl | npm | python3 | python3-yaml | strace | wrk) package=$program ;;
 	*)
-		echo "install: $program is none of the programs that are known here: docker-registry, etcd, nginx, curl, python3, strace, wrk" >&2
+		echo "install: $program is none of the programs that are known here: docker-registry, etcd, nginx, curl, node, npm, python3, python3-yaml, strace, wrk" >&2
 		exit 2
 		;;
 	esac

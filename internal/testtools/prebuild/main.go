@@ -1,5 +1,5 @@
 // Command prebuild builds the programs that tests drive and prints where they
-// are, so that make can do it beside other work. By default that is Helm;
+// are, so that make can do it beside other work. By default that is Helm and js-yaml;
 // -kubernetes adds the API server, which takes minutes the first time.
 package main
 
@@ -25,6 +25,7 @@ func run(ctx context.Context, kubernetes bool) error {
 	builds := []func() (string, error){
 		func() (string, error) { return testtools.BuildHelm(ctx, 3) },
 		func() (string, error) { return testtools.BuildHelm(ctx, 4) },
+		func() (string, error) { return testtools.InstallJSYAML(ctx) },
 	}
 	if kubernetes {
 		builds = append(builds, func() (string, error) { return testtools.BuildKubeAPIServer(ctx) })
