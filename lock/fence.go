@@ -18,7 +18,8 @@ type Fence struct {
 
 // FencePin makes sure that nothing is pinned in env under the idempotency key
 // from now on, unless it was already: then it returns the pin. Fencing again
-// gives the same answer.
+// gives the same answer, whoever asks: where the key was used before, to fence it
+// is only to read.
 func (l *Lockfile) FencePin(ctx context.Context, op Op, env ref.Env, key string) (Fence, error) {
 	if key == "" || len(key) > model.MaxKey {
 		return Fence{}, fail(ErrInvalid, "the idempotency key to fence is %d characters long: want 1 to %d", len(key), model.MaxKey)
@@ -33,7 +34,7 @@ func (l *Lockfile) FencePin(ctx context.Context, op Op, env ref.Env, key string)
 		o, err := get[outcome](c, bucketKeys, key)
 		if errors.Is(err, store.ErrNoKey) {
 			return Fence{}, errors.Join(
-				put(c, bucketKeys, key, outcome{Format: FormatVersion, Route: "fence " + env.String(), Verb: verbFence, At: c.now}),
+				put(c, bucketKeys, key, outcome{Format: FormatVersion, Route: "fence " + env.String(), Verb: verbFence, By: op.Actor.principal(), At: c.now}),
 				c.journal(verbFence, env.String(), map[string]string{"key": key}),
 			)
 		}

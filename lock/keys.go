@@ -26,10 +26,23 @@ type outcome struct {
 	Result  json.RawMessage `json:"result,omitempty"`
 	Refusal *Refusal        `json:"refusal,omitempty"`
 	Stale   *StaleError     `json:"stale,omitempty"`
+	By      Actor           `json:"by,omitzero"` // whose key it is; zero of an earlier version's
 	At      time.Time       `json:"at"`
 }
 
-// replay answers a repeated key from its stored outcome.
+// principal is the actor without the address that it came from.
+func (a Actor) principal() Actor { return Actor{Name: a.Name, TokenID: a.TokenID} }
+
+// by names the principal, where it is known.
+func (o outcome) by() string {
+	if o.By.Name == "" {
+		return ""
+	}
+	return " by " + o.By.Name
+}
+
+// replay answers a repeated key from its stored outcome. A key belongs to the
+// principal that used it first: the answer to one is no deed of another.
 func replay[T any](c *change, out *T, verdict *error) (bool, error) {
 	if c.op.Key == "" {
 		return false, nil
@@ -45,7 +58,10 @@ func replay[T any](c *change, out *T, verdict *error) (bool, error) {
 		return false, err
 	}
 	if o.Verb == verbFence && o.Result == nil {
-		return false, fail(ErrRefused, "idempotency key %q was fenced at %s: whoever sent the request gave it up, and nothing is pinned under it; send a new request with a new key", c.op.Key, o.At.Format(time.RFC3339))
+		return false, fail(ErrRefused, "idempotency key %q was fenced at %s%s: whoever sent the request gave it up, and nothing is pinned under it; send a new request with a new key", c.op.Key, o.At.Format(time.RFC3339), o.by())
+	}
+	if o.By != (Actor{}) && !o.By.same(c.op.Actor) {
+		return false, fail(ErrRefused, "idempotency key %q belongs to %s, who used it before: use a key of your own", c.op.Key, o.By.Name)
 	}
 	if o.Route != c.op.Route || o.Body != c.op.Body {
 		return false, fail(ErrRefused, "idempotency key %q was used for another request (%s): use a new key", c.op.Key, o.Route)
@@ -66,7 +82,7 @@ func remember[T any](c *change, out T, verdict error) error {
 	if c.op.Key == "" {
 		return nil
 	}
-	o := outcome{Format: FormatVersion, Route: c.op.Route, Body: c.op.Body, At: c.now}
+	o := outcome{Format: FormatVersion, Route: c.op.Route, Body: c.op.Body, By: c.op.Actor.principal(), At: c.now}
 	if c.line != nil {
 		o.Verb = c.line.Verb
 	}

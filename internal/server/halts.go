@@ -4,28 +4,30 @@ import (
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/lock"
 )
 
 func (s *Server) halt(c *call, in api.HaltRequest) (api.Halt, error) {
-	if err := c.mayHalt(in.Scope); err != nil {
+	if err := c.mayStop(in.Scope, c.env); err != nil {
 		return api.Halt{}, err
 	}
 	h, err := s.Lock.Halt(c.Context(), c.op("halt "+c.env.String()), lock.NewHalt{Env: c.env, Scope: in.Scope, Reason: in.Reason})
 	return haltOf(h), err
 }
 
-// mayHalt checks the scope on all that a scope asked for would stop. The one
-// of the policy was somebody else's decision.
-func (c *call) mayHalt(s model.Scope) error {
-	switch s {
+// mayStop checks the scope on all that a halt of env in that scope stops: on the
+// environment itself, where none is asked for. The one of the policy was
+// somebody else's decision.
+func (c *call) mayStop(scope model.Scope, env ref.Env) error {
+	switch scope {
 	case model.ScopeHub:
-		return c.who.Require(auth.Override, c.env.Hub()+"/*")
+		return c.who.Require(auth.Override, env.Hub()+"/*")
 	case model.ScopeEverything:
 		return c.who.Require(auth.Override, "*")
 	}
-	return nil
+	return c.who.Require(auth.Override, env.String())
 }
 
 type haltsRequest struct {
@@ -44,14 +46,14 @@ func (s *Server) halts(c *call, in haltsRequest) (api.Halts, error) {
 	return api.Halts{Halts: each(list, haltOf), Next: next}, err
 }
 
-// mayResolve checks the scope on the environment that failed, which only the
-// halt names.
+// mayResolve checks the scope on all that the halt stops, which only the halt
+// names: who could not have stopped it does not set it free.
 func (s *Server) mayResolve(c *call) error {
 	h, err := s.Lock.HaltByID(c.Context(), c.Var("id"))
 	if err != nil {
 		return err
 	}
-	return c.who.Require(auth.Override, h.Env.String())
+	return c.mayStop(h.Scope, h.Env)
 }
 
 func (s *Server) resolveHalt(c *call, in api.ResolveRequest) (api.Halt, error) {
