@@ -39,10 +39,12 @@ func (l *Lockfile) Import(ctx context.Context, op Op, list []NewVersion) ([]Outc
 		return nil, fail(ErrInvalid, "an import names no chart version: send at least one")
 	}
 	op.Key = ""
-	now := l.time()
 	var out []Outcome
 	err := l.store.Update(ctx, func(t store.Txn) error {
-		s := &setWriter{change: change{Txn: t, op: op, now: now}}
+		s := &setWriter{change: change{Txn: t, op: op, now: l.time()}}
+		if err := s.stillHolds(); err != nil {
+			return err
+		}
 		out = nil
 		for _, nv := range list {
 			nv.Import = true

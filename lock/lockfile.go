@@ -173,14 +173,16 @@ func (c *change) touchIndex(chart ref.ChartVersion) error {
 // idempotency key. A *Refusal or *StaleError from fn, which then must not have
 // written, is committed as a line of its own; any other error leaves no trace.
 func run[T any](ctx context.Context, l *Lockfile, op Op, fn func(*change) (T, error)) (T, error) {
-	now := l.time()
 	var out T
 	var verdict error
 	stamped, changed := l.stamped.Load(), false
 	err := l.store.Update(ctx, func(t store.Txn) error {
 		var zero T
 		out, verdict, changed = zero, nil, false
-		c := &change{Txn: t, op: op, now: now}
+		c := &change{Txn: t, op: op, now: l.time()}
+		if err := c.stillHolds(); err != nil {
+			return err
+		}
 		if done, err := replay(c, &out, &verdict); done || err != nil {
 			return err
 		}

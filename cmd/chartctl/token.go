@@ -105,8 +105,8 @@ func (a *app) tokenList() *cobra.Command {
 
 func (a *app) tokenRevoke() *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke ID|NAME", Short: "End a token, with effect on the next request",
-		Long: `The token ends with effect on the next request. It is given by its ID, or by its
+		Use: "revoke ID|NAME", Short: "End a token: nothing more is read or written with it",
+		Long: `The token ends at once, also for what is under way. It is given by its ID, or by its
 name while it is not revoked; where one token's ID is another one's name, the ID
 counts.`,
 		Example: "  chartctl token list\n  chartctl token revoke 4f2a9c\n  chartctl token revoke ci",

@@ -1,7 +1,7 @@
 // Package auth says who a caller is and what it may do. Its invariants: a
 // credential is a token and nothing else; no scope implies another, except
 // that every token also reads; a token's text is never kept, only its hash; a
-// revoked or expired token is refused from the next request on.
+// revoked or expired token is refused from the next request on, and writes no more.
 package auth
 
 import (

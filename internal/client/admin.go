@@ -34,7 +34,7 @@ func (c *Client) CreateToken(ctx context.Context, t api.TokenRequest) (api.Token
 	return ask[api.TokenSecret](ctx, c, r)
 }
 
-// RevokeToken ends a token with effect on the next request.
+// RevokeToken ends a token.
 func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	_, err := c.call(ctx, request{method: http.MethodDelete, path: path("/api/v1/tokens/%s", id), key: NewKey()}, nil)
 	return err

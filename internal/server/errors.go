@@ -51,6 +51,7 @@ var table = []mapping{
 	{repo.ErrUnavailable, 503, api.CodeUnavailable, ""},
 
 	{auth.ErrUnauthorized, 401, api.CodeUnauthorized, ""},
+	{lock.ErrCredential, 401, api.CodeUnauthorized, ""},
 	{auth.ErrForbidden, 403, api.CodeForbidden, ""},
 	{auth.ErrScope, 422, api.CodeInvalid, ""},
 	{auth.ErrToken, 422, api.CodeInvalid, ""},

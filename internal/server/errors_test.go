@@ -90,6 +90,7 @@ var sentinels = map[string]outcome{
 	"auth.ErrScope":        {auth.ErrScope, 422, api.CodeInvalid, 8},
 	"auth.ErrToken":        {auth.ErrToken, 422, api.CodeInvalid, 8},
 	"auth.ErrUnauthorized": {auth.ErrUnauthorized, 401, api.CodeUnauthorized, 9},
+	"lock.ErrCredential":   {lock.ErrCredential, 401, api.CodeUnauthorized, 9},
 	"auth.ErrForbidden":    {auth.ErrForbidden, 403, api.CodeForbidden, 9},
 }
 

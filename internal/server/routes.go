@@ -170,7 +170,7 @@ func adminRoutes() []route {
 		{method: del, path: "/api/v1/webhooks/{id}", access: needs(auth.Admin), handler: handle((*Server).deleteWebhook), name: "deleteWebhook", summary: "Delete a webhook; what it was not sent yet it will not get."},
 		{method: get, path: "/api/v1/tokens", access: needs(auth.Admin), handler: handle((*Server).tokens), name: "tokens", summary: "All tokens, without their secrets."},
 		{method: post, path: "/api/v1/tokens", access: needs(auth.Admin), handler: handle((*Server).createToken), name: "createToken", summary: "Make a token; the secret is shown this once.", status: []int{201}},
-		{method: del, path: "/api/v1/tokens/{id}", access: needs(auth.Admin), handler: handle((*Server).revokeToken), name: "revokeToken", summary: "Revoke a token; it is refused from the next request on."},
+		{method: del, path: "/api/v1/tokens/{id}", access: needs(auth.Admin), handler: handle((*Server).revokeToken), name: "revokeToken", summary: "Revoke a token; nothing is written with it from now on, by requests under way either."},
 		{method: get, path: "/api/v1/backup", access: needs(auth.Admin), handler: handle((*Server).backup), name: "backup", summary: "A consistent backup, as a tar stream."},
 		{method: get, path: "/api/v1/fsck", access: needs(auth.Admin), handler: handle((*Server).fsck), name: "fsck", summary: "Check everything that is stored."},
 	}

@@ -40,12 +40,22 @@ type rig struct {
 	log    *logBuffer
 	broken chan error
 	admin  string
+	ahead  atomic.Int64 // of the lock file's clock, in nanoseconds
 }
 
-// countedStore counts the transactions that read, and what they read.
+// countedStore counts the transactions that read, and what they read. before is
+// called once, before the next one that writes.
 type countedStore struct {
 	*memstore.Store
 	views, reads atomic.Int64
+	before       atomic.Pointer[func()]
+}
+
+func (s *countedStore) Update(ctx context.Context, fn func(store.Txn) error) error {
+	if f := s.before.Swap(nil); f != nil {
+		(*f)()
+	}
+	return s.Store.Update(ctx, fn)
 }
 
 func (s *countedStore) View(ctx context.Context, fn func(store.Tx) error) error {
@@ -75,7 +85,8 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
 	g := &rig{t: t, blobs: storage.NewMemory(), store: &countedStore{Store: memstore.New()}, log: &logBuffer{}, broken: make(chan error, 16)}
 	var err error
-	if g.lock, err = lock.Open(t.Context(), g.store, time.Now); err != nil {
+	now := func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) }
+	if g.lock, err = lock.Open(t.Context(), g.store, now); err != nil {
 		t.Fatal(err)
 	}
 	c := Config{
