@@ -79,6 +79,9 @@ func (a *app) doInit(ctx context.Context, f initFlags) error {
 	}
 	defer s.Close()
 	if err := s.Plan(ctx); err != nil {
+		for _, n := range s.Notes {
+			a.note("note: %s", n)
+		}
 		return err
 	}
 	if f.DryRun {

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"chartd.dev/chartd/internal/advice"
-
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/ref"
 )
@@ -57,6 +55,17 @@ func (f *finder) compose() error {
 	if len(c.Environments) == 0 {
 		return fmt.Errorf("%w: no environment of the repo names chart %q or its image", ErrNothing, f.chart)
 	}
+	f.dropHalves(names)
+	if len(c.Environments) == 0 {
+		return fmt.Errorf("%w: no file names the version of chart %q, so a bump would move images alone; mark the line that does with the comment \"# chartctl: chart.version\", or install from the environments' repositories and write kept: {chart: %s}", ErrNothing, f.chart, HelmRepository)
+	}
+	f.fill(names)
+	return nil
+}
+
+// fill takes the sites of the sets that are used.
+func (f *finder) fill(names map[scope]string) {
+	c := &f.out.Config
 	used := map[string]bool{}
 	for _, e := range c.Environments {
 		for _, set := range e.Sites {
@@ -69,7 +78,34 @@ func (f *finder) compose() error {
 		}
 	}
 	f.missing()
-	return nil
+}
+
+// dropHalves leaves out the environments of which no file names the version.
+func (f *finder) dropHalves(names map[scope]string) {
+	for key, e := range f.out.Config.Environments {
+		var sites []site.Site
+		var at []string
+		for _, p := range f.places {
+			if slices.Contains(e.Sites, names[p.scope]) {
+				sites, at = append(sites, p.site), append(at, f.lineOf(p.site))
+			}
+		}
+		if SaysVersion(sites) {
+			continue
+		}
+		f.note("left out %s: %s would move alone, since no file names the version of chart %q for it; mark the line that does with the comment \"# chartctl: chart.version\", or install from the environment's repository and write kept: {chart: %s}", key, strings.Join(at, ", "), f.chart, HelmRepository)
+		delete(f.out.Config.Environments, key)
+	}
+}
+
+// lineOf is where a site is found.
+func (f *finder) lineOf(s site.Site) string {
+	for _, e := range f.out.Evidence {
+		if e.File == s.File {
+			return fmt.Sprintf("%s:%d", e.File, e.Line)
+		}
+	}
+	return s.File
 }
 
 // rank puts the shared set first.
@@ -153,21 +189,16 @@ func (f *finder) dropUnreadable() {
 	})
 }
 
-// missing says which half no site holds.
+// missing says which images no site holds.
 func (f *finder) missing() {
-	version := false
 	roles := map[ref.Role]bool{}
 	for _, p := range f.places {
-		version = version || p.site.Kind == site.Dependency || p.site.Kind == site.Marker && p.site.Path == "chart.version"
 		if p.site.Kind != site.From {
 			roles[p.site.Role] = true
 		}
 		if rest, ok := strings.CutPrefix(p.site.Path, "image."); ok && p.site.Kind == site.Marker {
 			roles[ref.Role(strings.TrimSuffix(rest, ".tag"))] = true
 		}
-	}
-	if !version {
-		f.note("no file names the version of chart %q; mark the line that does with the comment \"# chartctl: chart.version\" and run %s again", f.chart, advice.Init)
 	}
 	for role := range f.images {
 		if !roles[role] {

@@ -43,6 +43,18 @@ type Environment struct {
 	Sites   []string // names of site sets
 	Wrapper string   // directory of the chart that is deployed, where that is not Chart itself
 	Prefix  string   // key of the chart's values in the wrapper's
+	KeptBy  string   // HelmRepository: it is installed from there, and needs no sites
+}
+
+// HelmRepository says that an environment is installed from its own Helm
+// repository on the server, which has both halves of the pair.
+const HelmRepository = "helm-repository"
+
+// SaysVersion reports whether one of the sites says the version of the chart.
+func SaysVersion(sites []site.Site) bool {
+	return slices.ContainsFunc(sites, func(s site.Site) bool {
+		return s.Kind == site.Dependency || s.Kind == site.Marker && s.Path == "chart.version"
+	})
 }
 
 // ByBranch reports whether the branch says which stage is meant.

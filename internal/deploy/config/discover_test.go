@@ -229,24 +229,6 @@ environments:
 			notes: []string{"no file names an environment: this one is called my-hub/prod after the directory"},
 		},
 		{
-			name: "one hub with values alone",
-			repo: tree{"config.yaml": bareImage},
-			want: `
-sites: # places that move together
-  jupyterhub:
-    - {kind: image, file: config.yaml, path: hub.image, role: hub}
-
-environments:
-  my-hub/prod:
-    chart: jupyterhub
-    sites: [jupyterhub]
-`,
-			notes: []string{
-				"no file names an environment: this one is called my-hub/prod after the directory",
-				`no file names the version of chart "jupyterhub"; mark the line that does with the comment "# chartctl: chart.version" and run chartctl init again`,
-			},
-		},
-		{
 			name: "Chart.yaml v2 with a lock file, values for each stage, and an alias",
 			repo: tree{
 				"hub/Chart.yaml": wrapperYAML + "  alias: jh\n", "hub/Chart.lock": "x", "hub/values.yaml": strings.Replace(hubImage, "jupyterhub", "jh", 1),
@@ -395,6 +377,7 @@ func TestNothing(t *testing.T) {
 		want   string
 	}{
 		"no file":          {tree{}, nil, "no file here names chart"},
+		"half a pair":      {tree{"config.yaml": bareImage}, nil, "no file names the version of chart"},
 		"two charts":       {two, func(s *config.Search) { s.Known = known("jupyterhub", "binderhub") }, "depend on"},
 		"an unknown chart": {tree{"Chart.yaml": strings.ReplaceAll(wrapperYAML, "jupyterhub", "other")}, func(s *config.Search) { s.Known = known() }, "--chart NAME"},
 	} {
@@ -488,7 +471,7 @@ func TestSecondDocument(t *testing.T) {
 	}
 	repo := tree{"Chart.yaml": "a: 1\n---\n" + wrapperYAML, "values.yaml": bareImage}
 	p, err := config.Discover(repo.search())
-	if err != nil || !strings.Contains(strings.Join(p.Notes, "\n"), "left out dependencies in Chart.yaml:") {
+	if !errors.Is(err, config.ErrNothing) || !strings.Contains(strings.Join(p.Notes, "\n"), "left out dependencies in Chart.yaml:") {
 		t.Errorf("dependencies in a second document: %v, %q", err, p.Notes)
 	}
 }

@@ -226,19 +226,35 @@ func (p *parser) environment(e pair, c *Config) Environment {
 			if _, err := ref.ParseImported(env.Prefix, "1.0.0"); err != nil {
 				p.fail(f.value, "prefix %q is no name or alias of a dependency", env.Prefix)
 			}
+		case "kept":
+			env.KeptBy = p.kept(f)
 		default:
-			p.fail(f.key, "unknown field %q; want chart, sites, wrapper, prefix", f.key.Value)
+			p.fail(f.key, "unknown field %q; want chart, sites, wrapper, prefix, kept", f.key.Value)
 		}
 	}
 	switch {
 	case env.Chart == "":
 		p.fail(e.key, "environment %s: chart is missing", key)
-	case len(env.Sites) == 0:
+	case len(env.Sites) == 0 && env.KeptBy == "":
 		p.fail(e.key, "environment %s: it has no sites; want sites: [NAME]", key)
 	case env.Prefix != "" && env.Wrapper == "":
 		p.fail(e.key, "environment %s: prefix says nothing without wrapper", key)
 	}
 	return env
+}
+
+// kept says where a half is that no site names.
+func (p *parser) kept(f pair) string {
+	where := ""
+	for _, k := range p.mapping(f.value, "kept") {
+		if where = p.text(k); k.key.Value != "chart" || where != HelmRepository {
+			p.fail(k.key, "kept: %s: %q; want chart: %s", k.key.Value, where, HelmRepository)
+		}
+	}
+	if where == "" {
+		p.fail(f.value, "kept: want {chart: %s}", HelmRepository)
+	}
+	return where
 }
 
 // key checks the name of an environment.

@@ -52,7 +52,12 @@ func printEnvironment(key string, e Environment) string {
 	for i, s := range e.Sites {
 		names[i] = quote(s, true)
 	}
-	fmt.Fprintf(&b, "    sites: [%s]\n", strings.Join(names, ", "))
+	if len(names) > 0 {
+		fmt.Fprintf(&b, "    sites: [%s]\n", strings.Join(names, ", "))
+	}
+	if e.KeptBy != "" {
+		fmt.Fprintf(&b, "    kept: {chart: %s}\n", e.KeptBy)
+	}
 	if e.Wrapper != "" {
 		fmt.Fprintf(&b, "    wrapper: %s\n", quote(e.Wrapper, false))
 	}

@@ -142,6 +142,9 @@ func (a *act) onServer(ctx context.Context, m move) error {
 
 // inRepo makes a move and brings the files to it, as one act.
 func (a *act) inRepo(ctx context.Context, m move) error {
+	if err := a.co.halves(m); err != nil {
+		return err
+	}
 	p, err := a.co.Repo.Plan(a.co.entries(m))
 	if err != nil {
 		return deploy.Coded(err)

@@ -40,6 +40,9 @@ func Apply(ctx context.Context, at Place, why Why) (Outcome, error) {
 	if m.Steps, err = co.behind(ctx, past); err != nil || len(m.Steps) == 0 {
 		return a.out, err
 	}
+	if err := co.halves(m); err != nil {
+		return a.out, err
+	}
 	if err := co.matches(m, past.locks[0]); err != nil {
 		return a.out, err
 	}
@@ -55,6 +58,16 @@ func Apply(ctx context.Context, at Place, why Why) (Outcome, error) {
 		return a.out, err
 	}
 	return a.out, a.pinned(m, res)
+}
+
+// halves refuses environments of which half a pair is written nowhere.
+func (co *Checkout) halves(m move) error {
+	for _, e := range co.entries(m) {
+		if err := co.Repo.Whole(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // behind are the moves to what HEAD locks, of the environments that the

@@ -44,14 +44,14 @@ func (s *Setup) propose(ctx context.Context) error {
 		}
 	}
 	p, err := config.Discover(search)
-	if err != nil {
-		return err
-	}
 	for _, l := range left {
 		s.Notes = append(s.Notes, "passed over "+l)
 	}
 	s.Evidence = append(s.Evidence, p.Evidence...)
 	s.Notes = append(s.Notes, p.Notes...)
+	if err != nil {
+		return err
+	}
 	s.conf = p.Config
 	s.Config = string(s.conf.Bytes())
 	s.changes = append(s.changes, fileset.Change{Path: config.Name, New: []byte(s.Config)})

@@ -118,7 +118,7 @@ func TestVerifyOverrideKeys(t *testing.T) {
 
 	r = newDeployRepo(t)
 	r.files[".chartctl.yaml"] = "version: 1\nserver: " + source + "\nflow: pin\nsites:\n  hub:\n    - {kind: image, file: values.yaml, path: hub.image, role: hub}\n" +
-		"environments:\n  data8/prod: {chart: jupyterhub, sites: [hub]}\n  data8/staging: {chart: jupyterhub, sites: [hub]}\n"
+		"environments:\n  data8/prod: {chart: jupyterhub, sites: [hub], kept: {chart: helm-repository}}\n  data8/staging: {chart: jupyterhub, sites: [hub], kept: {chart: helm-repository}}\n"
 	r.files["values.yaml"] = strings.ReplaceAll(strings.TrimPrefix(r.files["hub/values.yaml"], "jupyterhub:\n"), "\n  ", "\n")[2:]
 	r.files["data8/values-prod.yaml"] = nest("hub.image", "tag: '1'")
 	r.files["data8/values-staging.yaml"] = ""

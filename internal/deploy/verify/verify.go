@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -83,6 +84,9 @@ func (v *verification) environment(lock lockfile.File, env ref.Env) error {
 		v.add(s, Finding{Kind: DriftLock, Place: v.lockPlace(key, "chart"), Found: s.entry.Chart.Name, Want: conf.Chart,
 			Message: fmt.Sprintf("the locked chart is %s, %s says %s", s.entry.Chart.Name, config.Name, conf.Chart), Mend: "correct " + config.Name})
 	}
+	if err := v.repo.Whole(s.entry); err != nil && s.entry.Pinned() {
+		v.half(s, err)
+	}
 	all := v.repo.Sites(key)
 	for _, at := range all {
 		if v.concerns(at, s.entry) {
@@ -91,6 +95,14 @@ func (v *verification) environment(lock lockfile.File, env ref.Env) error {
 	}
 	s.dirs = chartDirs(conf.Wrapper, all)
 	return v.compare(s)
+}
+
+// half tells of an environment that has a place for one half of its pair alone.
+func (v *verification) half(s subject, err error) {
+	var e *api.Error
+	if errors.As(err, &e) {
+		v.add(s, Finding{Kind: DriftLock, Place: Place{File: config.Name}, Found: "half a pair", Want: "both halves", Message: strings.Replace(e.Message, s.entry.Key, "{env}", 1), Mend: strings.Replace(e.Want, s.entry.Key, "{env}", 1)})
+	}
 }
 
 // compare looks at everything about one environment.
