@@ -68,7 +68,7 @@ func publish(c *change, nv NewVersion) (Published, error) {
 	}
 	v := nv.Version
 	v.Format, v.State, v.By = FormatVersion, model.Listed, c.op.Actor.Name
-	if err := checkTwins(c, v.Chart, nv.Import); err != nil {
+	if err := checkTwins(c, &v); err != nil {
 		return Published{}, err
 	}
 	if err := date(c, &v, nv); err != nil {
@@ -163,37 +163,6 @@ func addProvenance(c *change, v ChartVersion, prov ref.Digest, size int64) (Char
 		c.useBlob(prov, blobUse{v.Chart, "provenance", size}),
 		c.journal(verbProvenance, v.Chart.String(), map[string]ref.Digest{"provenance": prov}),
 	)
-}
-
-// checkTwins refuses a version that differs too little from one that exists:
-// by letter case, by build metadata (which Helm's order ignores), or not at
-// all in its file name. Imports keep twins by build metadata, which exist.
-func checkTwins(c *change, chart ref.ChartVersion, imported bool) error {
-	other, err := get[ref.ChartVersion](c, bucketFiles, chart.FileName())
-	if err == nil {
-		return fail(ErrExists, "the file name %s is taken by %s", chart.FileName(), other)
-	}
-	if !errors.Is(err, store.ErrNoKey) {
-		return err
-	}
-	folded := strings.ToLower(chart.String())
-	precedence, _, _ := strings.Cut(folded, "+")
-	for _, key := range []string{"case " + folded, "build " + precedence} {
-		other, err := get[ref.ChartVersion](c, bucketFolds, key)
-		if errors.Is(err, store.ErrNoKey) {
-			if err := put(c, bucketFolds, key, chart); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !imported || strings.HasPrefix(key, "case ") {
-			return fail(ErrExists, "%s differs from %s only in letter case or build metadata, which Helm does not tell apart: choose another version", chart, other)
-		}
-	}
-	return nil
 }
 
 // date gives the version its creation time, which never goes back within a

@@ -2,6 +2,7 @@ package lock_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,10 +79,12 @@ func TestTwins(t *testing.T) {
 		{"case of version", hub("1.0.0-RC"), hub("1.0.0-rc"), false, false},
 		{"case of version, import", hub("1.0.0-RC"), hub("1.0.0-rc"), true, false},
 		{"case of name, import", chart("Hub", "1.0.0"), chart("hub", "1.0.0"), true, false},
-		{"build metadata", hub("1.0.0+a"), hub("1.0.0+b"), false, false},
-		{"build metadata added", hub("1.0.0"), hub("1.0.0+b"), false, false},
-		{"build metadata gone", hub("1.0.0+a"), hub("1.0.0"), false, false},
+		{"build metadata", hub("1.0.0+a"), hub("1.0.0+b"), false, true},
+		{"build metadata added", hub("1.0.0"), hub("1.0.0+b"), false, true},
+		{"build metadata gone", hub("1.0.0+a"), hub("1.0.0"), false, true},
 		{"build metadata, import", hub("1.0.0+a"), hub("1.0.0+b"), true, true},
+		{"leading v", hub("1.0.0"), hub("v1.0.0"), false, true},
+		{"leading v gone", hub("v1.0.0+a"), hub("1.0.0"), false, true},
 		{"file name", chart("foo-1", "2.0.0"), chart("foo", "1-2.0.0"), true, false},
 		{"other prerelease", hub("1.0.0-a"), hub("1.0.0-b"), false, true},
 		{"other chart", chart("one", "1.0.0"), chart("two", "1.0.0"), false, true},
@@ -94,7 +97,12 @@ func TestTwins(t *testing.T) {
 			nv := version(c.version, "")
 			nv.Import = c.imported
 			if c.ok {
-				must(r.Publish(r.ctx, alice, nv))
+				p := must(r.Publish(r.ctx, alice, nv))
+				same, _, _ := strings.Cut(strings.TrimPrefix(c.version.Version(), "v"), "+")
+				other, _, _ := strings.Cut(strings.TrimPrefix(c.there.Version(), "v"), "+")
+				if twin := same == other && c.version.Name() == c.there.Name(); twin != (len(p.Chart.Warnings) == 1) {
+					t.Errorf("the warnings are %q", p.Chart.Warnings)
+				}
 				return
 			}
 			r.refused(lock.ErrExists, func() error { _, err := r.Publish(r.ctx, alice, nv); return err }, c.there.String())

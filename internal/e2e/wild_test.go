@@ -50,3 +50,24 @@ func TestHelmReadsAnIndexOfOddCharacters(t *testing.T) {
 		})
 	}
 }
+
+// Versions that are of the same order for Helm are two versions: each is found by
+// its exact name, as a file and by --version, whichever was published last.
+func TestHelmTellsTwinsApart(t *testing.T) {
+	b := rig.New(t)
+	versions := []string{"1.0.0+up4.0.0", "1.0.0+up4.1.0", "2.0.0", "v2.0.0"}
+	for _, v := range versions {
+		chart := dirChart(t, "twin", map[string]string{"Chart.yaml": "apiVersion: v2\nname: twin\nversion: " + v + "\n"})
+		r := b.Ctl(0, "publish", chart)
+		if v == "v2.0.0" || v == "1.0.0+up4.1.0" {
+			wants(t, "publish", r.Text(), "a range takes either by chance")
+		}
+	}
+	b.EachHelm(t, func(t *testing.T, h *rig.Helm) {
+		h.Do("repo", "add", "campus", h.Server.URL)
+		for _, v := range versions {
+			h.Do("pull", "campus/twin", "--version", v)
+			wants(t, "show chart of the file", h.Do("show", "chart", filepath.Join(h.Dir, "twin-"+v+".tgz")), "version: "+v+"\n")
+		}
+	})
+}

@@ -28,7 +28,7 @@ var reserved = map[string]bool{
 type ChartVersion struct{ name, version string }
 
 // ParseChartVersion is the strict grammar, for new packages: a DNS label that
-// is not reserved, and strict SemVer 2.
+// is not reserved, and strict SemVer 2, with a leading v or without.
 func ParseChartVersion(name, version string) (ChartVersion, error) {
 	if err := CheckChartName(name); err != nil {
 		return ChartVersion{}, err
@@ -36,8 +36,8 @@ func ParseChartVersion(name, version string) (ChartVersion, error) {
 	if len(version) > maxVersion {
 		return ChartVersion{}, invalid("version", version, "longer than 128 characters")
 	}
-	if _, err := semver.StrictNewVersion(version); err != nil {
-		return ChartVersion{}, invalid("version", version, "want a semantic version such as 1.2.3 or 1.2.3-rc.1 (three numbers, no leading v)")
+	if _, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v")); err != nil {
+		return ChartVersion{}, invalid("version", version, "want a semantic version such as 1.2.3, v1.2.3 or 1.2.3-rc.1 (three numbers)")
 	}
 	return ChartVersion{name, version}, nil
 }

@@ -32,7 +32,7 @@ func TestChartName(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	imported := map[string]bool{"1.0": true, "v1.0.0": true, "1": true, "01.0.0": true, "0.7-92ccb36": true, "v0.5.0": true, "1-2.0.0": true}
+	imported := map[string]bool{"1.0": true, "v1.0": true, "1": true, "01.0.0": true, "0.7-92ccb36": true, "v0.7-92ccb36": true, "1-2.0.0": true}
 	for version := range imported {
 		if c, err := ref.ParseImported("foo", version); err != nil || c.Version() != version {
 			t.Errorf("ParseImported(%q) is %q, %v", version, c, err)
@@ -40,7 +40,7 @@ func TestVersion(t *testing.T) {
 	}
 	refused := []string{
 		"", "1.0.0-", "1.0.0+", "../1.0.0", "1.0.0/..", "latest", "*", ">=1", "1.x", "1.0.0-01", "1.0.0-rc..1", "1.0.0+a_b", " 1.0.0", "1.0.0\n",
-		"99999999999999999999.0.0", strings.Repeat("1", 1e5), "1.0.0-" + strings.Repeat("a", 123), "1.0.0-é", "1.0.0@2",
+		"99999999999999999999.0.0", strings.Repeat("1", 1e5), "1.0.0-" + strings.Repeat("a", 123), "1.0.0-é", "1.0.0@2", "vv1.0.0",
 	}
 	for _, version := range refused {
 		if c, err := ref.ParseImported("foo", version); !errors.Is(err, ref.ErrInvalid) {
@@ -55,7 +55,7 @@ func TestVersion(t *testing.T) {
 			t.Errorf("ParseChartVersion(%.20q) is %q, %v", version, c, err)
 		}
 	}
-	for _, version := range []string{"0.0.0", "1.2.3", "1.0.0-rc.1+b.2", "1.0.0-0.3.7", "3.3.8-0.dev.git.6623.hf4bdf3eb"} {
+	for _, version := range []string{"0.0.0", "1.2.3", "v1.2.3", "v0.5.0-37b565e", "103.0.1+up0.4.0", "1.0.0-rc.1+b.2", "1.0.0-0.3.7", "3.3.8-0.dev.git.6623.hf4bdf3eb"} {
 		if c, err := ref.ParseChartVersion("foo", version); err != nil || c.Version() != version {
 			t.Errorf("ParseChartVersion(%q) is %q, %v", version, c, err)
 		}
