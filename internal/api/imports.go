@@ -20,5 +20,6 @@ type ImportResult struct {
 	State      string        `json:"state,omitempty"`
 	Binding    ref.BindingID `json:"binding,omitzero"`     // the default one
 	Provenance string        `json:"provenance,omitempty"` // why its provenance file was left out
+	Warnings   []string      `json:"warnings,omitempty"`   // what is unusual about the package
 	Error      *Error        `json:"error,omitempty"`
 }

@@ -58,8 +58,22 @@ type Options struct {
 	Limits Limits // zero fields take their default
 	// Lenient accepts what Helm accepts, for packages of an existing
 	// repository: identity by ref.ParseImported, other faults of Chart.yaml as
-	// warnings. The rules that make unpacking safe stay.
+	// warnings, and so what is unusual about the archive. The rules that make
+	// unpacking safe stay: a link is an empty file, as it is for Helm.
 	Lenient bool
+}
+
+// tolerance decides over a fault of an archive that Helm does not mind: it
+// returns the fault, or nil where the package is read all the same.
+type tolerance func(error) error
+
+func (o Options) tolerance() tolerance {
+	return func(err error) error {
+		if o.Lenient {
+			return nil
+		}
+		return err
+	}
 }
 
 // Package is what a chart package says about itself.

@@ -109,6 +109,19 @@ func (c *chart) hash(name string, t *tarReader) error {
 	return nil
 }
 
+// once drops the file that was noted last, which is there for the second time:
+// its content has to be the same, since readers take either.
+func (c *chart) once() error {
+	last := len(c.files) - 1
+	for _, f := range c.files[:last] {
+		if f.name == c.files[last].name && f.sum != c.files[last].sum {
+			return refused("tar-duplicate", "%s is there twice, with other content", quote(c.where+f.name))
+		}
+	}
+	c.files = c.files[:last]
+	return nil
+}
+
 // note is hash for a file that is in memory.
 func (c *chart) note(name string, data []byte) (sum [sha256.Size]byte) {
 	sum = sha256.Sum256(bytes.TrimPrefix(data, []byte(bom)))
@@ -195,16 +208,19 @@ func (f *fileHash) sum() (out [sha256.Size]byte) {
 // walk checks the names of one archive against each other. It keeps hashes,
 // so that ten thousand long names cost little.
 type walk struct {
+	tol   tolerance
 	root  string
 	seen  map[uint64]uint64 // folded path → path with its kind
 	files bool
 	above string // directory whose way from the top was claimed last
+	twice bool   // the file has been there before
 }
 
 var seed = maphash.MakeSeed()
 
 // add takes in a header and returns its path below the top directory.
 func (w *walk) add(h *header) (string, error) {
+	w.twice = false
 	root, rel, ok := strings.Cut(h.name, "/")
 	if !ok && !h.dir {
 		return "", refused("tar-root", "%s is in no directory; want everything in one that is called like the chart", quote(h.name))
@@ -243,14 +259,20 @@ func (w *walk) claim(folded, name string, dir, named bool) error {
 	}
 	key := maphash.String(seed, folded)
 	old, ok := w.seen[key]
+	if ok && old&^kindBits != id {
+		if err := w.tol(refused("tar-case", "%s differs from another name only in case", quote(name))); err != nil {
+			return err
+		}
+		key = maphash.String(seed, name+"\x00") // of its own
+		old, ok = w.seen[key]
+	}
 	switch {
 	case !ok:
-	case old&^kindBits != id:
-		return refused("tar-case", "%s differs from another name only in case", quote(name))
 	case (old&1 == 1) != !dir:
 		return refused("tar-conflict", "%s is a file and a directory", quote(name))
 	case named && (old&2 == 2 || !dir):
-		return refused("tar-duplicate", "%s is there twice", quote(name))
+		w.twice = !dir
+		return w.tol(refused("tar-duplicate", "%s is there twice", quote(name)))
 	default:
 		state = old
 	}

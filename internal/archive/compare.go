@@ -14,7 +14,7 @@ import (
 // needs neither the compressor nor the intent that made the sealed package: it
 // compares what both unpack to, byte by byte, tar headers included.
 func CompareSeal(original, sealed []byte, o Options) ([]Splice, error) {
-	d, err := compareWith(original, sealed, &comparer{lenient: o.Lenient, may: func(e Edit, added bool) bool {
+	d, err := compareWith(original, sealed, &comparer{tol: o.tolerance(), may: func(e Edit, added bool) bool {
 		return !added && e.Value != "" && slices.Contains(imageKeys[:], e.Path[len(e.Path)-1])
 	}}, o)
 	return d.Splices, err
@@ -37,7 +37,7 @@ type Difference struct {
 // original but for scalars of values files that now say a part of an image,
 // exactly the files that may be added, and the version.
 func Compare(original, sealed []byte, a Allowed, o Options) (Difference, error) {
-	c := &comparer{lenient: o.Lenient, files: a.Files, version: a.Version, may: func(e Edit, _ bool) bool {
+	c := &comparer{tol: o.tolerance(), files: a.Files, version: a.Version, may: func(e Edit, _ bool) bool {
 		return slices.ContainsFunc(a.Images, func(i SealImage) bool { return i.says(e.Value) })
 	}}
 	d, err := compareWith(original, sealed, c, o)
@@ -64,7 +64,7 @@ func compareWith(original, sealed []byte, c *comparer, o Options) (Difference, e
 // comparer walks both packages side by side.
 type comparer struct {
 	b       [2]*budget
-	lenient bool
+	tol     tolerance
 	may     func(e Edit, added bool) bool // a values file may say this now
 	files   []File
 	version string
@@ -81,10 +81,10 @@ func (c *comparer) archives(data [2][]byte, where string, depth int) error {
 	var t [2]*tarReader
 	for i := range data {
 		var err error
-		if m[i], err = openMember(&source{buf: data[i]}, c.b[i]); err != nil {
+		if m[i], err = openMember(&source{buf: data[i]}, c.b[i], c.tol); err != nil {
 			return err
 		}
-		t[i] = newTarReader(m[i], c.b[i], c.lenient)
+		t[i] = newTarReader(m[i], c.b[i], c.tol)
 	}
 	if !bytes.Equal(m[0].header, m[1].header) {
 		return differs("%sthe gzip headers differ", where)

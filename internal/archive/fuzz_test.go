@@ -120,7 +120,7 @@ func FuzzGzip(f *testing.F) {
 	f.Add(gz(bytes.Repeat([]byte("a"), 100_000)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l := DefaultLimits()
-		m, err := openMember(&source{buf: data}, &budget{l: l, packed: int64(len(data))})
+		m, err := openMember(&source{buf: data}, &budget{l: l, packed: int64(len(data))}, Options{}.tolerance())
 		if err != nil {
 			return
 		}

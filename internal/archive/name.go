@@ -34,41 +34,57 @@ func (t *tarReader) checkPath(name string) error {
 		if len(e) > l.PathElement {
 			return refused("tar-path", "an element of %s has more than %d bytes", quote(name), l.PathElement)
 		}
-		if why := badElement(e); why != "" {
-			return refused("tar-path", "%s: %s", quote(name), why)
+		why, unsafe := badElement(e)
+		if why == "" {
+			continue
+		}
+		err := refused("tar-path", "%s: %s", quote(name), why)
+		if unsafe {
+			return err
+		}
+		if err := t.tol(err); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// badElement says what is wrong with one path element, or "".
-func badElement(e string) string {
+// badElement says what is wrong with one path element, or "". Unsafe is what
+// readers take for another path, or show as another one; the rest only means
+// something else on other systems.
+func badElement(e string) (why string, unsafe bool) {
 	for _, r := range e {
 		switch {
 		case 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '-' <= r && r <= '9':
-		case strings.ContainsRune(`\:*?"<>|`, r):
-			return "the character " + strconv.QuoteRune(r) + " is not portable"
+		case r == '\\':
+			return "the character '\\\\' is not portable", true
 		case r != ' ' && !unicode.IsPrint(r):
-			return "invisible characters"
+			return "invisible characters", true
+		case why == "" && strings.ContainsRune(`:*?"<>|`, r):
+			why = "the character " + strconv.QuoteRune(r) + " is not portable"
 		}
 	}
+	if why != "" {
+		drive := len(e) == 2 && e[1] == ':' // Helm takes the rest for a path from a root
+		return why, drive
+	}
 	if strings.HasSuffix(e, ".") || strings.HasSuffix(e, " ") {
-		return "a name may not end in a dot or a space"
+		return "a name may not end in a dot or a space", false
 	}
 	short, _, _ := strings.Cut(e, ".")
 	if base := deviceCase(short); base != "" {
 		switch base {
 		case "CON", "PRN", "AUX", "NUL":
-			return "a reserved device name"
+			return "a reserved device name", false
 		}
 		if len(base) == 4 && (strings.HasPrefix(base, "COM") || strings.HasPrefix(base, "LPT")) && base[3] >= '0' && base[3] <= '9' {
-			return "a reserved device name"
+			return "a reserved device name", false
 		}
 	}
 	if i := strings.LastIndexByte(short, '~'); i >= 0 && i < len(short)-1 && strings.Trim(short[i+1:], "0123456789") == "" {
-		return "the name looks like a short file name"
+		return "the name looks like a short file name", false
 	}
-	return ""
+	return "", false
 }
 
 // deviceCase is a name in capitals, if it is not longer or shorter than one that

@@ -25,8 +25,10 @@ func (t *tarReader) extension(h *header, size, most int64) ([]byte, error) {
 }
 
 func (t *tarReader) paxHeader(h *header, kind byte, size int64) error {
-	if kind == 'g' && !t.lenient {
-		return refused("tar-pax", "a global extended header")
+	if kind == 'g' {
+		if err := t.tol(refused("tar-pax", "a global extended header")); err != nil {
+			return err
+		}
 	}
 	data, err := t.extension(h, size, maxPax)
 	if err != nil {
@@ -43,7 +45,7 @@ func (t *tarReader) paxHeader(h *header, kind byte, size int64) error {
 		if _, twice := pax[key]; !ok || key == "" || twice {
 			return refused("tar-pax", "extended header record %s is empty or given twice", quote(key))
 		}
-		if err := checkRecord(kind, key, value); err != nil {
+		if err := t.checkRecord(kind, key, value); err != nil {
 			return err
 		}
 		pax[key], rest = value, rest[n:]
@@ -59,7 +61,7 @@ func (t *tarReader) paxHeader(h *header, kind byte, size int64) error {
 
 // checkRecord passes what no reader lets change the name, the size or the
 // type of a file.
-func checkRecord(kind byte, key, value string) error {
+func (t *tarReader) checkRecord(kind byte, key, value string) error {
 	known := true
 	switch key {
 	case "path", "size":
@@ -75,10 +77,22 @@ func checkRecord(kind byte, key, value string) error {
 	default:
 		known = kind == 'x' && (strings.HasPrefix(key, "SCHILY.xattr.") || strings.HasPrefix(key, "LIBARCHIVE.")) && !strings.Contains(value, "\x00")
 	}
-	if !known {
-		return refused("tar-pax", "extended header record %s with value %s", quote(key), quote(value))
+	if known {
+		return nil
 	}
-	return nil
+	err := refused("tar-pax", "extended header record %s with value %s", quote(key), quote(value))
+	switch key {
+	case "path", "size", "linkpath":
+		return err
+	case "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "hdrcharset":
+		if kind == 'x' {
+			return err
+		}
+	}
+	if strings.HasPrefix(key, "GNU.") {
+		return err // sparse files
+	}
+	return t.tol(err) // what other packers note of a file
 }
 
 func paxTime(s string) bool {

@@ -28,13 +28,13 @@ func Peek(data []byte, o Options, dated bool) (Glance, error) {
 	o.Limits = o.Limits.orDefault()
 	b := &budget{l: o.Limits, packed: int64(len(data))}
 	defer b.free()
-	m, err := openMember(&source{buf: data}, b)
+	m, err := openMember(&source{buf: data}, b, o.tolerance())
 	if err != nil {
 		return Glance{}, err
 	}
 	defer m.close()
 	var g Glance
-	for t := newTarReader(m, b, o.Lenient); ; {
+	for t := newTarReader(m, b, o.tolerance()); ; {
 		h, err := t.next()
 		if err == io.EOF && !g.Chart.IsZero() {
 			return g, nil

@@ -17,6 +17,7 @@ type reader struct {
 	b        *budget
 	newest   time.Time
 	warnings []string
+	oddities map[string]*oddity             // by the name of the rule
 	template func(name string, data []byte) // nil where nobody wants them
 }
 
@@ -97,6 +98,7 @@ func (r *reader) pkg(data []byte, top *chart) (*Package, error) {
 		r.warn("the image of role %s (%s in %s) cannot be bound: %s", i.Role, i.Path, i.File, i.Problem)
 	}
 	r.crossCheck(m.Annotations["artifacthub.io/images"], p.Images)
+	r.countOddities()
 	p.Warnings = r.warnings
 	return p, nil
 }
@@ -117,16 +119,49 @@ func (r *reader) soft(err error) error {
 	return nil
 }
 
+// oddity is a fault that was found in many of an archive's headers.
+type oddity struct {
+	at    int // of the first one's warning
+	count int
+}
+
+// tolerate is soft for what may be wrong with each header: a rule has one warning.
+func (r *reader) tolerate(err error) error {
+	if err == nil || !r.o.Lenient {
+		return err
+	}
+	rule := strings.SplitN(err.Error(), ": ", 3)[1]
+	if o := r.oddities[rule]; o != nil {
+		o.count++
+		return nil
+	}
+	if r.oddities == nil {
+		r.oddities = map[string]*oddity{}
+	}
+	r.oddities[rule] = &oddity{at: len(r.warnings)}
+	r.warn("%s", err)
+	return nil
+}
+
+// countOddities says in the warnings how many there were.
+func (r *reader) countOddities() {
+	for _, o := range r.oddities {
+		if o.count > 0 && o.at < len(r.warnings) {
+			r.warnings[o.at] += fmt.Sprintf(" (and %d more)", o.count)
+		}
+	}
+}
+
 // archive walks one package, the outer one or a packed one. where is "" or
 // the path of the packed one with a "!" behind it.
 func (r *reader) archive(src *source, where string, depth int) (*chart, error) {
-	m, err := openMember(src, r.b)
+	m, err := openMember(src, r.b, r.tolerate)
 	if err != nil {
 		return nil, err
 	}
 	defer m.close()
-	t := newTarReader(m, r.b, r.o.Lenient)
-	top, w := newChart(where, where == ""), &walk{seen: map[uint64]uint64{}}
+	t := newTarReader(m, r.b, r.tolerate)
+	top, w := newChart(where, where == ""), &walk{tol: r.tolerate, seen: map[uint64]uint64{}}
 	for {
 		h, err := t.next()
 		if err == io.EOF {
@@ -145,7 +180,11 @@ func (r *reader) archive(src *source, where string, depth int) (*chart, error) {
 		if h.mtime.After(r.newest) {
 			r.newest = h.mtime
 		}
-		if err := r.file(top, rel, t, depth); err != nil {
+		c, err := r.file(top, rel, t, depth)
+		if err == nil && w.twice && c != nil {
+			err = c.once()
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -156,27 +195,31 @@ func (r *reader) archive(src *source, where string, depth int) (*chart, error) {
 		return nil, err
 	}
 	if top.meta.Name != w.root {
-		return nil, refused("tar-root", "the files are in the directory %s, the chart is called %s", quote(w.root), quote(top.meta.Name))
+		err := refused("tar-root", "the files are in the directory %s, the chart is called %s", quote(w.root), quote(top.meta.Name))
+		if err := r.tolerate(err); err != nil {
+			return nil, err
+		}
 	}
 	return top, nil
 }
 
-// file takes in one file; rel is its path below the top directory.
-func (r *reader) file(top *chart, rel string, t *tarReader, depth int) error {
+// file takes in one file; rel is its path below the top directory. It returns
+// the chart that the file is one of, if that has noted it.
+func (r *reader) file(top *chart, rel string, t *tarReader, depth int) (*chart, error) {
 	c, name := top, rel
 	for {
 		below, ok := strings.CutPrefix(name, "charts/")
 		if !ok || path.Ext(name) == ".prov" {
-			return r.plain(c, name, t)
+			return c, r.plain(c, name, t)
 		}
 		first, rest, deeper := strings.Cut(below, "/")
 		switch {
 		case first[0] == '.' || first[0] == '_':
-			return nil // Helm skips it, and its re-save loses it
+			return nil, nil // Helm skips it, and its re-save loses it
 		case !deeper && path.Ext(first) == ".tgz":
-			return r.packed(c, name, t, depth)
+			return nil, r.packed(c, name, t, depth)
 		case !deeper || path.Ext(first) == ".tgz":
-			return refused("nested-chart", "%s is neither a chart nor in one", quote(rel))
+			return nil, refused("nested-chart", "%s is neither a chart nor in one", quote(rel))
 		}
 		c, name = c.sub(first), rest
 	}
@@ -199,6 +242,22 @@ func (r *reader) packed(c *chart, name string, t *tarReader, depth int) error {
 		}
 		return fmt.Errorf("%s: %w", quote(where), err)
 	}
+	if old := c.subs[path.Base(name)]; old != nil {
+		return sameContent(where, old, sub)
+	}
 	c.subs[path.Base(name)] = sub
 	return nil
+}
+
+// sameContent refuses a nested package that is there twice and not the same.
+func sameContent(where string, a, b *chart) error {
+	first, err := a.content()
+	if err != nil {
+		return err
+	}
+	second, err := b.content()
+	if err == nil && first != second {
+		err = refused("tar-duplicate", "%s is there twice, with other content", quote(where))
+	}
+	return err
 }

@@ -72,7 +72,7 @@ type sealer struct {
 // archive copies one package; where is as in reader.archive. Headers, order,
 // padding and the gzip header are kept.
 func (s *sealer) archive(src *source, where string) ([]byte, error) {
-	m, err := openMember(src, s.b)
+	m, err := openMember(src, s.b, s.o.tolerance())
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (s *sealer) archive(src *source, where string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := newTarReader(m, s.b, s.o.Lenient)
+	t := newTarReader(m, s.b, s.o.tolerance())
 	root := ""
 	for {
 		h, err := t.next()
@@ -163,6 +163,12 @@ func (s *sealer) file(w io.Writer, t *tarReader, h *header, where string) error 
 		}
 		_, err := w.Write(t.padding)
 		return err
+	}
+	if h.link {
+		return fmt.Errorf("%w: %s is a link", ErrNoSite, name)
+	}
+	if s.done[name] {
+		return fmt.Errorf("%w: %s is there twice", ErrNoSite, name)
 	}
 	if _, ok := h.pax["size"]; ok {
 		return fmt.Errorf("%w: %s has its size in an extended header", ErrNoSite, name)

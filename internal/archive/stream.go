@@ -119,7 +119,7 @@ func (s *source) readFull(p []byte) (int, error) {
 }
 
 // member reads the one gzip member that src holds, checks its framing, and
-// counts what comes out.
+// counts what comes out. Where more than one is tolerated it reads all of them.
 type member struct {
 	src    *source
 	header []byte // as read
@@ -127,12 +127,14 @@ type member struct {
 	crc    uint32
 	size   uint32
 	b      *budget
+	tol    tolerance
+	more   int    // members after the first
 	buf    []byte // unpacked and counted, and not taken yet
 	err    error  // what comes after that
 }
 
-func openMember(src *source, b *budget) (*member, error) {
-	m := &member{src: src, b: b}
+func openMember(src *source, b *budget, tol tolerance) (*member, error) {
+	m := &member{src: src, b: b, tol: tol}
 	if err := m.readHeader(); err != nil {
 		return nil, err
 	}
@@ -264,13 +266,53 @@ func (m *member) trailer() error {
 	if binary.LittleEndian.Uint32(t[4:]) != m.size {
 		return malformed("gzip", "the length is wrong: the package is damaged")
 	}
-	switch _, err := m.src.ReadByte(); {
-	case err == nil:
-		return refused("trailing-data", "bytes after the gzip stream; want exactly one gzip member")
-	case err != io.EOF:
+	first, err := m.src.ReadByte()
+	switch {
+	case err == io.EOF:
+		return err
+	case err != nil:
 		return truncated(err)
 	}
-	return io.EOF
+	after := refused("trailing-data", "bytes after the gzip stream; want exactly one gzip member")
+	if err := m.tol(after); err != nil {
+		return err
+	}
+	if first == 0x1f && m.more < maxMembers {
+		m.src.at--
+		return m.another()
+	}
+	return m.zeros(first, after)
+}
+
+// maxMembers bounds the members after the first.
+const maxMembers = 64
+
+// another goes on with the member that follows.
+func (m *member) another() error {
+	m.more++
+	header := m.header
+	m.header = nil
+	err := m.readHeader()
+	m.header = header
+	m.z.reset(m.src)
+	m.crc, m.size = 0, 0
+	return err
+}
+
+// zeros reads to the end, where nothing else may stand.
+func (m *member) zeros(c byte, otherwise error) error {
+	for {
+		if c != 0 {
+			return otherwise
+		}
+		var err error
+		if c, err = m.src.ReadByte(); err != nil {
+			if err == io.EOF {
+				return err
+			}
+			return truncated(err)
+		}
+	}
 }
 
 // own reports whether err is one of this package's already.

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ const block = 512
 type tarReader struct {
 	m       *member
 	b       *budget
-	lenient bool
+	tol     tolerance
 	left    int64 // of the current file's data
 	pad     int64 // behind it
 	padding []byte
@@ -30,6 +29,7 @@ type tarReader struct {
 type header struct {
 	name  string // without the slash at a directory's end
 	dir   bool
+	link  bool // to another name; Helm reads it as an empty file
 	size  int64
 	mtime time.Time // zero where the archive has none
 	raw   []byte    // the header blocks as read, the last one the file's own; until the next header is read
@@ -37,8 +37,8 @@ type header struct {
 	long  string // GNU long name
 }
 
-func newTarReader(m *member, b *budget, lenient bool) *tarReader {
-	return &tarReader{m: m, b: b, lenient: lenient, padding: make([]byte, 0, block)}
+func newTarReader(m *member, b *budget, tol tolerance) *tarReader {
+	return &tarReader{m: m, b: b, tol: tol, padding: make([]byte, 0, block)}
 }
 
 // next returns the next file or directory, good until the one after it; io.EOF
@@ -52,6 +52,9 @@ func (t *tarReader) next() (*header, error) {
 	for {
 		rec := t.rec[:]
 		if _, err := io.ReadFull(t.m, rec); err != nil {
+			if err == io.EOF && len(h.raw) == 0 && t.b.entries > 0 {
+				return nil, t.unended()
+			}
 			return nil, truncated(err)
 		}
 		if t.rec == ([block]byte{}) {
@@ -100,9 +103,16 @@ func (t *tarReader) header(h *header, rec []byte) (done bool, err error) {
 	case '0', 0, '5':
 		h.size, h.dir = size, kind == '5'
 		return true, t.file(h, rec, kind)
-	default:
-		return false, refused("tar-type", "%s is of type %q; only files and directories may be in a package", quote(cstring(rec[:100])), string(kind))
 	}
+	other := refused("tar-type", "%s is of type %q; only files and directories may be in a package", quote(cstring(rec[:100])), string(rec[156:157]))
+	if kind := rec[156]; size != 0 || kind != '1' && kind != '2' {
+		return false, other
+	}
+	if err := t.tol(other); err != nil {
+		return false, err
+	}
+	h.link = true
+	return true, t.file(h, rec, rec[156])
 }
 
 // file fills in name, size and time of the file's own header.
@@ -195,6 +205,7 @@ func (t *tarReader) Read(p []byte) (int, error) {
 }
 
 // skip reads to the end of the current file; its padding is in t.padding then.
+// The last file's may be missing where an end is.
 func (t *tarReader) skip() error {
 	for t.left > 0 {
 		if _, err := t.chunk(); err != nil {
@@ -203,8 +214,14 @@ func (t *tarReader) skip() error {
 	}
 	if t.pad > 0 {
 		t.padding = t.padding[:t.pad]
+		clear(t.padding)
 		if _, err := io.ReadFull(t.m, t.padding); err != nil {
-			return truncated(err)
+			if err != io.EOF && err != io.ErrUnexpectedEOF {
+				return truncated(err)
+			}
+			if err := t.unended(); err != io.EOF {
+				return err
+			}
 		}
 		t.pad = 0
 	}
@@ -216,6 +233,9 @@ func (t *tarReader) skip() error {
 func (t *tarReader) end() error {
 	buf := t.b.buffer()
 	if _, err := io.ReadFull(t.m, buf[:block]); err != nil {
+		if err == io.EOF {
+			return t.unended()
+		}
 		return truncated(err)
 	}
 	if !zero(buf[:block]) {
@@ -237,94 +257,14 @@ func (t *tarReader) end() error {
 	}
 }
 
-// checkBlock checks a header's checksum and numbers and returns its size.
-func checkBlock(rec []byte) (int64, error) {
-	want, ok := number(rec[148:156])
-	if !ok || want != checksum(rec) {
-		return 0, malformed("tar-header", "wrong checksum: not a tar archive, or a damaged one")
+// unended is io.EOF where an end without the blocks that say so is tolerated.
+// What is made from the archive has them.
+func (t *tarReader) unended() error {
+	t.tail = 2 * block
+	if err := t.tol(malformed("truncated", "the package ends too early: the tar archive has no end")); err != nil {
+		return err
 	}
-	fields := [...][2]int{{100, 108}, {108, 116}, {116, 124}, {136, 148}, {329, 337}, {337, 345}}
-	known := 4
-	if string(rec[257:262]) == "ustar" {
-		known = len(fields)
-	}
-	for _, f := range fields[:known] {
-		if _, ok := number(rec[f[0]:f[1]]); !ok {
-			return 0, malformed("tar-header", "a number of the header is not readable: %q", rec[f[0]:f[1]])
-		}
-	}
-	size, ok := number(rec[124:136])
-	if !ok || size < 0 {
-		return 0, malformed("tar-header", "the size is not readable: %q", rec[124:136])
-	}
-	return size, nil
-}
-
-// checksum adds up the bytes of a block, those of the checksum as spaces.
-func checksum(rec []byte) int64 {
-	const each = 0x00ff00ff00ff00ff
-	var even, odd uint64 // four sums of 16 bits each: 64 bytes add up to less
-	for p := rec[:block]; len(p) >= 8; p = p[8:] {
-		v := binary.LittleEndian.Uint64(p)
-		even += v & each
-		odd += v >> 8 & each
-	}
-	sum := int64(8 * ' ')
-	for _, v := range [2]uint64{even, odd} {
-		sum += int64(v&0xffff + v>>16&0xffff + v>>32&0xffff + v>>48)
-	}
-	for _, c := range rec[148:156] {
-		sum -= int64(c)
-	}
-	return sum
-}
-
-// number reads an octal or, with the first bit set, a base-256 number.
-func number(f []byte) (int64, bool) {
-	if f[0]&0x80 == 0 {
-		f = trimNumber(f)
-		n := int64(0)
-		for _, c := range f {
-			if c < '0' || c > '7' || n>>60 > 0 {
-				return 0, false
-			}
-			n = n<<3 | int64(c-'0')
-		}
-		return n, true
-	}
-	negative := f[0]&0x40 != 0
-	var n uint64
-	for i, c := range f {
-		if negative {
-			c = ^c
-		}
-		if i == 0 {
-			c &= 0x7f
-		}
-		if n>>55 > 0 {
-			return 0, false
-		}
-		n = n<<8 | uint64(c)
-	}
-	if negative {
-		return int64(^n), true
-	}
-	return int64(n), true
-}
-
-// trimNumber cuts off what stands around an octal number: spaces and NULs, and
-// all behind a NUL.
-func trimNumber(f []byte) []byte {
-	for len(f) > 0 && (f[0] == ' ' || f[0] == 0) {
-		f = f[1:]
-	}
-	for len(f) > 0 && (f[len(f)-1] == ' ' || f[len(f)-1] == 0) {
-		f = f[:len(f)-1]
-	}
-	if i := bytes.IndexByte(f, 0); i >= 0 {
-		f = f[:i]
-	}
-	return f
+	return io.EOF
 }
 
 // blockName joins prefix and name where the format has a prefix.

@@ -189,7 +189,7 @@ func (m *commit) one(ctx context.Context, req client.ImportRequest) (api.ImportR
 		errors.As(err, &e)
 		return api.ImportResult{Status: e.Status, Error: e}, nil
 	}
-	out.Existed, out.Name, out.Version, out.State = res.Existed, res.Chart.Name, res.Chart.Version, res.Chart.State.String()
+	out.Existed, out.Name, out.Version, out.State, out.Warnings = res.Existed, res.Chart.Name, res.Chart.Version, res.Chart.State.String(), res.Chart.Warnings
 	if res.Chart.Binding != nil {
 		out.Binding = res.Chart.Binding.ID
 	}
@@ -215,6 +215,9 @@ func (m *commit) outcome(it *item, data []byte, r api.ImportResult) {
 		m.report.Existed++
 	} else {
 		m.report.Imported++
+		for _, w := range r.Warnings {
+			m.find(Unusual, it, w)
+		}
 	}
 	m.note(r.Name, r.Version, r.State == model.Listed.String() && r.Binding.IsZero())
 }

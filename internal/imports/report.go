@@ -21,6 +21,7 @@ const (
 	NoFile     Kind = "no-file"      // an index entry without its package
 	Provenance Kind = "provenance"   // the provenance file does not fit; imported without it
 	Unbound    Kind = "unbound"      // the images could not be bound
+	Unusual    Kind = "unusual"      // what a publish might refuse, or images that nobody can bind; said on the record, too
 
 	// These are packages that were not imported.
 	Unreadable Kind = "unreadable" // not a package that anybody could install

@@ -172,7 +172,7 @@ func importResult(r repo.Imported) api.ImportResult {
 	v := r.Chart
 	out := api.ImportResult{
 		Status: http.StatusCreated, Existed: r.Existed, Name: v.Chart.Name(), Version: v.Chart.Version(), Package: v.Package,
-		Seq: v.Seq, State: v.State.String(), Binding: v.Default,
+		Seq: v.Seq, State: v.State.String(), Binding: v.Default, Warnings: v.Warnings,
 	}
 	if r.Existed {
 		out.Status = http.StatusOK
