@@ -29,8 +29,11 @@ type NewBinding struct {
 	SealSize int64
 	Unsealed string // why there is no sealed package
 	Seal     *Seal
-	// Rendering is kept with the binding; nil for none.
-	Rendering *Rendering
+
+	// What rendering the chart showed.
+	Requires  []ref.Role // roles that need an image; nil: those that the values require
+	Unshown   string     // why it does not show all of the images, or that there are none
+	Rendering *Rendering // to be kept; nil for none
 }
 
 // ID is the identity that the binding will have.
@@ -85,7 +88,7 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 		return Binding{}, false, err
 	}
 	b := Binding{
-		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: model.NoImages, State: model.Verified,
+		Format: FormatVersion, ID: nb.ID(), Chart: v.Chart, Package: nb.Package, Evidence: nb.withoutImages(), State: model.Verified,
 		Sealed: nb.Sealed, SealSize: nb.SealSize, Unsealed: nb.Unsealed, Seal: nb.Seal, At: c.now, By: c.op.Actor.Name,
 	}
 	old, err := get[Binding](c, bucketBindings, b.ID.String())
@@ -115,6 +118,9 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 		if cand.Required && evidence.Rank() > b.Evidence.Rank() {
 			b.Evidence = evidence
 		}
+	}
+	if b.Evidence == model.ValuesOnly || slices.ContainsFunc(b.Images, func(i BoundImage) bool { return i.Evidence == model.ValuesOnly }) {
+		b.Unshown = nb.Unshown
 	}
 	slices.SortFunc(b.Images, func(x, y BoundImage) int { return cmp.Compare(x.Role, y.Role) })
 	if b.Evidence == model.Declared && b.Why == "" {
@@ -152,12 +158,33 @@ func checkBinding(v *ChartVersion, nb NewBinding) error {
 		}
 		required[cand.Role] = cand.Required
 	}
-	for _, i := range v.Images {
-		if i.Required && !required[i.Role] {
-			return fail(ErrInvalid, "%s requires an image for role %q, and the binding has none", v.Chart, i.Role)
+	for _, role := range nb.requires(v) {
+		if !required[role] {
+			return fail(ErrInvalid, "%s requires an image for role %q, and the binding has none", v.Chart, role)
 		}
 	}
 	return nil
+}
+
+func (nb NewBinding) requires(v *ChartVersion) []ref.Role {
+	if nb.Requires != nil {
+		return nb.Requires
+	}
+	var out []ref.Role
+	for _, i := range v.Images {
+		if i.Required {
+			out = append(out, i.Role)
+		}
+	}
+	return out
+}
+
+// withoutImages is the evidence of a binding that has none.
+func (nb NewBinding) withoutImages() model.Evidence {
+	if len(nb.Images) == 0 && nb.Unshown != "" {
+		return model.ValuesOnly
+	}
+	return model.NoImages
 }
 
 // keep takes over from the binding that was there what a later proof does not

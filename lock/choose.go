@@ -203,7 +203,7 @@ func extends(now map[ref.Role]ref.Repository, b Binding) bool {
 		switch {
 		case ok && r == i.Image.Repository:
 			kept++
-		case ok || i.Evidence != model.ChartValues:
+		case ok || !i.Evidence.Named():
 			return false
 		}
 	}

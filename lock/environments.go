@@ -13,7 +13,7 @@ import (
 )
 
 // NewEnvironment is an environment to create. No evidence named means the
-// default: chart values or base layers.
+// default: chart-values, base-layers or values-only.
 type NewEnvironment struct {
 	Env      ref.Env
 	Chart    string

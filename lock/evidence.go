@@ -28,6 +28,7 @@ type Candidate struct {
 	Own       *Image
 	OwnRef    ref.Reference // zero if the chart names none
 	OwnReason string        // why Own could not be read
+	Unshown   bool          // no rendering of the chart shows Own: only its values name it
 }
 
 // judge finds the strongest evidence that the image belongs to the chart, or
@@ -35,7 +36,7 @@ type Candidate struct {
 func judge(t store.Tx, c Candidate, nb NewBinding) (model.Evidence, error) {
 	if c.Own != nil {
 		if c.Own.Image.Digest == c.Image.Image.Digest {
-			return model.ChartValues, nil
+			return c.named(), nil
 		}
 		if builtOn(c.Image, *c.Own) {
 			return model.BaseLayers, nil
@@ -66,6 +67,14 @@ func judge(t store.Tx, c Candidate, nb NewBinding) (model.Evidence, error) {
 		return "", otherBase(t, c, nb)
 	}
 	return weak, nil
+}
+
+// named is the evidence of the image that the chart itself names.
+func (c Candidate) named() model.Evidence {
+	if c.Unshown {
+		return model.ValuesOnly
+	}
+	return model.ChartValues
 }
 
 // builtOn reports whether image was built on base: for every platform of

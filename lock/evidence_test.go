@@ -20,6 +20,10 @@ func TestEvidence(t *testing.T) {
 		c.Own, c.OwnRef = nil, ref.Reference{}
 		return c
 	}
+	unshown := func(c lock.Candidate) lock.Candidate {
+		c.Unshown = true
+		return c
+	}
 	labelled := func(c lock.Candidate, base ref.Digest) lock.Candidate {
 		c.Image.Labels = map[string]string{"org.opencontainers.image.base.digest": base.String()}
 		return c
@@ -40,6 +44,8 @@ func TestEvidence(t *testing.T) {
 	}{
 		{name: "the chart's own image", c: candidate("2.0.0", own("2.0.0")), want: model.ChartValues},
 		{name: "built on it", c: candidate("2.0.0", built("2.0.0", "x")), want: model.BaseLayers},
+		{name: "named by the values alone", c: unshown(candidate("2.0.0", own("2.0.0"))), want: model.ValuesOnly},
+		{name: "built on what the values name", c: unshown(candidate("2.0.0", built("2.0.0", "x"))), want: model.BaseLayers},
 		{name: "its layers in another order", c: candidate("2.0.0", image("a.io/x", "hub 2.0.0", "debian")), refusal: "base"},
 		{name: "fewer layers than the base", c: candidate("2.0.0", image("a.io/x", "debian")), refusal: "base"},
 		{name: "no layers", c: candidate("2.0.0", image("a.io/x")), refusal: "base"},

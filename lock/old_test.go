@@ -35,7 +35,7 @@ func TestOpensWhatWasWrittenBeforeReports(t *testing.T) {
 		t.Fatalf("it has problems: %q", p)
 	}
 	prod := must(r.Status(r.ctx, env("data8/prod")))
-	if prod.Revision != 1 || len(prod.Policy.Accept) != 2 || prod.Policy.HaltScope() != model.ScopeHub || prod.Pin.Direction != (lock.Direction{}) {
+	if prod.Revision != 1 || len(prod.Policy.Accept) != 3 || prod.Policy.HaltScope() != model.ScopeHub || prod.Pin.Direction != (lock.Direction{}) {
 		t.Errorf("prod is %+v", prod)
 	}
 	kept := must(r.PinByKey(r.ctx, env("data8/staging"), "kept"))

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -29,6 +30,7 @@ const (
 // Policy of an environment: what the gate asks for. The rule of direction has
 // no setting: it always holds.
 type Policy struct {
+	Words    int              `json:"words,omitzero"` // what Accept's words mean: policyWords
 	Accept   []model.Evidence `json:"accept"`
 	Upstream []ref.Env        `json:"upstream,omitempty"`
 	// Soak is how long each upstream stage must have held a binding after it
@@ -42,6 +44,37 @@ type Policy struct {
 	Deadline Duration      `json:"deadline,omitzero"`
 	Overdue  model.Overdue `json:"overdue,omitempty"` // what a missed deadline is; empty is unknown
 	Seal     model.Seal    `json:"seal,omitempty"`    // the form that is served; empty is guarded
+}
+
+// policyWords counts what the words of Accept have come to mean: until 2,
+// chart-values was said of an image that only the chart's values named, too.
+const policyWords = 2
+
+// plainPolicy is a Policy without methods, and wordedPolicy as it is written.
+type (
+	plainPolicy  Policy
+	wordedPolicy struct {
+		Words int `json:"words"` // policyWords
+		plainPolicy
+	}
+)
+
+// MarshalJSON writes the policy with what its words mean.
+func (p Policy) MarshalJSON() ([]byte, error) {
+	return json.Marshal(wordedPolicy{policyWords, plainPolicy(p)})
+}
+
+// UnmarshalJSON reads a policy as it was meant when it was written.
+func (p *Policy) UnmarshalJSON(data []byte) error {
+	var w wordedPolicy
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	if w.Words < policyWords && slices.Contains(w.Accept, model.ChartValues) && !slices.Contains(w.Accept, model.ValuesOnly) {
+		w.Accept = append(w.Accept, model.ValuesOnly)
+	}
+	*p = Policy(w.plainPolicy)
+	return nil
 }
 
 // Freeze is a window in which nothing is pinned: it opens by a cron schedule
@@ -127,7 +160,7 @@ func checkPolicy(now time.Time, e Environment, p Policy) (Policy, error) {
 		}
 	}
 	if len(p.Accept) == 0 {
-		p.Accept = []model.Evidence{model.ChartValues, model.BaseLayers}
+		p.Accept = []model.Evidence{model.ChartValues, model.BaseLayers, model.ValuesOnly}
 	}
 	if err := p.checkNumbers(); err != nil {
 		return p, err

@@ -3,6 +3,7 @@ package lock_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestSetPolicy(t *testing.T) {
 		if err := json.Unmarshal(last.Detail, &d); err != nil || last.Verb != "policy" || last.Object != "data8/prod" || last.By.Name != "bob" {
 			t.Fatalf("the line is %+v, %v", last, err)
 		}
-		if !reflect.DeepEqual(d.New, full()) || len(d.Old.Accept) != 2 || d.Old.Approvals != 0 {
+		if !reflect.DeepEqual(d.New, full()) || len(d.Old.Accept) != 3 || d.Old.Approvals != 0 {
 			t.Errorf("the line says %+v", d)
 		}
 		must(r.SetPolicy(r.ctx, alice, env("data8/prod"), full()))
@@ -42,7 +43,7 @@ func TestSetPolicy(t *testing.T) {
 			t.Error("the same policy left a line")
 		}
 		e = must(r.SetPolicy(r.ctx, alice, env("data8/prod"), lock.Policy{Upstream: []ref.Env{}, Freeze: []lock.Freeze{}}))
-		if len(e.Policy.Accept) != 2 || e.Policy.HaltScope() != model.ScopeHub || len(r.lines()) != n+2 {
+		if len(e.Policy.Accept) != 3 || e.Policy.HaltScope() != model.ScopeHub || len(r.lines()) != n+2 {
 			t.Errorf("the default policy is %+v", e.Policy)
 		}
 		must(r.SetPolicy(r.ctx, alice, env("data8/prod"), lock.Policy{}))
@@ -183,7 +184,7 @@ func TestPolicyChanges(t *testing.T) {
 	}
 	hours := lock.Duration(24 * time.Hour)
 	for _, same := range [][2]lock.Policy{
-		{{}, {Accept: []model.Evidence{model.BaseLayers, model.ChartValues}, Halt: model.ScopeHub, Overdue: model.OverdueUnknown}},
+		{{}, {Accept: []model.Evidence{model.ValuesOnly, model.BaseLayers, model.ChartValues}, Halt: model.ScopeHub, Overdue: model.OverdueUnknown}},
 		{{Upstream: []ref.Env{env("data8/staging"), env("r/dev")}, Soak: hours}, {Upstream: []ref.Env{env("r/dev"), env("data8/staging")}, Soak: hours}},
 		{{Freeze: window(90 * time.Minute)}, {Freeze: window(90 * time.Minute), Upstream: []ref.Env{}}},
 	} {
@@ -256,4 +257,62 @@ func TestServed(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+}
+
+// A policy that was written before values-only was a word meant it by
+// chart-values; one that says chart-values alone today is strict.
+func TestOldPoliciesAcceptValuesOnly(t *testing.T) {
+	for text, want := range map[string][]model.Evidence{
+		`{"accept":["chart-values","base-layers"],"approvals":2}`: {model.ChartValues, model.BaseLayers, model.ValuesOnly},
+		`{"accept":["base-layers"]}`:                              {model.BaseLayers},
+		`{"words":2,"accept":["chart-values"]}`:                   {model.ChartValues},
+	} {
+		var p lock.Policy
+		if err := json.Unmarshal([]byte(text), &p); err != nil || !slices.Equal(p.Accept, want) {
+			t.Errorf("%s is %+v, %v", text, p, err)
+		}
+		raw, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again lock.Policy
+		if err := json.Unmarshal(raw, &again); err != nil || !reflect.DeepEqual(p, again) {
+			t.Errorf("%s comes back as %+v, %v", raw, again, err)
+		}
+	}
+}
+
+// The default takes a pair that only the values name, and says so; a policy
+// that leaves values-only out refuses it, and a chart of which nobody knows
+// whether it shows an image.
+func TestValuesOnlyAtTheGate(t *testing.T) {
+	r := checked(t)
+	r.create("data8/prod")
+	must(r.Publish(r.ctx, alice, version(hub("1.0.0"), "")))
+	must(r.Publish(r.ctx, alice, version(hub("1.1.0"), "")))
+	c := candidate("1.0.0", own("1.0.0"))
+	c.Unshown = true
+	nb := binding("1.0.0", c)
+	nb.Unshown = "not rendered: chart: a value is missing"
+	named := r.bind(nb)
+	without := binding("1.1.0")
+	without.Requires, without.Unshown = []ref.Role{}, "not rendered: rendering is off"
+	empty := r.bind(without)
+	if named.Unshown != nb.Unshown || empty.Evidence != model.ValuesOnly {
+		t.Errorf("bound %+v and %+v", named, empty)
+	}
+	for _, b := range []lock.Binding{named, empty} {
+		v := must(r.Gate(r.ctx, alice, r.move("data8/prod", b)))
+		var facts []string
+		for _, rule := range v.Rules {
+			facts = append(facts, rule.Facts...)
+		}
+		if !v.OK || !strings.Contains(strings.Join(facts, "; "), "warning: values-only says that no rendering of the chart showed what is bound ("+b.Unshown+")") {
+			t.Errorf("the gate says %+v", v)
+		}
+	}
+	r.policy("data8/prod", lock.Policy{Accept: []model.Evidence{model.ChartValues, model.BaseLayers}})
+	r.refusedPin("evidence", r.move("data8/prod", named))
+	r.says(r.move("data8/prod", named), "the hub image of jupyterhub@1.0.0 rests on \"values-only\"")
+	r.says(r.move("data8/prod", empty), "that jupyterhub@1.1.0 has no image rests on \"values-only\"")
 }

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"fmt"
 	"slices"
 
 	"chartd.dev/chartd/internal/model"
@@ -26,7 +27,7 @@ func (q *question) pair(r *RuleVerdict) error {
 	}
 	if i, refused := q.e.Policy.refused(q.b); refused {
 		return no(model.RuleEvidence, model.NeedAccepted,
-			"%s accepts %v, and the %s image of %s rests on %q", q.e.Env, q.e.Policy.Accept, i.Role, q.b.Chart, i.Evidence)
+			"%s accepts %v, and %s rests on %q", q.e.Env, q.e.Policy.Accept, q.b.part(i), i.Evidence)
 	}
 	switch {
 	case q.chart.State == model.Purged:
@@ -35,17 +36,30 @@ func (q *question) pair(r *RuleVerdict) error {
 		return no(model.RuleYanked, model.NeedListedVersion, "%s was yanked: %s", q.b.Chart, q.chart.Why)
 	}
 	r.fact("%s with binding %s rests on %s", q.b.Chart, q.b.ID, q.b.Evidence)
+	if q.b.Unshown != "" {
+		r.fact("warning: values-only says that no rendering of the chart showed what is bound (%s)", q.b.Unshown)
+	}
 	return nil
 }
 
+func (b Binding) part(i BoundImage) string {
+	if i.Role == "" {
+		return fmt.Sprintf("that %s has no image", b.Chart)
+	}
+	return fmt.Sprintf("the %s image of %s", i.Role, b.Chart)
+}
+
 // refused is the first required image of the binding whose evidence the policy
-// does not accept, if any. A chart that names no image rests on its digest
-// alone.
+// does not accept, if any. A chart that shows no image rests on its digest
+// alone; that it shows none may be what only its values say.
 func (p Policy) refused(b Binding) (BoundImage, bool) {
 	for _, i := range b.Images {
 		if i.Required && !slices.Contains(p.Accept, i.Evidence) {
 			return i, true
 		}
+	}
+	if len(b.Images) == 0 && b.Evidence == model.ValuesOnly && !slices.Contains(p.Accept, b.Evidence) {
+		return BoundImage{Evidence: b.Evidence}, true
 	}
 	return BoundImage{}, false
 }

@@ -121,6 +121,7 @@ type Binding struct {
 	Sealed   ref.Digest         `json:"sealed,omitzero"`
 	SealSize int64              `json:"seal_size,omitempty"`
 	Unsealed string             `json:"unsealed,omitempty"` // why there is no sealed package
+	Unshown  string             `json:"unshown,omitempty"`  // of values-only: why no rendering showed what is bound
 	Seal     *Seal              `json:"seal,omitempty"`     // how it was sealed; nil: by the first recipe
 	At       time.Time          `json:"at"`
 	By       string             `json:"by"`

@@ -9,6 +9,7 @@ import (
 
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/render"
 	"chartd.dev/chartd/lock"
 )
 
@@ -26,48 +27,42 @@ type planned struct {
 	role  ref.Role
 	image ref.Reference // to bind
 	own   ref.Reference // what the chart itself names; zero if it names none
+	shown bool          // rendering shows own
 }
 
 // planBinding finds the images of a binding: those that the chart requires
 // and those that the caller names, each with the one that the chart's own
 // templates were made for.
-func planBinding(v lock.ChartVersion, q BindRequest) ([]planned, error) {
+func planBinding(t traced, q BindRequest) ([]planned, error) {
+	if err := t.alike(); err != nil {
+		return nil, err
+	}
 	var out []planned
-	named := map[ref.Role]bool{}
-	for _, i := range v.Images {
+	done := map[ref.Role]bool{}
+	for _, i := range t.images() {
 		given, explicit := q.Images[i.Role]
-		if named[i.Role] || !i.Required && !explicit {
+		if done[i.Role] || !i.Required && !explicit {
 			continue
 		}
-		named[i.Role] = true
-		p := planned{role: i.Role}
-		if i.Problem != "" && !explicit {
-			return nil, fmt.Errorf("%w: the %s image of %s: %s", lock.ErrRefused, i.Role, v.Chart, i.Problem)
-		}
-		var err error
-		if p.image, err = reference(i); err != nil && !explicit {
-			return nil, fmt.Errorf("%w: %s names the %s image %q: %v", lock.ErrRefused, v.Chart, i.Role, i.Repository+":"+i.Tag, err)
-		}
-		if err == nil {
-			p.own = p.image
-		}
-		if i.Override {
-			p.own = ref.Reference{}
-			if i.Base != "" {
-				if p.own, err = ref.ParseReference(i.Base); err != nil {
-					return nil, fmt.Errorf("%w: %s: base of the %s image: %v", lock.ErrRefused, v.Chart, i.Role, err)
-				}
-			}
-		}
-		if explicit {
-			p.image = given
+		done[i.Role] = true
+		p, err := t.plan(i, given)
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, p)
 	}
 	for role, given := range q.Images {
-		if !named[role] {
-			out = append(out, planned{role: role, image: given})
+		if done[role] {
+			continue
 		}
+		p, err := t.planUnnamed(role, given)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		return nil, t.noRole()
 	}
 	for _, p := range out {
 		if p.image.Tag == "" && p.image.Digest.IsZero() {
@@ -76,6 +71,47 @@ func planBinding(v lock.ChartVersion, q BindRequest) ([]planned, error) {
 	}
 	slices.SortFunc(out, func(a, b planned) int { return cmp.Compare(a.role, b.role) })
 	return out, nil
+}
+
+// plan is an image that the chart names, or the one given in its place.
+func (t traced) plan(i naming, given ref.Reference) (p planned, err error) {
+	v, explicit := t.version.Chart, !given.Repository.IsZero()
+	p = planned{role: i.Role, shown: i.shown}
+	if i.Problem != "" && !explicit {
+		return p, fmt.Errorf("%w: the %s image of %s: %s", lock.ErrRefused, i.Role, v, i.Problem)
+	}
+	if p.image, err = reference(i.ChartImage); err != nil && !explicit {
+		return p, fmt.Errorf("%w: %s names the %s image %q: %v", lock.ErrRefused, v, i.Role, i.Repository+":"+i.Tag, err)
+	}
+	if err == nil {
+		p.own = p.image
+	}
+	if i.Override {
+		p.own = ref.Reference{}
+		if i.Base != "" {
+			if p.own, err = ref.ParseReference(i.Base); err != nil {
+				return p, fmt.Errorf("%w: %s: base of the %s image: %v", lock.ErrRefused, v, i.Role, err)
+			}
+		}
+	}
+	if explicit {
+		p.image = given
+	}
+	return p, nil
+}
+
+// planUnnamed is an image for a role that the chart does not require: that of
+// a part which is off by default, one that it renders and no value feeds, or
+// one that is not the chart's at all.
+func (t traced) planUnnamed(role ref.Role, given ref.Reference) (planned, error) {
+	if n := slices.IndexFunc(t.version.Images, func(i lock.ChartImage) bool { return i.Role == role }); n >= 0 {
+		return t.plan(naming{t.version.Images[n], false}, given)
+	}
+	p := planned{role: role, image: given}
+	if t.shows(given) {
+		p.own, p.shown = given, true
+	}
+	return p, nil
 }
 
 func reference(i lock.ChartImage) (ref.Reference, error) {
@@ -89,10 +125,11 @@ func reference(i lock.ChartImage) (ref.Reference, error) {
 	return ref.ParseReference(s)
 }
 
-// prepareBinding asks the registries and seals the package. Nothing is stored.
-func (r *Repository) prepareBinding(ctx context.Context, m traced, plan []planned, q BindRequest) (*sealedBinding, error) {
+// candidates asks the registries for the images of a binding.
+func (r *Repository) candidates(ctx context.Context, m traced, plan []planned, q BindRequest) (*sealedBinding, error) {
 	nb := &sealedBinding{NewBinding: lock.NewBinding{
-		Chart: m.version.Chart, Package: m.version.Package, Declare: q.Declare, Reason: q.Reason, Rendering: m.fresh,
+		Chart: m.version.Chart, Package: m.version.Package, Declare: q.Declare, Reason: q.Reason,
+		Requires: m.requires(), Unshown: m.unshown(), Rendering: m.fresh,
 	}}
 	for _, p := range plan {
 		c, err := r.candidate(ctx, p, q)
@@ -101,12 +138,12 @@ func (r *Repository) prepareBinding(ctx context.Context, m traced, plan []planne
 		}
 		nb.Images = append(nb.Images, c)
 	}
-	return nb, r.seal(ctx, nb, traced{version: m.version, pkg: m.pkg})
+	return nb, nil
 }
 
 // candidate reads the image to bind, and the chart's own where it is another.
 func (r *Repository) candidate(ctx context.Context, p planned, q BindRequest) (lock.Candidate, error) {
-	c := lock.Candidate{Role: p.role, Required: true, Tag: p.image.Tag, ByDigest: !p.image.Digest.IsZero(), OwnRef: p.own}
+	c := lock.Candidate{Role: p.role, Required: true, Tag: p.image.Tag, ByDigest: !p.image.Digest.IsZero(), OwnRef: p.own, Unshown: !p.shown}
 	if r.Resolver == nil {
 		return c, fmt.Errorf("%w: the server asks no registry", ErrUnavailable)
 	}
@@ -172,10 +209,6 @@ func (r *Repository) prepare(ctx context.Context, q BindRequest) (*sealedBinding
 	if err != nil {
 		return nil, err
 	}
-	plan, err := planBinding(v, q)
-	if err != nil {
-		return nil, err
-	}
 	if _, err := r.packageBlob(ctx, v, false); err != nil {
 		return nil, err
 	}
@@ -187,7 +220,15 @@ func (r *Repository) prepare(ctx context.Context, q BindRequest) (*sealedBinding
 	if err != nil {
 		return nil, err
 	}
-	return r.prepareBinding(ctx, m, plan, q)
+	plan, err := planBinding(m, q)
+	if err != nil {
+		return nil, err
+	}
+	nb, err := r.candidates(ctx, m, plan, q)
+	if err != nil {
+		return nil, err
+	}
+	return nb, r.seal(ctx, nb, m)
 }
 
 // standing finds the verified binding that a request by digests alone names.
@@ -197,7 +238,11 @@ func (r *Repository) standing(ctx context.Context, q BindRequest) (lock.Binding,
 	if err != nil {
 		return lock.Binding{}, false
 	}
-	plan, err := planBinding(v, q)
+	m := traced{version: v, trace: unrendered(render.Failure{Reason: render.Off})}
+	if t, ok := r.traceOf(ctx, v.Package); ok {
+		m.trace = t
+	}
+	plan, err := planBinding(m, q)
 	if err != nil || len(plan) == 0 {
 		return lock.Binding{}, false
 	}
@@ -220,7 +265,7 @@ func (r *Repository) Bind(ctx context.Context, op lock.Op, q BindRequest) (b loc
 	}
 	nb, err := r.prepare(ctx, q)
 	if err != nil {
-		if errors.Is(err, ErrUnavailable) {
+		if errors.Is(err, ErrUnavailable) || errors.Is(err, errNotUnderstood) || errors.Is(err, errTwice) {
 			err = errors.Join(err, r.Lock.SetUnbound(ctx, q.Chart, err.Error()))
 		}
 		return lock.Binding{}, false, err

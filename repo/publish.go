@@ -10,6 +10,7 @@ import (
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/render"
 	"chartd.dev/chartd/lock"
 )
 
@@ -232,59 +233,76 @@ func (r *Repository) storeNew(ctx context.Context, u Upload, nv *lock.NewVersion
 }
 
 // tryBinding makes the binding that is published with the chart, or notes why
-// there is none. It fails only where the caller insists on one.
+// there is none. It fails only where the caller insists on one, and for a chart
+// that nobody could render the same twice.
 func (r *Repository) tryBinding(ctx context.Context, u Upload, nv *lock.NewVersion) (*sealedBinding, error) {
-	v := nv.Version
-	plan, err := planBinding(v, BindRequest{Chart: v.Chart, Images: u.Images})
-	if err != nil && nv.Insist {
+	if u.Import != nil && len(nv.Version.Images) > 0 {
+		return nil, unbound(u, nv, errNotYet)
+	}
+	nb, err := r.bindNew(ctx, u, nv)
+	switch {
+	case err == nil:
+		return nb, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case nv.Insist && !errors.Is(err, errNoRegistry), errors.Is(err, errTwice):
 		return nil, err
 	}
-	why := ""
-	switch {
-	case err != nil:
-		why = err.Error()
-	case len(plan) > 0 && u.Import != nil:
-		why = "imported and not bound yet"
-	case len(plan) > 0 && r.Resolver == nil:
-		why = "the server asks no registry"
-	}
-	if why == "" {
-		nb, err := r.bindNew(ctx, u, nv, plan)
-		if err == nil {
-			return nb, nil
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if nv.Insist {
-			return nil, err
-		}
-		why = err.Error()
-	}
-	if u.RequireBinding {
-		return nil, fmt.Errorf("%w: a binding is required and %s", ErrUnavailable, why)
-	}
-	nv.Version.Unbound, nv.Version.BindAgain = why, true
-	return nil, nil
+	return nil, unbound(u, nv, err)
 }
 
-// bindNew renders a package that is about to be published, and prepares its
-// binding; each has a time of its own.
-func (r *Repository) bindNew(ctx context.Context, u Upload, nv *lock.NewVersion, plan []planned) (*sealedBinding, error) {
-	waiting, cancel := context.WithTimeout(ctx, r.RenderTimeout)
-	defer cancel()
-	m, err := r.traced(waiting, nv.Version, u.Package)
-	if err != nil && waiting.Err() != nil {
-		return nil, notRendered(r.RenderTimeout)
+var (
+	errNotYet     = errors.New("imported and not bound yet")
+	errNoRegistry = errors.New("the server asks no registry")
+)
+
+// unbound notes why a version is published without a binding.
+func unbound(u Upload, nv *lock.NewVersion, why error) error {
+	if u.RequireBinding {
+		return fmt.Errorf("%w: a binding is required and %v", ErrUnavailable, why)
 	}
+	nv.Version.Unbound, nv.Version.BindAgain = why.Error(), !errors.Is(why, errNotUnderstood)
+	return nil
+}
+
+// bindNew renders a package that is about to be published, unless it is
+// imported, and prepares its binding. Rendering, the registries and sealing have
+// a time each.
+func (r *Repository) bindNew(ctx context.Context, u Upload, nv *lock.NewVersion) (*sealedBinding, error) {
+	m := traced{version: nv.Version, pkg: u.Package, trace: unrendered(render.Failure{Reason: render.Imported})}
+	if u.Import == nil {
+		waiting, cancel := context.WithTimeout(ctx, r.RenderTimeout)
+		defer cancel()
+		var err error
+		if m, err = r.traced(waiting, nv.Version, u.Package); err != nil && waiting.Err() != nil {
+			return nil, notRendered(r.RenderTimeout)
+		} else if err != nil {
+			return nil, err
+		}
+		nv.Rendering = m.fresh
+	}
+	q := BindRequest{Chart: nv.Version.Chart, Images: u.Images}
+	plan, err := planBinding(m, q)
 	if err != nil {
 		return nil, err
 	}
-	nv.Rendering = m.fresh
-	waiting, cancel = context.WithTimeout(ctx, r.BindTimeout)
+	if len(plan) > 0 && r.Resolver == nil {
+		return nil, errNoRegistry
+	}
+	waiting, cancel := context.WithTimeout(ctx, r.BindTimeout)
 	defer cancel()
-	nb, err := r.prepareBinding(waiting, m, plan, BindRequest{Chart: nv.Version.Chart})
-	return nb, r.timedOut(ctx, waiting, err)
+	nb, err := r.candidates(waiting, m, plan, q)
+	if err != nil {
+		return nil, r.timedOut(ctx, waiting, err)
+	}
+	waiting, cancel = context.WithTimeout(ctx, r.RenderTimeout)
+	defer cancel()
+	if err := r.seal(waiting, nb, m); err != nil && waiting.Err() != nil {
+		return nil, notRendered(r.RenderTimeout)
+	} else if err != nil {
+		return nil, err
+	}
+	return nb, nil
 }
 
 // Yank hides a version from the index and from new pins.

@@ -279,10 +279,11 @@ func TestRefusedBindingLeavesNoSealedPackage(t *testing.T) {
 	g.registry.push(t, "quay.io/jupyterhub/k8s-hub:1.0.0", "base", "hub")
 	g.registry.push(t, "quay.io/uni/hub:1", "something else")
 	out := g.publish(t, pack(t, map[string]string{
-		"wrap/Chart.yaml":                    "apiVersion: v2\nname: wrap\nversion: 1.0.0\ndependencies:\n- name: jupyterhub\n  version: 1.0.0\n  repository: https://example.org/charts\n",
-		"wrap/values.yaml":                   "jupyterhub:\n  hub:\n    image:\n      name: quay.io/uni/hub\n      tag: \"1\"\n",
-		"wrap/charts/jupyterhub/Chart.yaml":  "apiVersion: v2\nname: jupyterhub\nversion: 1.0.0\n",
-		"wrap/charts/jupyterhub/values.yaml": "hub:\n  image:\n    name: quay.io/jupyterhub/k8s-hub\n    tag: \"1.0.0\"\n",
+		"wrap/Chart.yaml":                           "apiVersion: v2\nname: wrap\nversion: 1.0.0\ndependencies:\n- name: jupyterhub\n  version: 1.0.0\n  repository: https://example.org/charts\n",
+		"wrap/values.yaml":                          "jupyterhub:\n  hub:\n    image:\n      name: quay.io/uni/hub\n      tag: \"1\"\n",
+		"wrap/charts/jupyterhub/Chart.yaml":         "apiVersion: v2\nname: jupyterhub\nversion: 1.0.0\n",
+		"wrap/charts/jupyterhub/values.yaml":        "hub:\n  image:\n    name: quay.io/jupyterhub/k8s-hub\n    tag: \"1.0.0\"\n",
+		"wrap/charts/jupyterhub/templates/hub.yaml": "image: {{ .Values.hub.image.name }}:{{ .Values.hub.image.tag }}\n",
 	}))
 	if out.Binding != nil || !strings.Contains(out.Chart.Unbound, "was not built on") {
 		t.Fatalf("published %+v with binding %+v", out.Chart, out.Binding)

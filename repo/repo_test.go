@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -16,6 +17,9 @@ import (
 
 	"chartd.dev/chartd/internal/indextest"
 	"chartd.dev/chartd/internal/ref"
+	"chartd.dev/chartd/internal/render"
+	"chartd.dev/chartd/internal/render/renderer"
+	"chartd.dev/chartd/internal/testtools"
 	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/lock/memstore"
 	"chartd.dev/chartd/repo"
@@ -101,7 +105,7 @@ func newRig(t *testing.T, change ...func(*repo.Config)) *rig {
 	if g.lockfile, err = lock.Open(ctx, memstore.New(), now); err != nil {
 		t.Fatal(err)
 	}
-	c := repo.Config{Blobs: g.blobs, Lock: g.lockfile, Resolver: g.registry, Now: now}
+	c := repo.Config{Blobs: g.blobs, Lock: g.lockfile, Resolver: g.registry, Now: now, Renderer: pool(t), Engine: renderer.EngineVersion()}
 	for _, f := range change {
 		f(&c)
 	}
@@ -138,6 +142,21 @@ func (g *rig) readIndexes(t *testing.T) {
 			indextest.Read(t, page.Body)
 		}
 	}
+}
+
+// pool renders with the real program.
+func pool(t *testing.T) *render.Pool {
+	t.Helper()
+	p, err := render.New(render.Config{Program: testtools.Chartd(t), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
 }
 
 func (g *rig) check(t *testing.T) {

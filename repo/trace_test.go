@@ -31,7 +31,10 @@ func (f *tracer) Prove(context.Context, string, render.ProveRequest) (render.Pro
 const engine = "an engine"
 
 func traced(context.Context) (render.Trace, error) {
-	return render.Trace{Version: render.TraceVersion, Engine: engine, Verdict: render.Traced, Attempts: []render.Attempt{{}}}, nil
+	return render.Trace{
+		Version: render.TraceVersion, Engine: engine, Verdict: render.Traced, Attempts: []render.Attempt{{}},
+		Images: []render.Image{{Role: "hub", Text: "quay.io/jupyterhub/k8s-hub:1"}},
+	}, nil
 }
 
 func killed(context.Context) (render.Trace, error) {

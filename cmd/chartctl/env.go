@@ -32,10 +32,11 @@ func (a *app) envCreate() *cobra.Command {
 	c := ofEnv(a, &cobra.Command{
 		Use:   "create HUB/STAGE --chart NAME",
 		Short: "Create an environment; it has no pin yet",
-		Long: `Evidence, strongest first: chart-values (the chart names exactly this image),
-base-layers (the image is built on the chart's own one), base-label and declared
+		Long: `Evidence, strongest first: chart-values (the rendered chart shows exactly this
+image), base-layers (the image is built on the chart's own one), values-only (the
+chart's values name it, and no rendering showed it), base-label and declared
 (somebody's word). Without --accept the server's default applies. A chart that
-names no image rests on its digest alone.`,
+shows no image rests on its digest alone.`,
 		Example: `  chartctl env create data8/staging --chart jupyterhub
   chartctl env create data8/prod --chart jupyterhub --upstream staging --accept chart-values,base-layers`,
 	}, func(c *client.Client, ctx context.Context, env ref.Env) (api.Environment, error) {

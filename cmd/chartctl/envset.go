@@ -24,7 +24,7 @@ func (a *app) envSet() *cobra.Command {
 		Long: `The policy is what the gate asks for before it lets a pin through. The file says
 all of it: what it leaves out is the default. It is YAML, with these keys:
 
-  accept: [chart-values, base-layers]   evidence; also base-label, declared
+  accept: [chart-values, base-layers]   evidence; values-only, base-label, declared too
   upstream: [staging]                   stages of this hub, or HUB/STAGE
   soak: 24h                             that each held the pair after it passed
   approvals: 1                          by others than the one who pins

@@ -92,7 +92,7 @@ type Approval struct {
 // Policy of an environment: what the gate asks for. Durations are written as
 // "24h" or "90m".
 type Policy struct {
-	Accept    []model.Evidence `json:"accept,omitempty"`    // evidence; none: chart-values and base-layers
+	Accept    []model.Evidence `json:"accept,omitempty"`    // evidence; none: chart-values, base-layers and values-only
 	Upstream  []string         `json:"upstream,omitempty"`  // stages of the same hub, or HUB/STAGE
 	Soak      string           `json:"soak,omitempty"`      // that each upstream stage must have held the pair after it passed
 	Approvals int              `json:"approvals,omitempty"` // by others than the one who pins

@@ -80,7 +80,8 @@ type Binding struct {
 	Reason   string             `json:"reason,omitempty"`
 	Sealed   ref.Digest         `json:"sealed,omitzero"`
 	Unsealed string             `json:"unsealed,omitempty"`
-	Seal     *Seal              `json:"seal,omitempty"` // absent: by the first recipe
+	Unshown  string             `json:"unshown,omitempty"` // of values-only: why no rendering showed what is bound
+	Seal     *Seal              `json:"seal,omitempty"`    // absent: by the first recipe
 	At       time.Time          `json:"at"`
 	By       string             `json:"by"`
 	Moved    []string           `json:"moved,omitempty"`

@@ -22,7 +22,7 @@ const vocabulary = module + "internal/model"
 
 // words of the vocabulary that mean nothing else, so that a plain text is one
 // of them too.
-var words = []string{"no-images", "chart-values", "base-layers", "base-label", "verified", "unverified", "everything"}
+var words = []string{"no-images", "chart-values", "base-layers", "values-only", "base-label", "verified", "unverified", "everything"}
 
 // compiled is a package with its files and with what it exports.
 type compiled struct {

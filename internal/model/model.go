@@ -13,21 +13,25 @@ import (
 type Evidence string
 
 const (
-	NoImages    Evidence = "no-images" // the chart names none: its digest alone is pinned
-	ChartValues Evidence = "chart-values"
+	NoImages    Evidence = "no-images"    // the chart names none: its digest alone is pinned
+	ChartValues Evidence = "chart-values" // rendering the chart shows this image
 	BaseLayers  Evidence = "base-layers"
+	ValuesOnly  Evidence = "values-only" // the chart's values name it, and no rendering showed it
 	BaseLabel   Evidence = "base-label"
 	Declared    Evidence = "declared"
 )
 
 // evidence in order, strongest first.
-var evidence = []Evidence{NoImages, ChartValues, BaseLayers, BaseLabel, Declared}
+var evidence = []Evidence{NoImages, ChartValues, BaseLayers, ValuesOnly, BaseLabel, Declared}
 
 // Rank orders evidence, strongest first; -1 is none that is known.
 func (e Evidence) Rank() int { return slices.Index(evidence, e) }
 
 // Proof reports whether the evidence is content, not somebody's word.
-func (e Evidence) Proof() bool { return e.Rank() >= 0 && e.Rank() <= BaseLayers.Rank() }
+func (e Evidence) Proof() bool { return e.Rank() >= 0 && e.Rank() <= ValuesOnly.Rank() }
+
+// Named reports whether the evidence is that the chart itself names the image.
+func (e Evidence) Named() bool { return e == ChartValues || e == ValuesOnly }
 
 // ImageEvidence is what a policy may accept of an image, strongest first.
 func ImageEvidence() []Evidence { return slices.Clone(evidence[1:]) }

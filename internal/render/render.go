@@ -85,7 +85,10 @@ const (
 	MemoryLimit Reason = "memory limit"
 	OutputLimit Reason = "output limit"
 	Crashed     Reason = "renderer crashed"
-	Off         Reason = "rendering is off" // said by a server that renders nothing
+
+	// What a server says that did not try.
+	Off      Reason = "rendering is off"
+	Imported Reason = "imported, and not rendered yet"
 )
 
 // Failure is a package, or one values file of it, that was not rendered.

@@ -176,6 +176,9 @@ func chartWith(cv lock.ChartVersion, defaults map[ref.BindingID]lock.Binding) (a
 	if b, ok := defaults[cv.Default]; ok {
 		wire := bindingOf(b)
 		out.Binding = &wire
+		if b.Unshown != "" {
+			out.Warnings = append(slices.Clip(out.Warnings), "the binding rests on "+string(model.ValuesOnly)+": no rendering showed what is bound: "+b.Unshown)
+		}
 	}
 	return out, nil
 }

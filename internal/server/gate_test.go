@@ -66,7 +66,7 @@ func TestPolicy(t *testing.T) {
 			g.setPolicy(status, wrong)
 		}
 	}
-	if back := g.setPolicy(200, map[string]any{}).Policy; back.Soak != "" || back.Halt != model.ScopeHub || len(back.Accept) != 2 {
+	if back := g.setPolicy(200, map[string]any{}).Policy; back.Soak != "" || back.Halt != model.ScopeHub || len(back.Accept) != 3 {
 		t.Errorf("the default policy is %+v", back)
 	}
 	g.want(404, request{method: "PUT", path: "/api/v1/environments/own/none/policy", token: g.admin, json: map[string]any{}})
@@ -95,7 +95,7 @@ func TestPolicyChanges(t *testing.T) {
 		return int(n)
 	}
 	reader, n := g.token("reader", "read"), lines()
-	strict := map[string]any{"upstream": []string{"dev"}, "soak": "60m", "accept": []string{"base-layers", "chart-values"}}
+	strict := map[string]any{"upstream": []string{"dev"}, "soak": "60m", "accept": []string{"values-only", "base-layers", "chart-values"}}
 	want := []api.PolicyChange{{Field: "upstream", New: "own/dev"}, {Field: "soak", New: "1h"}}
 	if s := set(reader, dry(strict)); !slices.Equal(s.Changes, want) || s.Policy.Soak != "1h" || lines() != n {
 		t.Errorf("a dry run: %+v, %d lines", s, lines()-n)

@@ -56,7 +56,7 @@ func imagesOf(list []lock.BoundImage) []api.BoundImage {
 func bindingOf(b lock.Binding) api.Binding {
 	return api.Binding{
 		ID: b.ID, Name: b.Chart.Name(), Version: b.Chart.Version(), Package: b.Package, Images: imagesOf(b.Images),
-		Evidence: b.Evidence, State: b.State, Reason: b.Why, Sealed: b.Sealed, Unsealed: b.Unsealed,
+		Evidence: b.Evidence, State: b.State, Reason: b.Why, Sealed: b.Sealed, Unsealed: b.Unsealed, Unshown: b.Unshown,
 		Seal: sealOf(b), At: b.At, By: b.By, Moved: b.Moved,
 	}
 }
