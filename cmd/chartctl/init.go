@@ -17,7 +17,7 @@ import (
 
 type initFlags struct {
 	setup.Request
-	yes bool
+	yes, strict bool
 }
 
 func (a *app) initRepo() *cobra.Command {
@@ -40,8 +40,14 @@ written beside its tag, and chartd.lock says what is pinned.
 
 A .chartctl.yaml that is there already is used as it is. The policies that it names
 are set for new environments; for the others, chartctl env set --from-repo does it.
-What is done already is not done again, so after a failure, run it once more.`,
+What is done already is not done again, so after a failure, run it once more.
+
+It ends with a summary: the hubs found, the files used, what was found and left
+out, and why, and what to do next. With --strict it changes nothing and exits 7
+where anything is left out. --dry-run needs no server; without one it looks for
+the charts and images that are well known.`,
 		Example: `  chartctl init --dry-run
+  chartctl init --dry-run --strict -o json
   chartctl init --server https://charts.example.edu --yes
   chartctl init --adopt "runs since May"`,
 		Args: args(0, 0),
@@ -52,7 +58,8 @@ What is done already is not done again, so after a failure, run it once more.`,
 	c.Flags().StringVar(&f.Adopt, "adopt", "", "adopt what the files say today, for this reason")
 	c.Flags().StringVar(&f.Branch, "branch", "", "with branches as stages: the branch that the files are for")
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
-	c.Flags().BoolVar(&f.DryRun, "dry-run", false, "only show the proposal")
+	c.Flags().BoolVar(&f.DryRun, "dry-run", false, "only show the proposal; no server is needed for it")
+	c.Flags().BoolVar(&f.strict, "strict", false, "refuse to leave anything out (exit 7)")
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return a.doInit(cmd.Context(), f) }
 	return c
 }
@@ -84,8 +91,15 @@ func (a *app) doInit(ctx context.Context, f initFlags) error {
 		}
 		return err
 	}
-	if f.DryRun {
-		return a.print(s.Proposal, func(w *writer) { proposedSetup(w, s, f) })
+	if f.DryRun || f.strict && s.Strict() != nil {
+		err := a.print(s.Proposal, func(w *writer) {
+			proposedSetup(w, s, f)
+			summary(w, s)
+		})
+		if err == nil && f.strict {
+			err = s.Strict()
+		}
+		return err
 	}
 	if err := a.agreeToInit(s, f); err != nil {
 		return err
@@ -97,6 +111,24 @@ func (a *app) doInit(ctx context.Context, f initFlags) error {
 		return err
 	}
 	return a.print(s.Proposal, func(w *writer) { doneSetup(w, s) })
+}
+
+// summary says what was found, used and left out, and what is to be done.
+func summary(w *writer, s *setup.Setup) {
+	w.line("found %s (%s) in %s", plural(len(s.Environments), "environment"), strings.Join(s.Summary.Hubs, ", "), plural(len(s.Summary.Files), "file"))
+	for _, f := range s.Summary.Files {
+		w.line("  %s", f)
+	}
+	var left []string
+	for _, l := range s.Summary.LeftOut {
+		left = append(left, l.What)
+	}
+	if len(left) > 0 {
+		w.line("left out, as the notes say why: %s", strings.Join(left, ", "))
+	}
+	for _, t := range s.Summary.Todo {
+		w.line("next: %s", t)
+	}
 }
 
 // agreeToInit shows the proposal and asks.
@@ -187,5 +219,5 @@ func doneSetup(w *writer, s *setup.Setup) {
 		w.line("every file is as it should be")
 		return
 	}
-	w.line("next: %s", s.Next())
+	summary(w, s)
 }

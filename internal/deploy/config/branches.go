@@ -75,7 +75,7 @@ func (f *finder) triggers(file string, find func(y *yamledit.File, doc []byte) [
 	}
 	y, err := yamledit.Parse(doc, yamledit.Limits{Depth: 100, Nodes: 100_000})
 	if err != nil {
-		f.note("passed over %q: %v", file, err)
+		f.pass(file, "%v", err)
 		return nil
 	}
 	out := find(y, doc)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"chartd.dev/chartd/internal/deploy/site"
@@ -46,7 +47,7 @@ func (f *finder) compose() error {
 			}
 		}
 		if len(e.Sites) == 0 {
-			f.note("left out %s: no file of it names chart %q or its image", key, f.chart)
+			f.leave(key, "no file of it names chart %q or its image", f.chart)
 			continue
 		}
 		slices.SortFunc(e.Sites, func(a, b string) int { return strings.Compare(f.rank(names, a)+a, f.rank(names, b)+b) })
@@ -93,7 +94,7 @@ func (f *finder) dropHalves(names map[scope]string) {
 		if SaysVersion(sites) {
 			continue
 		}
-		f.note("left out %s: %s would move alone, since no file names the version of chart %q for it; mark the line that does with the comment \"# chartctl: chart.version\", or install from the environment's repository and write kept: {chart: %s}", key, strings.Join(at, ", "), f.chart, HelmRepository)
+		f.leave(key, "%s would move alone, since no file names the version of chart %q for it; mark the line that does with the comment \"# chartctl: chart.version\", or install from the environment's repository and write kept: {chart: %s}", strings.Join(at, ", "), f.chart, HelmRepository)
 		delete(f.out.Config.Environments, key)
 	}
 }
@@ -165,7 +166,7 @@ func (f *finder) dropSecondWrappers() {
 	for _, w := range f.wrappers {
 		at := f.layout.scopeOf(w.dir + "/Chart.yaml")
 		if one, ok := first[at]; ok {
-			f.note("left out %q: it depends on %q too, and %q comes first; an environment deploys one of them", w.dependency.File, f.chart, one.dependency.File)
+			f.leave(strconv.Quote(w.dependency.File), "it depends on %q too, and %q comes first; an environment deploys one of them", f.chart, one.dependency.File)
 			continue
 		}
 		first[at] = w
@@ -183,7 +184,7 @@ func (f *finder) dropUnreadable() {
 	f.places = slices.DeleteFunc(f.places, func(p placed) bool {
 		_, err := files.Value(p.site)
 		if err != nil {
-			f.note("left out %s: %v", p.site, err)
+			f.leave(p.site.String(), "%v", err)
 		}
 		return err != nil
 	})

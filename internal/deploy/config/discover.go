@@ -40,6 +40,13 @@ type Proposal struct {
 	Config   Config
 	Evidence []Evidence
 	Notes    []string // what was passed over, and what is missing
+	LeftOut  []LeftOut
+}
+
+// LeftOut is what was found and not used.
+type LeftOut struct {
+	What string `json:"what"` // a file, an environment, or a site
+	Why  string `json:"why"`
 }
 
 // ErrNothing: the repo names no chart to deploy, or no place to write it.
@@ -102,7 +109,7 @@ func Discover(s Search) (Proposal, error) {
 	f.Files = slices.DeleteFunc(f.Files, func(name string) bool {
 		why := badPath(name)
 		if why != "" {
-			f.note("passed over %q: it %s", name, why)
+			f.pass(name, "it %s", why)
 		}
 		return why != ""
 	})
@@ -138,6 +145,20 @@ func (f *finder) note(format string, a ...any) {
 	f.out.Notes = append(f.out.Notes, fmt.Sprintf(format, a...))
 }
 
+// leave notes what is not used, as "left out WHAT: WHY".
+func (f *finder) leave(what, format string, a ...any) {
+	why := fmt.Sprintf(format, a...)
+	f.out.LeftOut = append(f.out.LeftOut, LeftOut{what, why})
+	f.note("left out %s: %s", what, why)
+}
+
+// pass notes a file that is not looked into, as "passed over FILE: WHY".
+func (f *finder) pass(file, format string, a ...any) {
+	why := fmt.Sprintf(format, a...)
+	f.out.LeftOut = append(f.out.LeftOut, LeftOut{file, why})
+	f.note("passed over %q: %s", file, why)
+}
+
 func (f *finder) evidence(file string, line int, text, why string) {
 	f.out.Evidence = append(f.out.Evidence, Evidence{file, line, text, why})
 }
@@ -149,7 +170,7 @@ func (f *finder) get(name string, most int64) []byte {
 	}
 	b, err := f.Read(name, most)
 	if err != nil {
-		f.note("passed over %q: %v", name, err)
+		f.pass(name, "%v", err)
 		return nil
 	}
 	if f.read += int64(len(b)); f.read > maxBytes {

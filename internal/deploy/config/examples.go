@@ -23,7 +23,7 @@ func (f *finder) dropExamples() {
 		dir := examplesOf(name)
 		if _, ok := yamlName(name); ok && dir != "" && !told[dir] {
 			told[dir] = true
-			f.note("passed over %q: documentation and examples are not deployed; a file there that is one goes into %s by hand", dir+"/", Name)
+			f.pass(dir+"/", "documentation and examples are not deployed; a file there that is one goes into %s by hand", Name)
 		}
 		return dir != ""
 	})

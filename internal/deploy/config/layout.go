@@ -74,7 +74,7 @@ func label(s string) string {
 // add notes an environment.
 func (l *layout) add(f *finder, file, hub, stage, why string) (scope, bool) {
 	if _, err := ref.ParseEnv(hub + "/" + stage); err != nil {
-		f.note("passed over %q: %v", file, err)
+		f.pass(file, "%v", err)
 		return scope{}, false
 	}
 	at := scope{hub, stage}

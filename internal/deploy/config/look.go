@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -153,7 +154,7 @@ func (f *finder) values(name string, doc []byte) {
 	y, err := yamledit.Parse(doc, yamledit.Limits{Depth: 100, Nodes: 200_000})
 	if err != nil {
 		if !bytes.Contains(doc, []byte("{{")) {
-			f.note("passed over %q: %v", name, err)
+			f.pass(name, "%v", err)
 		}
 		return
 	}
@@ -182,7 +183,7 @@ func (f *finder) values(name string, doc []byte) {
 // ignored tells of a place that Helm does not read, so that editing it would
 // change nothing.
 func (f *finder) ignored(name string, line int, what string, document int) {
-	f.note("left out %s in %s:%d: it stands in YAML document %d, and Helm reads only the first; make the file one document", what, name, line, document+1)
+	f.leave(fmt.Sprintf("%s in %s:%d", what, name, line), "it stands in YAML document %d, and Helm reads only the first; make the file one document", document+1)
 }
 
 // inValues reports whether Helm looks for an image at this path of a values

@@ -24,8 +24,15 @@ func (s *Setup) planEnvironments(ctx context.Context) error {
 	for _, env := range s.conf.Envs() {
 		of, _ := s.conf.Environment(env)
 		e := Environment{Env: env, Chart: of.Chart, Action: "create"}
+		if s.client == nil {
+			s.Environments = append(s.Environments, e)
+			continue
+		}
 		now, err := s.client.Environment(ctx, env)
 		switch {
+		case err != nil && s.lost(err):
+			s.Environments = append(s.Environments, e)
+			continue
 		case api.CodeOf(err) == api.CodeNotFound:
 		case err != nil:
 			return err

@@ -31,15 +31,52 @@ func Open(ctx context.Context, r Request) (*Setup, error) {
 		err = s.load()
 	}
 	if err == nil {
-		s.client, err = r.Dial(s.conf.Server)
-	}
-	if u, bad := client.ParseServer(s.conf.Server); err == nil && s.conf.Server != "" && (bad != nil || s.client.Server() != u.String()) {
-		err = api.Errorf(api.CodeUsage, "%s names the server %q, and not %q: change it there if it has moved", config.Name, s.conf.Server, s.client.Server())
+		err = s.connect()
 	}
 	if err != nil {
 		s.Close()
 	}
 	return s, deploy.Coded(err)
+}
+
+// connect makes the client of the repo's server. A dry run does without one.
+func (s *Setup) connect() (err error) {
+	if s.client, err = s.ask.Dial(s.conf.Server); err != nil {
+		if s.lost(err) {
+			return nil
+		}
+		return err
+	}
+	if u, bad := client.ParseServer(s.conf.Server); s.conf.Server != "" && (bad != nil || s.client.Server() != u.String()) {
+		return api.Errorf(api.CodeUsage, "%s names the server %q, and not %q: change it there if it has moved", config.Name, s.conf.Server, s.client.Server())
+	}
+	return nil
+}
+
+// lost reports whether a dry run goes on without the server, which could not be
+// asked.
+func (s *Setup) lost(err error) bool {
+	code := api.CodeOf(err)
+	if !s.ask.DryRun || code == api.CodeLocalIO || code == "" {
+		return false
+	}
+	if s.client == nil || code == api.CodeUnavailable || code == api.CodeUnauthorized || code == api.CodeForbidden {
+		s.client = nil
+		s.Notes = append(s.Notes, fmt.Sprintf("no server was asked (%v), so what it has is not known: charts and images are those that are well known", err))
+		return true
+	}
+	return false
+}
+
+// noServer is written where no server is known to a dry run.
+const noServer = "https://charts.example.edu"
+
+// Server is the one that the repo is set up for.
+func (s *Setup) Server() string {
+	if s.client == nil {
+		return cmp.Or(s.conf.Server, noServer)
+	}
+	return s.client.Server()
 }
 
 // open opens the directory that .chartctl.yaml stands in, or is to stand in.

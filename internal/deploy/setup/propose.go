@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/model"
@@ -35,7 +36,7 @@ func (s *Setup) propose(ctx context.Context) error {
 	}
 	search := config.Search{
 		Name: filepath.Base(s.repo.Root().Dir()), Files: names, Read: s.repo.Root().Read,
-		Server: s.client.Server(), Flow: s.ask.Flow, Chart: s.ask.Chart,
+		Server: s.Server(), Flow: s.ask.Flow, Chart: s.ask.Chart,
 		Known: func(chart string) (map[ref.Role]string, bool, error) { return s.ownImages(ctx, chart) },
 	}
 	if s.repo.Git() != nil {
@@ -46,7 +47,10 @@ func (s *Setup) propose(ctx context.Context) error {
 	p, err := config.Discover(search)
 	for _, l := range left {
 		s.Notes = append(s.Notes, "passed over "+l)
+		what, why, _ := strings.Cut(l, ": ")
+		s.Summary.LeftOut = append(s.Summary.LeftOut, config.LeftOut{What: strings.Trim(what, `"`), Why: why})
 	}
+	s.Summary.LeftOut = append(s.Summary.LeftOut, p.LeftOut...)
 	s.Evidence = append(s.Evidence, p.Evidence...)
 	s.Notes = append(s.Notes, p.Notes...)
 	if err != nil {
@@ -89,7 +93,13 @@ func (s *Setup) ownImages(ctx context.Context, chart string) (map[ref.Role]strin
 	if _, err := ref.ParseImported(chart, "1.0.0"); err != nil {
 		return nil, false, nil
 	}
+	if s.client == nil {
+		return nil, false, nil
+	}
 	list, err := s.client.Versions(ctx, chart)
+	if err != nil && s.lost(err) {
+		return nil, false, nil
+	}
 	if api.CodeOf(err) == api.CodeNotFound || err == nil && len(list.Charts) == 0 {
 		return nil, false, nil
 	}
@@ -112,6 +122,9 @@ func (s *Setup) ownImages(ctx context.Context, chart string) (map[ref.Role]strin
 
 // pointAtServer edits the repository of every dependency.
 func (s *Setup) pointAtServer() error {
+	if s.client == nil {
+		return s.collect()
+	}
 	done := map[site.Site]bool{}
 	for _, set := range slices.Sorted(maps.Keys(s.conf.Sites)) {
 		for _, at := range s.conf.Sites[set] {
@@ -128,7 +141,7 @@ func (s *Setup) pointAtServer() error {
 }
 
 // source is the address as the repo writes it.
-func (s *Setup) source() string { return cmp.Or(s.conf.Server, s.client.Server()) }
+func (s *Setup) source() string { return cmp.Or(s.conf.Server, s.Server()) }
 
 // collect takes over what the sites' edits changed so far.
 func (s *Setup) collect() error {
@@ -139,7 +152,7 @@ func (s *Setup) collect() error {
 	kept := slices.DeleteFunc(s.changes, func(c fileset.Change) bool { return c.Path != config.Name })
 	for _, c := range edited {
 		if base := path.Base(c.Path); base == "Chart.lock" || base == "requirements.lock" {
-			note := fmt.Sprintf("helm dependency build reads %s and wants: helm repo add chartd %s", c.Path, s.client.Server())
+			note := fmt.Sprintf("helm dependency build reads %s and wants: helm repo add chartd %s", c.Path, s.Server())
 			if !slices.Contains(s.Notes, note) {
 				s.Notes = append(s.Notes, note)
 			}

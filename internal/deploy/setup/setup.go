@@ -60,6 +60,7 @@ type Proposal struct {
 	Config       string            `json:"config"` // of .chartctl.yaml
 	Evidence     []config.Evidence `json:"evidence"`
 	Notes        []string          `json:"notes"`
+	Summary      Summary           `json:"summary"`
 	Environments []Environment     `json:"environments"`
 	Diff         string            `json:"diff"`
 	Done         bool              `json:"done"`
@@ -100,6 +101,7 @@ func (s *Setup) Plan(ctx context.Context) error {
 		s.Notes = append(s.Notes, ignored)
 	}
 	s.Diff = deploy.Diff(s.changes)
+	s.summarize()
 	return nil
 }
 
@@ -115,11 +117,9 @@ func (s *Setup) Do(ctx context.Context) error {
 		return err
 	}
 	s.Done = true
+	s.summarize()
 	return nil
 }
-
-// Server is the one that the repo is set up for.
-func (s *Setup) Server() string { return s.client.Server() }
 
 // Files are those that change.
 func (s *Setup) Files() []string {
