@@ -196,7 +196,7 @@ func (c *Client) call(ctx context.Context, r request, out any) (int, error) {
 		if err != nil {
 			return err
 		}
-		if err := json.Unmarshal(b, out); err != nil {
+		if err := json.Unmarshal(b, out); err != nil || string(bytes.TrimSpace(b)) == "null" {
 			return &api.Error{Code: api.CodeInvalid, Status: status,
 				Message: fmt.Sprintf("%s answered %s with something that is not the API's JSON: is the address right?", c.base, r.path)}
 		}

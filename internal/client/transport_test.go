@@ -125,9 +125,11 @@ func TestForeignErrors(t *testing.T) {
 }
 
 func TestNotTheAPI(t *testing.T) {
-	w := newWire(t, answer{status: 200, body: "<html>welcome</html>"})
-	_, err := w.client(t).WhoAmI(context.Background())
-	wantCode(t, err, api.CodeInvalid)
+	for _, body := range []string{"<html>welcome</html>", "null", " null\n", ""} {
+		w := newWire(t, answer{status: 200, body: body})
+		_, err := w.client(t).WhoAmI(context.Background())
+		wantCode(t, err, api.CodeInvalid)
+	}
 }
 
 // What a cache or a proxy mixed up is not taken for what was asked: the next

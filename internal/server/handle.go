@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -114,6 +115,9 @@ func (c *call) decode(into reflect.Value) error {
 	}
 	if name := strictjson.Missing(into); name != "" {
 		return missing(name)
+	}
+	if string(bytes.TrimSpace(data)) == "null" {
+		return transport.BadRequest("read JSON body: it is null, want an object: {} where there is nothing to say")
 	}
 	c.body = ref.DigestOf(append(data, "\n"+c.R.Header.Get("If-Match")...))
 	return nil

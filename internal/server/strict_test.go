@@ -76,3 +76,32 @@ func TestWhatIsWrongWithABodyIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// A reader that takes null for an object without keys would set a policy back
+// to nothing, or gate on nothing that was asked.
+func TestNullIsNoBody(t *testing.T) {
+	g := newRig(t)
+	for _, c := range []string{ownChart, otherChart} {
+		g.publish(c, "1.0.0", "first")
+	}
+	g.haltBoth()
+	n := 0
+	for _, rt := range routes() {
+		if rt.body == nil {
+			continue
+		}
+		n++
+		for _, body := range []string{"null", " null\n"} {
+			r := g.fill(cell{route: openAPIPath(rt.path), method: rt.method, own: true})
+			r.path = strings.Replace(r.path, "9.9.9", "1.0.0", 1)
+			r.token, r.json, r.body = g.admin, nil, []byte(body)
+			w := g.want(400, r)
+			if e := decodeAs[api.Error](t, w); e.Code != api.CodeInvalid || !strings.Contains(e.Message, "JSON body") {
+				t.Errorf("%s %s with %q: %+v", rt.method, rt.path, body, e)
+			}
+		}
+	}
+	if n < 15 {
+		t.Errorf("only %d routes take JSON", n)
+	}
+}
