@@ -94,6 +94,7 @@ soak: tools ## what CI runs a slice of, in full
 	CHARTD_KILL_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -v -run 'TestKillLoop$$' ./internal/e2e/killloop
 	CHARTD_MERGES=100000 CHARTD_BRANCH_MERGES=3000 go test -count 1 -timeout 24h -v -run 'MergeFile|Branches' ./internal/deploy/lockfile
 	CHARTD_GATE_HISTORIES=10000 go test -count 1 -timeout 24h -v -run GateIsLinearizable ./lock
+	CHARTD_CONNECTIONS=10000 go test -count 1 -timeout 1h -v -run MemoryIsBounded ./internal/e2e
 	CHARTD_GATE_KILLS=1000 go test -count 1 -timeout 24h -v ./internal/e2e/gatelinear
 	CHARTD_PROOFS=1000000 go test -count 1 -timeout 24h -v -run 'Property' ./internal/render/renderer
 

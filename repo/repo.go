@@ -203,20 +203,21 @@ func (r *Repository) File(ctx context.Context, chart ref.ChartVersion, name stri
 	return data, nil
 }
 
-// Templates returns the template files of a chart.
-func (r *Repository) Templates(ctx context.Context, chart ref.ChartVersion) ([]archive.File, error) {
+// Templates hands the template files of a chart to each, as they are unpacked,
+// and ends with its error.
+func (r *Repository) Templates(ctx context.Context, chart ref.ChartVersion, each func(archive.File) error) error {
 	v, err := r.Lock.ChartVersion(ctx, chart)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := r.packageBlob(ctx, v, false); err != nil {
-		return nil, err
+		return err
 	}
 	data, err := r.read(ctx, v.Package)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return archive.Templates(data, r.archiveOptions(v.Imported))
+	return archive.EachTemplate(data, r.archiveOptions(v.Imported), each)
 }
 
 // load reads a published package again.

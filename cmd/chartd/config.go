@@ -28,6 +28,7 @@ type Config struct {
 	AnonymousRead                   tristate
 
 	MaxUpload, MaxUnpacked  size
+	RequestMemory           size
 	MaxEntries, UploadSlots int
 	UploadWait, Shutdown    time.Duration
 	TagCheck                time.Duration // 0: never
@@ -67,6 +68,7 @@ func (c *Config) options() []option {
 		{"max-upload", "20MiB", "largest upload", parsed(&c.MaxUpload, parseSize)},
 		{"max-unpacked", "100MiB", "largest chart when unpacked, headers included", parsed(&c.MaxUnpacked, parseSize)},
 		{"max-entries", "10000", "most files in a chart", parsed(&c.MaxEntries, parseCount)},
+		{"request-memory", "128MiB", "memory that bodies being read and answers being made hold at once; one token has half of it", parsed(&c.RequestMemory, parseSize)},
 		{"upload-slots", "16", "uploads that run at once", parsed(&c.UploadSlots, parseCount)},
 		{"upload-wait", "5s", "how long an upload waits for a slot before it is sent away", parsed(&c.UploadWait, parseDuration)},
 		{"limit-failed-auth", "10/m", "wrong credentials of an address, after which more of them are answered 429; a right one never is", parsed(&c.LimitAuth, transport.ParseRate)},

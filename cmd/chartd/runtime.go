@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
 // The collector lets the heap grow to twice what is in use before it looks
@@ -43,6 +45,35 @@ func afterCollection(percent int) {
 		}
 		afterCollection(percent)
 	}, 0)
+}
+
+const (
+	idleLook = 10 * time.Second // between two looks at what was allocated
+	idleLeft = 32 << 20         // bytes allocated since, that are not worth a collection
+)
+
+// returnMemory gives the system back what a burst has left behind. A process
+// that goes on allocating does so by itself; one that is left alone does not
+// collect, and would keep what it had at its peak.
+func returnMemory(ctx context.Context) {
+	tick := time.NewTicker(idleLook)
+	defer tick.Stop()
+	var returned, cycles uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if uint64(m.NumGC) == cycles && m.TotalAlloc-returned > idleLeft {
+			debug.FreeOSMemory()
+			returned = m.TotalAlloc
+			runtime.ReadMemStats(&m)
+		}
+		cycles = uint64(m.NumGC)
+	}
 }
 
 // addProcessor gives Go one processor more than there are cores. A sync of the

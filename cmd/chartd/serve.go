@@ -72,6 +72,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	go returnMemory(ctx)
 	rendering := newRendering(c, d, log)
 	defer func() { err = errors.Join(err, rendering.Close()) }()
 	r, err := openRepository(ctx, c, d, rendering)
@@ -138,7 +139,7 @@ func (p background) server(addr net.Addr) (*server.Server, error) {
 	sc := server.Config{
 		Repo: p.repo, Lock: p.data.lock, Auth: p.tokens, Log: p.log, Now: time.Now,
 		Version: buildVersion(), BasePath: p.BasePath, AnonymousRead: p.anonymous(addr),
-		MaxUpload: int64(p.MaxUpload), UploadSlots: p.UploadSlots, UploadWait: p.UploadWait,
+		MaxUpload: int64(p.MaxUpload), UploadSlots: p.UploadSlots, UploadWait: p.UploadWait, Memory: int64(p.RequestMemory),
 		Limits: server.Limits{FailedAuth: p.LimitAuth, Publish: p.LimitPublish, Pin: p.LimitPin, Read: p.LimitRead},
 		Feed:   p.feed, WebhookURL: p.outward.Check, Collectors: append(databaseMetrics(p.data.db), p.rendering.metrics()...),
 		Backup: func(ctx context.Context, w io.Writer) error {

@@ -43,7 +43,9 @@ func (r *reader) plain(c *chart, name string, t *tarReader) error {
 		return err
 	}
 	if strings.HasPrefix(name, "templates/") {
-		r.template(name, data)
+		if err := r.template(File{name, data}); err != nil {
+			return err
+		}
 	}
 	c.note(name, data)
 	return r.keep(c, name, data)

@@ -17,8 +17,8 @@ type reader struct {
 	b        *budget
 	newest   time.Time
 	warnings []string
-	oddities map[string]*oddity             // by the name of the rule
-	template func(name string, data []byte) // nil where nobody wants them
+	oddities map[string]*oddity // by the name of the rule
+	template func(File) error   // nil where nobody wants them
 }
 
 // Read checks a package and says what it is. Memory is bounded: of all files
@@ -31,11 +31,18 @@ func Read(data []byte, o Options) (*Package, error) {
 // Templates returns the files below templates/ of the top chart, as they are.
 func Templates(data []byte, o Options) ([]File, error) {
 	var out []File
-	_, _, err := read(data, o, func(name string, data []byte) { out = append(out, File{name, data}) })
+	err := EachTemplate(data, o, func(f File) error { out = append(out, f); return nil })
 	return out, err
 }
 
-func read(data []byte, o Options, template func(string, []byte)) (*Package, *chart, error) {
+// EachTemplate hands the same files to each as they are unpacked, and ends with
+// its error.
+func EachTemplate(data []byte, o Options, each func(File) error) error {
+	_, _, err := read(data, o, each)
+	return err
+}
+
+func read(data []byte, o Options, template func(File) error) (*Package, *chart, error) {
 	o.Limits = o.Limits.orDefault()
 	if int64(len(data)) > o.Limits.Packed {
 		return nil, nil, tooLarge("package-size", "%d bytes, at most %d", len(data), o.Limits.Packed)

@@ -1,18 +1,24 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
 	"chartd.dev/chartd/internal/transport"
 	"chartd.dev/chartd/repo"
 )
+
+// listRoom is what a list holds of the memory while it is made; one that came
+// out larger holds all that it takes.
+const listRoom = 256 << 10
 
 // document is a text of ours that has no validator.
 type document struct {
@@ -21,9 +27,61 @@ type document struct {
 }
 
 func (d document) send(c *call) error {
+	if err := c.Hold(int64(len(d.body))); err != nil {
+		return err
+	}
 	c.Send(http.StatusOK, d.kind, d.body)
 	return nil
 }
+
+// inPieces is the JSON of a T that is written piece by piece, so that an answer
+// takes as much memory as its largest piece, however slowly it is read. Where
+// it fails in the middle the connection is cut.
+type inPieces[T any] func(*call, *bufio.Writer) error
+
+const pieceRoom = 32 << 10
+
+func (write inPieces[T]) send(c *call) error {
+	if err := c.Hold(pieceRoom); err != nil {
+		return err
+	}
+	c.Set("Content-Type", "application/json")
+	c.Set("Cache-Control", "no-cache")
+	w := bufio.NewWriterSize(c, pieceRoom)
+	err := write(c, w)
+	if err == nil {
+		err = w.Flush()
+		if err != nil {
+			return nil // the caller is gone: there is nobody left to tell
+		}
+	}
+	if err != nil && c.Started() {
+		return errors.Join(http.ErrAbortHandler, err)
+	}
+	return err
+}
+
+// sized announces the length of the answer, which it finds by writing it to
+// nobody.
+func (write inPieces[T]) sized(c *call) (inPieces[T], error) {
+	var n length
+	w := bufio.NewWriter(&n)
+	if err := errors.Join(write(c, w), w.Flush()); err != nil {
+		return nil, err
+	}
+	c.Set("Content-Length", strconv.FormatInt(int64(n), 10))
+	return write, nil
+}
+
+// length counts what is written to it.
+type length int64
+
+func (n *length) Write(p []byte) (int, error) {
+	*n += length(len(p))
+	return len(p), nil
+}
+
+func (inPieces[T]) wire() reflect.Type { return reflect.TypeFor[T]() }
 
 // page is a small document that has one encoding.
 type page struct{ repo.Page }
@@ -72,16 +130,18 @@ func (i index) send(c *call) error {
 type blob struct {
 	repo.Blob
 	from *repo.Repository
+	hold func(int64) error // takes memory for a file that is read before it is sent
 }
 
 // blob answers with what a handler found.
-func (s *Server) blob(b repo.Blob, err error) (blob, error) { return blob{b, s.Repo}, err }
+func (s *Server) blob(b repo.Blob, err error) (blob, error) { return blob{Blob: b, from: s.Repo}, err }
 
 func (b blob) send(c *call) error {
 	kind := "application/x-tar" // what ChartMuseum sends and Helm takes
 	if strings.HasSuffix(b.Name, ".prov") {
 		kind = "application/pgp-signature"
 	}
+	b.hold = c.Hold
 	return c.File(transport.File{
 		Name: b.Name, Type: kind, ETag: `"` + b.Digest.Hex() + `"`, Size: b.Size,
 		Open: func(off, length int64) (io.ReadCloser, error) { return b.open(c.Context(), off, length) },
@@ -106,6 +166,9 @@ func (b blob) open(ctx context.Context, off, length int64) (io.ReadCloser, error
 	}
 	if b.Size > whole && length < b.Size {
 		return b.from.Open(ctx, b.Blob, off, length)
+	}
+	if err := b.hold(min(b.Size, whole)); err != nil {
+		return nil, err
 	}
 	r, err := b.from.Open(ctx, b.Blob, 0, -1)
 	if err != nil || b.Size > whole {

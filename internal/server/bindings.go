@@ -93,6 +93,9 @@ func (s *Server) sealProof(c *call, _ none) (sealProof, error) {
 	if err != nil {
 		return sealProof{}, err
 	}
+	if err := c.Hold(2 * b.SealSize); err != nil { // it is compared with the original
+		return sealProof{}, err
+	}
 	p, err := s.Repo.SealProof(c.Context(), b.ID)
 	return sealProof{Original: p.Original, Sealed: p.Sealed, Splices: p.Splices, Added: p.Added}, err
 }

@@ -33,6 +33,7 @@ type call struct {
 type handler struct {
 	query, body reflect.Type // nil: none
 	out         reflect.Type
+	lists       bool // the answer holds a list: what it takes is not known before it is made
 	do          func(*Server, *call) error
 }
 
@@ -41,6 +42,7 @@ type handler struct {
 // body; any other one is the body.
 func handle[In, Out any](f func(*Server, *call, In) (Out, error)) handler {
 	h := handler{out: reflect.TypeFor[Out]()}
+	h.lists = holdsList(h.out)
 	in := reflect.TypeFor[In]()
 	inside, both := in.FieldByName("Body")
 	switch {
@@ -74,6 +76,22 @@ func handle[In, Out any](f func(*Server, *call, In) (Out, error)) handler {
 		return c.send(out)
 	}
 	return h
+}
+
+// holdsList reports whether an answer is made whole and holds a list.
+func holdsList(t reflect.Type) bool {
+	if t.Implements(reflect.TypeFor[answer]()) {
+		return false
+	}
+	if t.Kind() != reflect.Struct {
+		return t.Kind() == reflect.Slice
+	}
+	for i := range t.NumField() {
+		if t.Field(i).Type.Kind() == reflect.Slice {
+			return true
+		}
+	}
+	return false
 }
 
 // params are the names of what is read from the query.
@@ -159,6 +177,11 @@ func (s *Server) wrap(rt route) func(*transport.Call) error {
 				return err
 			}
 		}
+		if rt.lists && !rt.waits {
+			if err := c.Hold(listRoom); err != nil {
+				return err
+			}
+		}
 		return rt.do(s, c)
 	}
 }
@@ -171,7 +194,7 @@ func (s *Server) admit(rule access, c *call) error {
 	if err := s.authenticate(c); err != nil {
 		return err
 	}
-	c.Who = c.who.Name
+	c.Who, c.Holder = c.who.Name, c.who.TokenID
 	if enc := c.R.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return fmt.Errorf("%w: Content-Encoding %q, send the body as it is", transport.ErrMediaType, transport.Clip(enc))
 	}

@@ -82,16 +82,16 @@ func (s *Server) importCharts(c *call, _ none) (api.ImportResults, error) {
 	im := s.Repo.Import(c.Context(), c.op("import"), workers)
 	body, free := buffered(transport.Bounded(c.RequestBody(), most))
 	defer free()
-	broken := s.readImport(im, multipart.NewReader(body, params["boundary"]))
+	broken := s.readImport(c, im, multipart.NewReader(body, params["boundary"]))
 	results, err := im.Wait()
 	return api.ImportResults{Results: each(results, importResult)}, errors.Join(err, broken)
 }
 
 // readImport hands on package after package. An error is a body that cannot be
 // read on; what is wrong with one package is for its own answer.
-func (s *Server) readImport(im *repo.Importer, form *multipart.Reader) error {
+func (s *Server) readImport(c *call, im *repo.Importer, form *multipart.Reader) error {
 	for n := 0; ; n++ {
-		item, fault, err := s.nextItem(form)
+		item, fault, err := s.nextItem(c, form)
 		switch {
 		case err == io.EOF && n == 0:
 			return transport.BadRequest("the form has no part %q", singlePart)
@@ -100,9 +100,11 @@ func (s *Server) readImport(im *repo.Importer, form *multipart.Reader) error {
 		case err != nil:
 			return err
 		case n == maxItems:
+			item.Done()
 			return fmt.Errorf("%w: more than %d packages, send the rest in another request", transport.ErrTooLarge, maxItems)
 		}
 		if im.Add(item, fault) != nil {
+			item.Done()
 			return nil // Wait says why
 		}
 	}
@@ -114,8 +116,16 @@ var packageBuffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]b
 
 // nextItem reads the parts of one package: what is said of it, and then the
 // package itself.
-func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, err error) {
+func (s *Server) nextItem(c *call, form *multipart.Reader) (item repo.ImportItem, fault, err error) {
+	held := c.NewHold()
 	u := upload{form: true, fields: map[string][]string{}, room: packageBuffers.Get().(*bytes.Buffer)}
+	u.take = func(n int64) error { return held.Take(c.Context(), n) }
+	item.Done = func() { u.done(); held.Free() }
+	defer func() {
+		if err != nil {
+			held.Free()
+		}
+	}()
 	for n := 0; u.pkg == nil; n++ {
 		part, err := form.NextRawPart()
 		switch {
@@ -148,12 +158,6 @@ func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, 
 	}
 	imported, fault := u.imported()
 	item.Upload = repo.Upload{Package: u.pkg, Prov: u.prov, Import: &imported}
-	item.Done = func() {
-		if u.room.Cap() <= 4*usualPackage {
-			u.room.Reset()
-			packageBuffers.Put(u.room)
-		}
-	}
 	switch rule := u.field(provRulePart); rule {
 	case "", "required":
 	case "optional":
@@ -162,6 +166,14 @@ func (s *Server) nextItem(form *multipart.Reader) (item repo.ImportItem, fault, 
 		fault = transport.BadRequest("part provenance %q: want required or optional", transport.Clip(rule))
 	}
 	return item, fault, nil
+}
+
+// done lets the room of a package be used again.
+func (u upload) done() {
+	if u.room.Cap() <= 4*usualPackage {
+		u.room.Reset()
+		packageBuffers.Put(u.room)
+	}
 }
 
 func importResult(r repo.Imported) api.ImportResult {

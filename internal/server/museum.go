@@ -1,11 +1,13 @@
 package server
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/transport"
@@ -31,7 +33,9 @@ type museumRequest struct {
 // lines are what the index has of each chart.
 type lines map[string][]json.RawMessage
 
-func (s *Server) museumCharts(c *call, in museumRequest) (lines, error) {
+// museumCharts is written chart by chart: the index has the lines already, and
+// they are not copied for one who reads slowly.
+func (s *Server) museumCharts(c *call, in museumRequest) (inPieces[lines], error) {
 	idx, err := s.Repo.Index(c.Context())
 	if err != nil {
 		return nil, err
@@ -41,14 +45,37 @@ func (s *Server) museumCharts(c *call, in museumRequest) (lines, error) {
 	if in.Limit > 0 {
 		names = names[:min(in.Limit, uint64(len(names)))]
 	}
-	out := make(lines, len(names))
-	for _, n := range names {
-		out[n] = idx.Entries(n)
-	}
-	return out, nil
+	out := inPieces[lines](func(_ *call, w *bufio.Writer) error {
+		_ = w.WriteByte('{')
+		for i, n := range names {
+			if i > 0 {
+				_ = w.WriteByte(',')
+			}
+			name, err := json.Marshal(n)
+			if err != nil {
+				return err
+			}
+			_, _ = w.Write(append(name, ':'))
+			writeLines(w, idx.Entries(n))
+		}
+		_, err := w.WriteString("}\n") // the first error of all
+		return err
+	})
+	return out.sized(c)
 }
 
-func (s *Server) museumChart(c *call, _ none) ([]json.RawMessage, error) {
+func writeLines(w *bufio.Writer, list []json.RawMessage) {
+	_ = w.WriteByte('[')
+	for i, line := range list {
+		if i > 0 {
+			_ = w.WriteByte(',')
+		}
+		_, _ = w.Write(line)
+	}
+	_ = w.WriteByte(']')
+}
+
+func (s *Server) museumChart(c *call, _ none) (inPieces[[]json.RawMessage], error) {
 	idx, err := s.Repo.Index(c.Context())
 	if err != nil {
 		return nil, err
@@ -57,7 +84,11 @@ func (s *Server) museumChart(c *call, _ none) ([]json.RawMessage, error) {
 	if len(entries) == 0 {
 		return nil, fmt.Errorf("%w: there is no chart %q", transport.ErrNotFound, transport.Clip(c.Var("name")))
 	}
-	return entries, nil
+	out := inPieces[[]json.RawMessage](func(_ *call, w *bufio.Writer) error {
+		writeLines(w, entries)
+		return w.WriteByte('\n')
+	})
+	return out.sized(c)
 }
 
 func (s *Server) museumVersion(c *call, _ none) (json.RawMessage, error) {
@@ -118,22 +149,54 @@ func (s *Server) museumDelete(c *call, _ none) (deleted, error) {
 	return deleted{true}, err
 }
 
-func (s *Server) museumTemplates(c *call, _ none) ([]templateFile, error) {
+// museumTemplates is written file by file: a small package may unpack to a
+// hundred times its size.
+func (s *Server) museumTemplates(c *call, _ none) (inPieces[[]templateFile], error) {
 	cv, err := s.version(c)
 	if err != nil {
 		return nil, err
 	}
-	files, err := s.Repo.Templates(c.Context(), cv.Chart)
-	out := []templateFile{}
-	for _, f := range files {
-		out = append(out, templateFile{Name: f.Name, Data: f.Data})
+	if err := c.Hold(cv.Size); err != nil {
+		return nil, err
 	}
-	return out, err
+	return func(c *call, w *bufio.Writer) error {
+		sep := "["
+		err := s.Repo.Templates(c.Context(), cv.Chart, func(f archive.File) error {
+			room := int64(len(f.Data)) * asJSON
+			if err := c.Hold(room); err != nil {
+				return err
+			}
+			defer c.Holding().Give(room)
+			raw, err := json.Marshal(templateFile{Name: f.Name, Data: f.Data})
+			if err != nil {
+				return err
+			}
+			_, _ = w.WriteString(sep)
+			sep = ","
+			_, err = w.Write(raw)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if sep == "[" {
+			_ = w.WriteByte('[')
+		}
+		_, err = w.WriteString("]\n")
+		return err
+	}, nil
 }
+
+// asJSON is how often a file is in memory while it is written: unpacked, in
+// base64, and while that is made.
+const asJSON = 4
 
 func (s *Server) museumValues(c *call, _ none) (document, error) {
 	cv, err := s.version(c)
 	if err != nil {
+		return document{}, err
+	}
+	if err := c.Hold(cv.Size); err != nil {
 		return document{}, err
 	}
 	data, err := s.Repo.File(c.Context(), cv.Chart, "values.yaml")

@@ -105,10 +105,21 @@ func (d *description) responses(rt route) object {
 	out := object{"default": object{"$ref": "#/components/responses/error"}}
 	for _, status := range rt.statuses() {
 		content := object{"description": statusText(status)}
-		if !rt.out.Implements(reflect.TypeFor[answer]()) && status < 300 {
-			content["content"] = jsonContent(d.schema(rt.out))
+		if t := wireType(rt.out); t != nil && status < 300 {
+			content["content"] = jsonContent(d.schema(t))
 		}
 		out[strconv.Itoa(status)] = content
+	}
+	return out
+}
+
+// wireType is what an answer is as JSON; nil where it is something else.
+func wireType(out reflect.Type) reflect.Type {
+	if p, ok := reflect.Zero(out).Interface().(interface{ wire() reflect.Type }); ok {
+		return p.wire()
+	}
+	if out.Implements(reflect.TypeFor[answer]()) {
+		return nil
 	}
 	return out
 }

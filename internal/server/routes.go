@@ -20,6 +20,7 @@ type route struct {
 	summary string
 	status  []int    // of success, where it is not what the answer's type has
 	upload  bool     // takes one of the upload slots
+	waits   bool     // answers when there is something to say
 	headers []string // that have to be sent
 	accepts []string // headers that may be sent
 }
@@ -164,7 +165,7 @@ func adminRoutes() []route {
 		{method: get, path: "/api/v1/whoami", access: toAnyone, handler: handle((*Server).whoami), name: "whoami", summary: "Who the credential belongs to and what it may do."},
 		{method: get, path: "/api/v1/openapi.json", access: toAnyone, handler: handle((*Server).openapi), name: "openapi", summary: "This document."},
 		{method: get, path: "/api/v1/journal", access: needs(auth.Audit), handler: handle((*Server).journal), name: "journal", summary: "The journal, oldest line first."},
-		{method: get, path: "/api/v1/events", access: reads, handler: handle((*Server).events), name: "events", summary: "What happened after a line of the journal; wait (seconds, at most 30) waits for it. Without after: where the journal ends."},
+		{method: get, path: "/api/v1/events", access: reads, handler: handle((*Server).events), name: "events", waits: true, summary: "What happened after a line of the journal; wait (seconds, at most 30) waits for it. Without after: where the journal ends."},
 		{method: get, path: "/api/v1/webhooks", access: needs(auth.Admin), handler: handle((*Server).webhooks), name: "webhooks", summary: "All webhooks, without their secrets, and how far each was served."},
 		{method: post, path: "/api/v1/webhooks", access: needs(auth.Admin), handler: handle((*Server).createWebhook), name: "createWebhook", summary: "Make a webhook; the secret is shown this once.", status: []int{201}},
 		{method: del, path: "/api/v1/webhooks/{id}", access: needs(auth.Admin), handler: handle((*Server).deleteWebhook), name: "deleteWebhook", summary: "Delete a webhook; what it was not sent yet it will not get."},

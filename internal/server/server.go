@@ -39,6 +39,7 @@ type Config struct {
 	MaxUpload     int64         // bytes of a package
 	UploadSlots   int           // uploads at once
 	UploadWait    time.Duration // for a slot
+	Memory        int64         // bytes that requests hold at once; 0: without bounds
 	Limits        Limits
 
 	// Feed tells of events; nil: one of its own.
@@ -101,11 +102,15 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	var table []transport.Route
+	var memory *transport.Memory
+	if c.Memory > 0 {
+		memory = transport.NewMemory(c.Memory, c.UploadWait)
+	}
 	for _, rt := range routes() {
 		table = append(table, transport.Route{Method: rt.method, Path: rt.path, Places: s.places(rt), Serve: s.wrap(rt)})
 	}
 	s.http = transport.New(transport.Config{
-		Routes: table, Problem: problemOf, Failed: s.failed, Metrics: m, Log: s.Log,
+		Routes: table, Problem: problemOf, Failed: s.failed, Metrics: m, Memory: memory, Log: s.Log,
 		Methods: func(c *transport.Call) error { return s.admit(reads, &call{Call: c}) },
 	})
 	return s, nil

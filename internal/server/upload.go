@@ -38,6 +38,7 @@ type upload struct {
 	prov   []byte
 	fields map[string][]string
 	room   *bytes.Buffer // for the package; nil: it gets its own
+	take   func(int64) error
 }
 
 // readPackage is readUpload for those who need a package.
@@ -80,7 +81,7 @@ func (s *Server) readForm(c *call, boundary string, fields []string) (upload, er
 	body, free := buffered(io.LimitReader(c.RequestBody(), max))
 	defer free()
 	form := multipart.NewReader(body, boundary)
-	u := upload{form: true, fields: map[string][]string{}}
+	u := upload{form: true, fields: map[string][]string{}, take: c.Hold}
 	sum := sha256.New()
 	for n := 0; ; n++ {
 		part, err := form.NextRawPart()
@@ -143,7 +144,7 @@ func (u *upload) add(part *multipart.Part, maxPackage int64, fields []string) ([
 	} else if name == singlePart {
 		buf.Grow(usualPackage)
 	}
-	if _, err := buf.ReadFrom(io.LimitReader(part, max+1)); err != nil {
+	if _, err := buf.ReadFrom(&transport.Taking{Reader: io.LimitReader(part, max+1), Take: u.take}); err != nil {
 		return nil, transport.BodyError(err)
 	}
 	data := buf.Bytes()

@@ -59,20 +59,54 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadBody reads a whole body of at most max bytes.
-func (c *Call) ReadBody(max int64) ([]byte, error) {
-	if c.R.ContentLength > max {
-		return nil, TooLarge(max)
+// ReadBody reads a whole body of at most so many bytes. What it is held in grows
+// with what came, never with what is announced.
+func (c *Call) ReadBody(most int64) ([]byte, error) {
+	if c.R.ContentLength > most {
+		return nil, TooLarge(most)
 	}
-	var b bytes.Buffer
-	b.Grow(int(min(max, c.R.ContentLength, 4<<10) + bytes.MinRead)) // what is announced is not yet sent
-	if _, err := b.ReadFrom(io.LimitReader(c.RequestBody(), max+1)); err != nil {
-		return nil, BodyError(err)
+	body := io.LimitReader(c.RequestBody(), most+1)
+	b := make([]byte, 0, min(max(c.R.ContentLength, 0), smallBody)+bytes.MinRead)
+	for {
+		if len(b) == cap(b) {
+			if cap(b) >= smallBody {
+				if err := c.Hold(int64(cap(b))); err != nil {
+					return nil, err
+				}
+			}
+			b = append(make([]byte, 0, 2*cap(b)), b...)
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > most:
+			return nil, TooLarge(most)
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return nil, BodyError(err)
+		}
 	}
-	if int64(b.Len()) > max {
-		return nil, TooLarge(max)
+}
+
+// Taking takes from a budget what is read through it, in steps.
+type Taking struct {
+	io.Reader
+	Take func(int64) error
+	due  int64
+}
+
+const takeStep = 16 << 10
+
+func (t *Taking) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	if t.due += int64(n); t.due >= takeStep {
+		if err := t.Take(t.due); err != nil {
+			return n, err
+		}
+		t.due = 0
 	}
-	return b.Bytes(), nil
+	return n, err
 }
 
 // ReadJSON reads a whole body that is said to be JSON, or said to be nothing.
@@ -85,9 +119,10 @@ func (c *Call) ReadJSON() ([]byte, error) {
 	return c.ReadBody(MaxJSON)
 }
 
-// BodyError tells a slow or broken-off body from a fault of ours.
+// BodyError tells a body that is slow, or one for which there is no room, from a
+// broken one.
 func BodyError(err error) error {
-	if errors.Is(err, ErrSlow) {
+	if errors.Is(err, ErrSlow) || errors.Is(err, ErrBusy) {
 		return err
 	}
 	return fmt.Errorf("%w: read body: %w", ErrBadRequest, err)

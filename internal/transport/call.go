@@ -21,6 +21,8 @@ type Call struct {
 	R   *http.Request
 	ID  string
 	Who string // asks, for the access line
+	// Holder is whose share of the memory the request takes; "": its address's.
+	Holder string
 
 	handler *Handler
 	to      *endpoint // nil: no route took it
@@ -32,6 +34,7 @@ type Call struct {
 	moved   time.Time // when the write deadline was set
 	values  [8]string // of headers
 	headers int
+	hold    *Hold // nil: nothing yet
 }
 
 func (c *Call) Context() context.Context { return c.R.Context() }
@@ -62,6 +65,12 @@ func (c *Call) JSON(status int, v any) {
 	b.Reset()
 	if err := json.NewEncoder(b).Encode(v); err != nil {
 		panic(fmt.Sprintf("encode answer: %v", err))
+	}
+	if n := int64(b.Len()); n > maxBuffer {
+		if err := c.Hold(n - c.Holding().Has()); err != nil {
+			c.Fail(err)
+			return
+		}
 	}
 	if len(c.Header()["Cache-Control"]) == 0 {
 		c.Set("Cache-Control", "no-cache")

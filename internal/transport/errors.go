@@ -19,7 +19,7 @@ var (
 	ErrURITooLong = errors.New("the URL is too long")
 	ErrMediaType  = errors.New("unsupported media type")
 	ErrRange      = errors.New("range not satisfiable")
-	ErrBusy       = errors.New("too many uploads at once")
+	ErrBusy       = errors.New("too much at once")
 	ErrLimited    = errors.New("too many requests")
 )
 

@@ -26,6 +26,7 @@ type Config struct {
 	// Methods refuses callers that may not learn which methods a path has.
 	Methods func(*Call) error
 	Metrics *Metrics
+	Memory  *Memory // nil: without bounds
 	Log     *slog.Logger
 }
 

@@ -30,6 +30,9 @@ func (h *Handler) end(c *Call) {
 	v := recover()
 	h.Metrics.inFlight.Dec()
 	aborted := v != nil && c.recovered(v)
+	if c.hold != nil {
+		c.hold.Free()
+	}
 	h.finish(c, time.Since(c.start))
 	if aborted {
 		panic(http.ErrAbortHandler)
