@@ -139,6 +139,9 @@ func (f *finder) setNames() map[scope]string {
 			}
 		case p.scope.stage == "":
 			name = p.scope.hub + "-images"
+			if slices.ContainsFunc(f.wrappers, func(w wrapper) bool { return f.layout.scopeOf(w.dir+"/Chart.yaml") == p.scope }) {
+				name = p.scope.hub
+			}
 		case p.scope.hub == "":
 			name = "stage-" + p.scope.stage
 		}

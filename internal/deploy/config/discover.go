@@ -89,6 +89,7 @@ type finder struct {
 // wrapper is a chart in the repo that depends on another one.
 type wrapper struct {
 	dir, prefix, chart string
+	line               int
 	dependency         site.Site
 	evidence           Evidence
 }
@@ -119,6 +120,7 @@ func Discover(s Search) (Proposal, error) {
 	if err := f.chooseChart(); err != nil {
 		return f.out, err
 	}
+	f.dropDoubled()
 	f.findBranches()
 	f.site = len(f.out.Evidence)
 	// hubploy's list says which image of several is the first.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -179,6 +180,22 @@ func (l *layout) byFile(f *finder) {
 		if at, ok := l.add(f, file, hub, stage, "the stage's values"); ok {
 			l.files[file] = at
 		}
+	}
+	l.byChart(f)
+}
+
+// byChart gives each chart its own hub, where several have files of stages
+// beside them: what lies in one is of no other.
+func (l *layout) byChart(f *finder) {
+	charts := map[string]scope{}
+	for file, at := range l.files {
+		dir := path.Dir(file)
+		if dir != "." && path.Base(dir) == at.hub && f.has(path.Join(dir, "Chart.yaml")) {
+			charts[dir] = scope{hub: at.hub}
+		}
+	}
+	if len(charts) > 1 {
+		maps.Copy(l.dirs, charts)
 	}
 }
 

@@ -42,12 +42,31 @@ func (f *finder) findWrappers() {
 	}
 }
 
+// dropDoubled leaves out a chart that depends on the pinned one twice: one pair
+// cannot say two.
+func (f *finder) dropDoubled() {
+	first := map[string]wrapper{}
+	twice := map[string]bool{}
+	for _, w := range f.wrappers {
+		was, ok := first[w.dir]
+		if !ok {
+			first[w.dir] = w
+			continue
+		}
+		if !twice[w.dir] && was.prefix != w.prefix {
+			f.leave(fmt.Sprintf("%s:%d", w.dependency.File, w.line), "the chart %q is a dependency twice, as %q and as %q, and one pair cannot say two", w.chart, was.prefix, w.prefix)
+			twice[w.dir] = true
+		}
+	}
+	f.wrappers = slices.DeleteFunc(f.wrappers, func(w wrapper) bool { return twice[w.dir] })
+}
+
 func (f *finder) wrapper(file string, item *yaml.Node) {
 	chart, version, alias := below(item, "name"), below(item, "version"), below(item, "alias")
 	if chart == nil || chart.Kind != yaml.ScalarNode || version == nil || version.Kind != yaml.ScalarNode {
 		return
 	}
-	w := wrapper{dir: path.Dir(file), prefix: chart.Value, chart: chart.Value}
+	w := wrapper{dir: path.Dir(file), prefix: chart.Value, chart: chart.Value, line: item.Line}
 	if alias != nil && alias.Kind == yaml.ScalarNode && alias.Value != "" {
 		w.prefix = alias.Value
 	}
