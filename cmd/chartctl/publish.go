@@ -80,9 +80,14 @@ func (a *app) publishOne(ctx context.Context, c *client.Client, name string, req
 	}
 	if info.IsDir() {
 		opts := archive.Options{Limits: archive.DefaultLimits()}
-		if req.Package, _, err = archive.Pack(name, opts); err != nil {
+		pkg, p, err := archive.Pack(name, opts)
+		if err != nil {
 			return api.PublishResult{}, &api.Error{Code: api.CodeRefused, Message: fmt.Sprintf("package directory %q: %v", name, err)}
 		}
+		for _, l := range p.Links {
+			a.note("warning: %s", l)
+		}
+		req.Package = pkg
 		return send(ctx, c, name, req)
 	}
 	if req.Package, err = readFile(name, maxUpload); err != nil {

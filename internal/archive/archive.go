@@ -94,6 +94,7 @@ type Package struct {
 	NewestFile time.Time // newest file date; zero where the archive has none
 	Images     []Image   // sorted by role
 	Warnings   []string
+	Links      []string // of Pack: remarks on links that lead out of the directory
 
 	files map[string][]byte
 	meta  *metadata

@@ -62,6 +62,16 @@ func fieldsOf[T any]() map[string]string {
 // strict checks Chart.yaml and requirements.yaml beyond what Helm does.
 type strict struct {
 	file string
+	warn func(format string, a ...any) // takes what is odd, and says nothing of who the chart is
+}
+
+// identities are the fields that say who a chart is and what it is made of:
+// nothing in them is left to a reader.
+var identities = []string{"name", "version", "apiVersion", "type", "appVersion", "repository", "alias"}
+
+// odd remarks on what Helm reads as something.
+func (s *strict) odd(n *yaml.Node, format string, a ...any) {
+	s.warn("%s line %d: %s", s.file, n.Line, fmt.Sprintf(format, a...))
 }
 
 // check returns the first fault.
@@ -78,8 +88,8 @@ func (s *strict) check(data []byte, docs []*yaml.Node, requirements bool) error 
 	if err := s.plainYAML(docs[0]); err != nil {
 		return err
 	}
-	if key := doubledKey(docs[0]); key != nil {
-		return s.fault(key, "the key %s is given twice", quote(key.Value))
+	if key, first := doubledKey(docs[0]); key != nil {
+		return s.fault(key, "the key %s is given twice, in line %d too", quote(key.Value), first.Line)
 	}
 	fields := chartFields
 	if requirements {
@@ -159,6 +169,11 @@ func (s *strict) fields(n *yaml.Node, table map[string]string, only bool) error 
 
 func (s *strict) field(key string, n *yaml.Node, want string) error {
 	wrong := func() error { return s.fault(n, "%s is %s; want %s", key, quote(describe(n)), want) }
+	loose := !slices.Contains(identities, key)
+	if loose && n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
+		s.odd(n, "%s is empty, and Helm reads it as absent", key)
+		return nil
+	}
 	switch want {
 	case isVersion:
 		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
@@ -169,6 +184,10 @@ func (s *strict) field(key string, n *yaml.Node, want string) error {
 			return wrong()
 		}
 		if n.Style == 0 && yamledit.Typed(n.Value) {
+			if loose {
+				s.odd(n, "%s %s is not quoted, and Helm reads the text %s", key, n.Value, quote(textOf(n.Value)))
+				return nil
+			}
 			return s.fault(n, `%s %s is read as a number, date or word: quote it, as in %s: "%s"`, key, n.Value, key, n.Value)
 		}
 	case isBool:
@@ -251,10 +270,14 @@ func (s *strict) urls(root *yaml.Node) error {
 		all = append(all, get(p, "url"))
 	}
 	for _, n := range all {
-		if n.Value == "" {
+		if n.Value == "" || n.ShortTag() == "!!null" {
 			continue
 		}
 		u, err := url.Parse(n.Value)
+		if err == nil && u.Scheme == "file" && n == get(root, "icon") {
+			s.odd(n, "icon %s is a file of somebody's own disk, which nobody else sees", quote(n.Value))
+			continue
+		}
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(n.Value, " \"<>\\^`{|}") {
 			return refused("url", "%s line %d: %s; want an http or https URL", s.file, n.Line, quote(n.Value))
 		}

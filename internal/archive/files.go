@@ -110,11 +110,8 @@ func (r *reader) values(c *chart, data []byte) error {
 
 // imageMaps reads what the values say of images.
 func (r *reader) imageMaps(c *chart, file string, root *yamlv4.Node) (err error) {
-	key := doubledKey(root)
-	if key != nil && c.where == "" {
-		if err := r.soft(refused("values", "%s has the key %s a second time in line %d", file, quote(key.Value), key.Line)); err != nil {
-			return err
-		}
+	for key, first := range doubledKeys(root) {
+		r.warn("%s has the key %s in line %d and again in line %d: the last one counts", file, quote(key.Value), first.Line, key.Line)
 	}
 	c.values, err = r.b.imageMaps(file, root)
 	return err
@@ -158,7 +155,7 @@ func (r *reader) finish(c *chart) error {
 	if c.chartYAML == nil {
 		return refused("chart-yaml", "there is no %s", quote(file))
 	}
-	s := &strict{file: file}
+	s := &strict{file: file, warn: r.warn}
 	f, err := r.b.parseYAML(file, c.chartYAML)
 	if err != nil {
 		return err

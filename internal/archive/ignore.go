@@ -16,6 +16,17 @@ type ignoreRule struct {
 	whole   bool // against the whole path, not the last element
 	negate  bool
 	dirOnly bool
+
+	line int    // of .helmignore; 0: Helm's own rule
+	text string // as written
+}
+
+// hint says what is special about a rule.
+func (r *ignoreRule) hint() string {
+	if r.negate {
+		return ": a rule with ! leaves out all that it does not match"
+	}
+	return ""
 }
 
 func parseIgnore(data []byte) (ignoreRules, error) {
@@ -28,7 +39,7 @@ func parseIgnore(data []byte) (ignoreRules, error) {
 		if strings.Contains(line, "**") {
 			return nil, fmt.Errorf("line %d: %q: double stars are not supported", i+1, line)
 		}
-		r := ignoreRule{}
+		r := ignoreRule{line: i + 1, text: line}
 		line, r.negate = strings.CutPrefix(line, "!")
 		line, r.dirOnly = strings.CutSuffix(line, "/")
 		r.whole = strings.Contains(line, "/")
@@ -41,9 +52,11 @@ func parseIgnore(data []byte) (ignoreRules, error) {
 	return rules, nil
 }
 
-// ignore reports whether a file or directory stays out of the package.
-func (rules ignoreRules) ignore(name string, dir bool) bool {
-	for _, r := range rules {
+// match is the rule by which a file or directory stays out of the package; nil
+// where there is none.
+func (rules ignoreRules) match(name string, dir bool) *ignoreRule {
+	for i := range rules {
+		r := &rules[i]
 		against := name
 		if !r.whole {
 			against = path.Base(name)
@@ -51,8 +64,8 @@ func (rules ignoreRules) ignore(name string, dir bool) bool {
 		match, _ := path.Match(r.pattern, against)
 		match = match && (dir || !r.dirOnly)
 		if match != r.negate {
-			return true
+			return r
 		}
 	}
-	return false
+	return nil
 }

@@ -1,12 +1,15 @@
 package archive
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"chartd.dev/chartd/internal/yamledit"
 	"go.yaml.in/yaml/v4"
+	helmyaml "sigs.k8s.io/yaml"
 )
 
 // place is one scalar of an image map.
@@ -14,7 +17,8 @@ type place struct {
 	file  string
 	path  []string
 	value string
-	loose bool // a number without quotes that may print otherwise
+	line  int
+	reads string // what Helm reads in place of it, where it is not quoted and no text to YAML
 }
 
 // imageMap is a mapping of the values that says something about an image.
@@ -97,7 +101,7 @@ func (c *collector) scalars(all map[string]*yaml.Node, path []string) map[string
 		if v == nil || v.Kind != yaml.ScalarNode {
 			continue
 		}
-		p := place{c.file, append(slices.Clone(path), key), v.Value, loose(v)}
+		p := place{c.file, append(slices.Clone(path), key), v.Value, v.Line, reads(v)}
 		if v.ShortTag() == "!!null" {
 			p.value = ""
 		}
@@ -109,9 +113,32 @@ func (c *collector) scalars(all map[string]*yaml.Node, path []string) map[string
 	return keys
 }
 
-func loose(n *yaml.Node) bool {
-	tag := n.ShortTag()
-	return tag == "!!float" || tag == "!!int" && len(n.Value) > 1 && n.Value[0] == '0'
+// reads is what Helm reads of a scalar without quotes that is a number, a word
+// or a date to YAML; "" where it is a text.
+func reads(n *yaml.Node) string {
+	if n.Style&^yaml.FlowStyle != 0 || n.ShortTag() == "!!null" || !yamledit.Typed(n.Value) {
+		return ""
+	}
+	return asText(n.Value)
+}
+
+// textOf is the text that Helm reads of a scalar without quotes in a field of
+// Chart.yaml.
+func textOf(source string) string {
+	var v struct{ Text string }
+	if helmyaml.Unmarshal([]byte("Text: "+source), &v) != nil {
+		return source
+	}
+	return v.Text
+}
+
+// asText is how Helm prints a scalar without quotes.
+func asText(source string) string {
+	var v any
+	if helmyaml.Unmarshal([]byte(source), &v) != nil || v == nil {
+		return source
+	}
+	return fmt.Sprint(v)
 }
 
 // effective fills all with the keys of a mapping, merged ones below its own.

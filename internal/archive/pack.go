@@ -3,7 +3,6 @@ package archive
 import (
 	"archive/tar"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -16,16 +15,13 @@ var plainGzip = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
 
 // Pack packs a chart directory so that the same tree gives the same bytes:
 // Chart.yaml first, then by name, one mode and one date for every file
-// (SOURCE_DATE_EPOCH if set, else 1980-01-01), .helmignore honoured. What it
-// returns passed Read.
+// (SOURCE_DATE_EPOCH if set, else 1980-01-01), .helmignore honoured. Symbolic
+// links are followed as helm package does it, also out of the directory: those
+// are in the package's Links. What it returns passed Read.
 func Pack(dir string, o Options) ([]byte, *Package, error) {
 	o.Limits = o.Limits.orDefault()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, nil, fmt.Errorf("pack %s: %w", dir, err)
-	}
-	defer root.Close()
-	data, err := pack(root, o, true)
+	d := &directory{FS: os.DirFS(dir), path: dir, o: o}
+	data, err := d.pack(true)
 	if err != nil {
 		return nil, nil, fmt.Errorf("pack %s: %w", dir, err)
 	}
@@ -40,126 +36,64 @@ func Pack(dir string, o Options) ([]byte, *Package, error) {
 				refused("dependencies", "%s is not in charts/; run helm dependency build", quote(d.Name)))
 		}
 	}
+	p.Links = d.links
 	return data, p, nil
 }
 
-// ReadDir reads a chart that was unpacked into a directory. Every file in it
-// counts: Helm reads no .helmignore of a chart that lies in another's charts/.
+// ReadDir reads a chart that was unpacked into a directory, and nothing outside
+// of it. Every file in it counts: Helm reads no .helmignore of a chart that lies
+// in another's charts/.
 func ReadDir(root *os.Root, o Options) (*Package, error) {
 	o.Limits = o.Limits.orDefault()
-	data, err := pack(root, o, false)
+	d := &directory{FS: root.FS(), path: root.Name(), o: o}
+	data, err := d.pack(false)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", root.Name(), err)
 	}
 	return Read(data, o)
 }
 
-func pack(root *os.Root, o Options, ignore bool) ([]byte, error) {
+func (d *directory) pack(ignore bool) ([]byte, error) {
 	date, err := packDate()
 	if err != nil {
 		return nil, err
 	}
-	chartYAML, err := root.ReadFile("Chart.yaml")
+	chartYAML, err := fs.ReadFile(d.FS, "Chart.yaml")
 	if err != nil {
-		return nil, refused("chart-yaml", "%s has no readable Chart.yaml: %s", root.Name(), err)
+		return nil, refused("chart-yaml", "%s has no readable Chart.yaml: %s", d.path, err)
 	}
 	m, err := readMetadata("Chart.yaml", chartYAML, nil)
 	if err != nil {
 		return nil, err
 	}
-	var rules ignoreRules
 	if ignore {
-		if rules, err = readIgnore(root); err != nil {
+		if err := d.readIgnore(); err != nil {
 			return nil, err
 		}
 	}
-	names, err := listFiles(root, rules)
-	if err != nil {
+	if err := d.list(".", 0); err != nil {
 		return nil, err
 	}
+	slices.Sort(d.names)
 	z, err := newMemberWriter(plainGzip)
 	if err != nil {
 		return nil, err
 	}
 	w := tar.NewWriter(z)
 	total := int64(0)
-	for _, name := range names {
+	for _, name := range append([]string{"Chart.yaml"}, d.names...) {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: m.Name + "/" + name, Mode: 0o644, ModTime: date}
-		if err := addFile(w, root, name, h, o.Limits.File); err != nil {
+		if err := d.add(w, name, h); err != nil {
 			return nil, err
 		}
-		if total += h.Size; total > o.Limits.Unpacked {
-			return nil, tooLarge("unpacked", "the directory has more than %d bytes", o.Limits.Unpacked)
+		if total += h.Size; total > d.o.Limits.Unpacked {
+			return nil, tooLarge("unpacked", "the directory has more than %d bytes", d.o.Limits.Unpacked)
 		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
 	return z.close()
-}
-
-func addFile(w *tar.Writer, root *os.Root, name string, h *tar.Header, most int64) error {
-	info, err := root.Stat(name)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() { // before it is opened: a pipe blocks
-		return refused("tar-type", "%s is not a regular file", quote(name))
-	}
-	f, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if h.Size = info.Size(); h.Size > most {
-		return tooLarge("file-size", "%s has %d bytes, at most %d", quote(name), h.Size, most)
-	}
-	if err := w.WriteHeader(h); err != nil {
-		return err
-	}
-	if _, err := io.CopyN(w, f, h.Size); err != nil {
-		return fmt.Errorf("%s changed while it was read: %w", name, err)
-	}
-	return nil
-}
-
-// listFiles lists what goes into the package, Chart.yaml first. A symbolic
-// link to a file inside the directory counts as that file.
-func listFiles(root *os.Root, rules ignoreRules) ([]string, error) {
-	var names []string
-	err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil || name == ".":
-			return err
-		case rules.ignore(name, d.IsDir()):
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case d.IsDir():
-			return nil
-		case d.Type()&^fs.ModeSymlink != 0:
-			return refused("tar-type", "%s is not a regular file", quote(name))
-		}
-		if name != "Chart.yaml" {
-			names = append(names, name)
-		}
-		return nil
-	})
-	slices.Sort(names)
-	return append([]string{"Chart.yaml"}, names...), err
-}
-
-func readIgnore(root *os.Root) (ignoreRules, error) {
-	text, err := root.ReadFile(".helmignore")
-	if err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	rules, err := parseIgnore(text)
-	if err != nil {
-		return nil, refused("helmignore", ".helmignore %s", err)
-	}
-	return rules, nil
 }
 
 // packDate is the date of every file.

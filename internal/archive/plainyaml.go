@@ -226,6 +226,9 @@ func (p *plainYAML) inline(s string, l plainLine) *yaml.Node {
 	switch {
 	case kind != 0:
 		n = p.node(kind, tag, value, l.number)
+		if s[0] == '"' || s[0] == '\'' {
+			n.Style = yaml.DoubleQuotedStyle
+		}
 	case s[0] == '[':
 		n, rest = p.plainList(s, l)
 	}

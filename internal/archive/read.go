@@ -100,7 +100,7 @@ func (r *reader) pkg(data []byte, top *chart) (*Package, error) {
 			continue
 		}
 		if i.Tag == placeholder && !r.o.Lenient {
-			return nil, refused("image-placeholder", "%s in %s: %s", i.Path, i.File, i.Problem)
+			return nil, refused("image-placeholder", "%s in %s: %s: run chartpress, which writes the tags, or set them yourself, and then helm package", i.Path, i.File, i.Problem)
 		}
 		r.warn("the image of role %s (%s in %s) cannot be bound: %s", i.Role, i.Path, i.File, i.Problem)
 	}

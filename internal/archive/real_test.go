@@ -58,7 +58,7 @@ func TestRealRead(t *testing.T) {
 		if p.Chart.FileName() != name {
 			t.Errorf("%s: read as %s", name, p.Chart)
 		}
-		_, semverErr := semver.StrictNewVersion(p.Chart.Version())
+		_, semverErr := semver.StrictNewVersion(strings.TrimPrefix(p.Chart.Version(), "v"))
 		if p.Lenient != (semverErr != nil) {
 			t.Errorf("%s: Lenient is %v", name, p.Lenient)
 		}

@@ -16,8 +16,8 @@ func (r *reader) texts(c *chart, file string, root *yaml.Node) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.values)) {
 		m := c.values[key]
-		if tag, ok := m.keys["tag"]; ok && m.isImage() && tag.loose {
-			r.warn("%s: the tag %s is not quoted, and Helm may read another number", m.file, tag.value)
+		if tag, ok := m.keys["tag"]; ok && m.isImage() && tag.reads != "" {
+			r.warn("%s line %d: the tag %s is not quoted, and Helm reads %s: quote the tag", m.file, tag.line, tag.value, tag.reads)
 		}
 	}
 }

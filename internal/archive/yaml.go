@@ -2,6 +2,7 @@ package archive
 
 import (
 	"errors"
+	"iter"
 
 	"chartd.dev/chartd/internal/yamledit"
 	"go.yaml.in/yaml/v4"
@@ -30,23 +31,35 @@ func get(n *yaml.Node, key string) *yaml.Node {
 	return &yaml.Node{}
 }
 
-// doubledKey finds a key that stands twice in one mapping. Helm takes the last
-// one without a word.
-func doubledKey(n *yaml.Node) *yaml.Node {
-	var seen map[string]bool
+// doubledKey finds a key that stands twice in one mapping, where it stands last
+// and where it stood before. Helm takes the last one without a word.
+func doubledKey(n *yaml.Node) (key, first *yaml.Node) {
+	for key, first := range doubledKeys(n) {
+		return key, first
+	}
+	return nil, nil
+}
+
+// doubledKeys finds all of them.
+func doubledKeys(n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(key, first *yaml.Node) bool) { eachDoubled(n, yield) }
+}
+
+func eachDoubled(n *yaml.Node, yield func(key, first *yaml.Node) bool) bool {
+	var seen map[string]*yaml.Node
 	if n.Kind == yaml.MappingNode {
-		seen = make(map[string]bool, len(n.Content)/2)
+		seen = make(map[string]*yaml.Node, len(n.Content)/2)
 	}
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.Tag != "!!merge" {
-			if seen[c.Value] {
-				return c
+			if first := seen[c.Value]; first != nil && !yield(c, first) {
+				return false
 			}
-			seen[c.Value] = true
+			seen[c.Value] = c
 		}
-		if key := doubledKey(c); key != nil {
-			return key
+		if !eachDoubled(c, yield) {
+			return false
 		}
 	}
-	return nil
+	return true
 }
