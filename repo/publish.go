@@ -21,6 +21,9 @@ type Upload struct {
 	Images         map[ref.Role]ref.Reference // in place of those that the chart names
 	RequireBinding bool
 	Import         *Import // nil for a new package
+	// Waits is called before the first wait for a renderer or a registry. It
+	// may be nil.
+	Waits func()
 	// Authorize is asked with the parsed identity before anything is compared
 	// or stored; its error is returned as it is.
 	Authorize func(ref.ChartVersion) error
@@ -271,6 +274,9 @@ func unbound(u Upload, nv *lock.NewVersion, why error) error {
 func (r *Repository) bindNew(ctx context.Context, u Upload, nv *lock.NewVersion) (*sealedBinding, error) {
 	m := traced{version: nv.Version, pkg: u.Package, trace: unrendered(render.Failure{Reason: render.Imported})}
 	if u.Import == nil {
+		if u.Waits != nil {
+			u.Waits()
+		}
 		waiting, cancel := context.WithTimeout(ctx, r.RenderTimeout)
 		defer cancel()
 		var err error

@@ -23,7 +23,8 @@ func (a *app) show() *cobra.Command {
 		Use:   "show NAME[@VERSION]",
 		Short: "Show a chart version: its images, bindings and their evidence",
 		Long: `Show prints what is known of one chart version (the latest without VERSION):
-the images that its values name, and each binding with its evidence.
+the images that its values name, those that it shows when it is rendered, with where
+and from which values, and each binding with its evidence.
 
 With --seal it downloads the original and the sealed package of the default
 binding (or of --binding), checks both digests, and proves here, without
@@ -105,6 +106,7 @@ func chartSheet(w *writer, c api.Chart, bindings []api.Binding) {
 		}
 		w.line("  %-12s %s%s", i.Role, image, mark)
 	}
+	renderingOf(w, c.Rendering)
 	w.field("unbound", c.Unbound)
 	if len(bindings) == 0 && c.Unbound == "" {
 		w.field("bindings", "none; bind it with chartctl bind "+c.Name+"@"+c.Version)

@@ -31,6 +31,9 @@ type Chart struct {
 	Binding      *Binding         `json:"binding,omitempty"` // the default one
 	Bindings     []ref.BindingID  `json:"bindings"`          // oldest first
 	Unbound      string           `json:"unbound,omitempty"` // why it is not bound
+	// Rendering is what rendering the package showed, of one version that is
+	// asked for: a trace, which says its version.
+	Rendering json.RawMessage `json:"rendering,omitempty"`
 }
 
 // ChartImage is an image that the chart's values name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 
 	"chartd.dev/chartd/internal/advice"
 	"chartd.dev/chartd/internal/api"
@@ -61,7 +62,16 @@ func (in chartsRequest) kept(list []lock.ChartVersion) []lock.ChartVersion {
 
 func (s *Server) chart(c *call, _ none) (api.Chart, error) {
 	cv, err := s.version(c)
-	return s.chartOf(c, cv, err)
+	out, err := s.chartOf(c, cv, err)
+	if err != nil {
+		return out, err
+	}
+	kept, err := s.Lock.Rendering(c.Context(), cv.Package)
+	if errors.Is(err, lock.ErrNotFound) {
+		return out, nil
+	}
+	out.Rendering = kept.Trace
+	return out, err
 }
 
 func (s *Server) publish(c *call, _ none) (api.PublishResult, error) {
@@ -90,10 +100,16 @@ func (s *Server) publish(c *call, _ none) (api.PublishResult, error) {
 // store publishes and answers with what is stored now.
 func (s *Server) store(c *call, u upload, up repo.Upload) (api.PublishResult, error) {
 	up.Package, up.Prov = u.pkg, u.prov
+	up.Waits = s.aside(c)
 	p, err := s.Repo.Publish(c.Context(), c.op("publish"), up)
 	c.existed(p.Existed)
 	out, err := s.chartOf(c, p.Chart, err)
 	return api.PublishResult{Saved: true, Existed: p.Existed, Chart: out}, err
+}
+
+// aside gives an upload's place to others, once.
+func (s *Server) aside(c *call) func() {
+	return sync.OnceFunc(func() { c.leave = s.slots.Aside(c.leave) })
 }
 
 // existed answers 200 where what is asked for is there already.

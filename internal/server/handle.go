@@ -27,6 +27,7 @@ type call struct {
 	key      string     // Idempotency-Key; "": none
 	body     ref.Digest // of what was sent, with the preconditions that belong to it
 	status   int        // of the answer; the route's first one unless the handler says otherwise
+	leave    func()     // gives the upload's place back; nil: it has none
 }
 
 // handler is a function from a typed request to a typed answer, and the types.
@@ -157,11 +158,11 @@ func (s *Server) wrap(rt route) func(*transport.Call) error {
 			return err
 		}
 		if rt.upload {
-			release, err := s.slots.Take(c.Context())
-			if err != nil {
+			var err error
+			if c.leave, err = s.slots.Take(c.Context()); err != nil {
 				return err
 			}
-			defer release()
+			defer func() { c.leave() }()
 		}
 		if rt.method != get {
 			defer s.Feed.Changed() // a refusal is an event, too

@@ -115,7 +115,7 @@ func (s *Server) museumPublish(c *call, _ none) (saved, error) {
 	if u.pkg == nil {
 		return s.saveProv(c, u.prov)
 	}
-	p, err := s.Repo.Publish(c.Context(), c.op("publish"), repo.Upload{Package: u.pkg, Prov: u.prov, Authorize: c.authorize(auth.Publish)})
+	p, err := s.Repo.Publish(c.Context(), c.op("publish"), repo.Upload{Package: u.pkg, Prov: u.prov, Authorize: c.authorize(auth.Publish), Waits: s.aside(c)})
 	if c.existed(p.Existed); p.Existed && u.form {
 		c.status = http.StatusAccepted
 	}

@@ -11,13 +11,18 @@ import (
 // Slots are the places of the uploads that run at once.
 type Slots struct {
 	taken chan struct{}
+	aside chan struct{} // of uploads that wait for something else
 	wait  time.Duration // for a place
 	gauge prometheus.Gauge
 }
 
+// asideOf is how many uploads may step aside for each place. Their packages stay
+// in memory.
+const asideOf = 4
+
 // NewSlots returns n free places.
 func NewSlots(n int, wait time.Duration, m *Metrics) *Slots {
-	return &Slots{taken: make(chan struct{}, n), wait: wait, gauge: m.uploads}
+	return &Slots{taken: make(chan struct{}, n), aside: make(chan struct{}, asideOf*n), wait: wait, gauge: m.uploads}
 }
 
 // Take waits for a place.
@@ -32,6 +37,19 @@ func (s *Slots) Take(ctx context.Context) (release func(), err error) {
 		return nil, fmt.Errorf("%w: %d uploads are running, try again in a few seconds", ErrBusy, cap(s.taken))
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+}
+
+// Aside gives the place of an upload to the next one while it waits for what is
+// no work of the server's disk, and returns what to call at its end in place of
+// release. Where too many wait so already it keeps its place.
+func (s *Slots) Aside(release func()) func() {
+	select {
+	case s.aside <- struct{}{}:
+		release()
+		return func() { <-s.aside }
+	default:
+		return release
 	}
 }
 
