@@ -65,7 +65,7 @@ stage, or of the latest version where there is none.`,
 		if err != nil {
 			return err
 		}
-		a.notes(move.ChoiceNotes(v))
+		a.notes(append(move.ChoiceNotes(v), move.SealNotes(v)...))
 		list := checklistOf(e, v)
 		if err := a.print(list, func(w *writer) { list.lines(w) }); err != nil {
 			return err

@@ -58,6 +58,7 @@ binding that bump would take. Nothing is bound: an --image must be bound already
 		if err != nil {
 			return err
 		}
+		a.notes(move.SealNotes(v))
 		if err := a.print(v, func(w *writer) { verdictLines(w, v) }); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/client"
 	"chartd.dev/chartd/internal/deploy/move"
+	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/sealing"
 )
@@ -141,9 +142,31 @@ func bindingBody(w *writer, b api.Binding) {
 	switch {
 	case !b.Sealed.IsZero():
 		w.line("  sealed %s", b.Sealed)
+		w.line("  %-12s %s", "", sealText(b, ""))
 	case b.Unsealed != "":
 		w.line("  no sealed package: %s", b.Unsealed)
 	}
+}
+
+// sealText says of a binding's sealed package what it is worth; chosen is the
+// form that a policy asks for, if one does.
+func sealText(b api.Binding, chosen model.Seal) string {
+	s := b.Seal
+	switch {
+	case len(b.Images) == 0:
+		return ""
+	case b.Sealed.IsZero():
+		return "none: " + cmp.Or(b.Unsealed, "no reason is known")
+	case s == nil:
+		return "not guarded, and not proven by rendering: it was sealed before that was done"
+	case s.Unproven != "":
+		return "not guarded, and not proven by rendering: " + s.Unproven
+	case s.Unguarded != "":
+		return "proven by rendering, not guarded: " + s.Unguarded
+	case !s.Guarded(b.Sealed) && chosen == model.SealPlain:
+		return "proven by rendering, not guarded, by the policy"
+	}
+	return "proven by rendering, guarded"
 }
 
 func (a *app) showSeal(ctx context.Context, c *client.Client, ch api.Chart, id string) error {

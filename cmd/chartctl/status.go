@@ -90,6 +90,12 @@ func stateOf(e api.EnvironmentStatus) string {
 		if len(e.Binding.Moved) > 0 {
 			s = append(s, "tag moved")
 		}
+		switch b := e.Binding; {
+		case len(b.Images) > 0 && b.Sealed.IsZero():
+			s = append(s, "no seal")
+		case b.Seal != nil && b.Seal.Unproven != "":
+			s = append(s, "seal not proven")
+		}
 	}
 	return strings.Join(s, ", ")
 }

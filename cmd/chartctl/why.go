@@ -43,6 +43,7 @@ func whySheet(w *writer, e api.EnvironmentStatus) {
 	}
 	if b := e.Binding; b != nil {
 		w.field("binding", fmt.Sprintf("%s, %s", b.ID, standing(*b)))
+		w.field("sealed", sealText(*b, e.Policy.Seal))
 		w.field("bound", when(b.At)+" by "+b.By)
 		w.field("", b.Reason)
 		for _, m := range b.Moved {

@@ -77,6 +77,9 @@ func (a *act) choose(ctx context.Context, q Question) (step, error) {
 		return step{}, err
 	}
 	a.out.Notes = append(a.out.Notes, ChoiceNotes(v)...)
+	if a.files.DryRun || v.Pair != nil && !v.Pair.Sealed.IsZero() { // else it is said with the revision that was made
+		a.out.Notes = append(a.out.Notes, SealNotes(v)...)
+	}
 	return stepOf(v), nil
 }
 
