@@ -31,7 +31,8 @@ type chart struct {
 	requirements []byte
 	lock         *[sha256.Size]byte // of the lock file in canonical form
 	meta         *metadata
-	appVersion   string // as written
+	appVersion   string            // as written
+	twice        map[*chart]string // why it is left to chance which subchart is rendered
 }
 
 type fileSum struct {

@@ -52,6 +52,9 @@ func (c *chart) images(left *int) []found {
 			if m := c.values[joined(f.full)]; m != nil {
 				f.override(m)
 			}
+			if why := c.twice[use.chart]; why != "" {
+				f.Problem = why
+			}
 			taken[joined(f.full)] = true
 			out = append(out, f)
 		}

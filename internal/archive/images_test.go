@@ -301,3 +301,33 @@ func TestSealGolden(t *testing.T) {
 		t.Errorf("sealed package is %s, want %s", got, want)
 	}
 }
+
+// A subchart that is there twice is refused where the two differ; an import
+// takes it, and binds none of its images.
+func TestSubchartTwice(t *testing.T) {
+	sub := func(version, tag string) map[string]string {
+		return map[string]string{"Chart.yaml": chartYAML("sub", version), "values.yaml": "hub: {image: {name: quay.io/example/hub, tag: " + tag + "}}\n"}
+	}
+	files := func(packedVersion, packedTag string) map[string]string {
+		out := map[string]string{"charts/sub-1.0.0.tgz": string(pkgOf(t, "sub", sub(packedVersion, packedTag)))}
+		for name, text := range sub("1.0.0", "a") {
+			out["charts/sub/"+name] = text
+		}
+		return out
+	}
+	if _, err := Read(with(t, files("1.0.0", "a")), Options{}); err != nil {
+		t.Errorf("equal ones: %v", err)
+	}
+	if _, err := Read(with(t, files("2.0.0", "b")), Options{}); err != nil {
+		t.Errorf("two versions: %v", err)
+	}
+	pkg := with(t, files("1.0.0", "b"))
+	_, err := Read(pkg, Options{})
+	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), `"charts/sub/" and "charts/sub-1.0.0.tgz" are both sub 1.0.0`) {
+		t.Errorf("they differ: %v", err)
+	}
+	p, err := Read(pkg, Options{Lenient: true})
+	if err != nil || len(p.Warnings) == 0 || len(p.Images) == 0 || p.Images[0].Problem == "" {
+		t.Errorf("imported: %+v, %v", p, err)
+	}
+}

@@ -87,6 +87,9 @@ func (r *reader) pkg(data []byte, top *chart) (*Package, error) {
 	if p.Content, err = top.content(); err != nil {
 		return nil, err
 	}
+	if err := r.soft(top.findTwice()); err != nil {
+		return nil, err
+	}
 	var warnings []string
 	left := maxImages
 	all := top.images(&left)
