@@ -127,7 +127,8 @@ func bind(c *change, v *ChartVersion, nb NewBinding) (Binding, bool, error) {
 		b.Why = nb.Reason
 	}
 	if known {
-		if better := b.State == model.Verified && (old.State != model.Verified || b.Evidence.Rank() < old.Evidence.Rank()); !better {
+		sealed := old.Sealed.IsZero() && !b.Sealed.IsZero() && b.Evidence.Rank() <= old.Evidence.Rank()
+		if better := b.State == model.Verified && (old.State != model.Verified || sealed || b.Evidence.Rank() < old.Evidence.Rank()); !better {
 			moved, err := keepImages(c, v, nb)
 			return old, moved, err
 		}
@@ -188,9 +189,13 @@ func (nb NewBinding) withoutImages() model.Evidence {
 }
 
 // keep takes over from the binding that was there what a later proof does not
-// change: the sealed package, which is served for ever, and the tags in it.
+// change: the sealed package, which is served for ever, and the tags in it. What
+// had none takes the one that was found.
 func (b *Binding) keep(old Binding) {
 	b.At, b.By = old.At, old.By
+	if old.Sealed.IsZero() && !b.Sealed.IsZero() {
+		return
+	}
 	b.Sealed, b.SealSize, b.Unsealed, b.Seal = old.Sealed, old.SealSize, old.Unsealed, old.Seal
 	for i := range b.Images {
 		for _, was := range old.Images {

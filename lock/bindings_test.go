@@ -191,6 +191,24 @@ func TestLaterProof(t *testing.T) {
 	}
 }
 
+// A seal that could not be made at first is taken when it is found; after that
+// it stays.
+func TestSealedLater(t *testing.T) {
+	r := checked(t)
+	must(r.Publish(r.ctx, alice, version(hub("1.0.0"), "")))
+	nb := binding("1.0.0", candidate("1.0.0", built("1.0.0", "x")))
+	nb.Sealed, nb.Unsealed = ref.Digest{}, "not proven within 10s"
+	if b := r.bind(nb); !b.Sealed.IsZero() || b.Unsealed == "" {
+		t.Fatalf("%+v", b)
+	}
+	for _, name := range []string{"one", "another"} {
+		nb.Sealed, nb.Unsealed, nb.SealSize = digest(name), "", 1
+		if b := r.bind(nb); b.Sealed != digest("one") || b.Unsealed != "" {
+			t.Errorf("%s: %+v", name, b)
+		}
+	}
+}
+
 func TestUnboundIsBookkeeping(t *testing.T) {
 	r := checked(t)
 	must(r.Publish(r.ctx, alice, version(hub("1.0.0"), "")))

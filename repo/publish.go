@@ -301,14 +301,7 @@ func (r *Repository) bindNew(ctx context.Context, u Upload, nv *lock.NewVersion)
 	if err != nil {
 		return nil, r.timedOut(ctx, waiting, err)
 	}
-	waiting, cancel = context.WithTimeout(ctx, r.RenderTimeout)
-	defer cancel()
-	if err := r.seal(waiting, nb, m); err != nil && waiting.Err() != nil {
-		return nil, notRendered(r.RenderTimeout)
-	} else if err != nil {
-		return nil, err
-	}
-	return nb, nil
+	return nb, r.seal(ctx, nb, m)
 }
 
 // Yank hides a version from the index and from new pins.

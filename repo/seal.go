@@ -18,8 +18,21 @@ type sealedBinding struct {
 	sealed [][]byte
 }
 
-// seal makes the sealed package of the binding, and its form without guards.
+// seal makes the sealed package of the binding. One that takes too long to prove
+// is none: the next bind tries again.
 func (r *Repository) seal(ctx context.Context, nb *sealedBinding, t traced) error {
+	waiting, cancel := context.WithTimeout(ctx, r.RenderTimeout)
+	defer cancel()
+	err := r.sealForms(waiting, nb, t)
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		nb.Unsealed = fmt.Sprintf("it was not proven within %s; bind it again", r.RenderTimeout)
+		return nil
+	}
+	return err
+}
+
+// sealForms makes the sealed package, and its form without guards.
+func (r *Repository) sealForms(ctx context.Context, nb *sealedBinding, t traced) error {
 	o := r.archiveOptions(t.version.Imported)
 	images := map[ref.Role]archive.SealImage{}
 	for _, c := range nb.Images {

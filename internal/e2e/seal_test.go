@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,18 +27,27 @@ import (
 )
 
 // Sealing changes the bytes of the bound image in one values file of each real
-// package, and both Helms render what they could render before.
+// package, of some or with CHARTD_RENDER_ALL of all, and both Helms render what
+// they could render before.
 func TestSealingRealCharts(t *testing.T) {
 	dir := testtools.Shared(t, "data", "charts")
 	b := rig.New(t)
 	b.Ctl(0, "import", dir, "-o", "json")
+	step, least := 8, 12
+	if all, _ := strconv.ParseBool(os.Getenv("CHARTD_RENDER_ALL")); all {
+		step, least = 1, 100
+	}
 	var charts []api.Chart
+	seen := 0
 	pushed := map[string]string{} // repository:tag -> digest
 	for c, err := range b.Client.AllCharts(t.Context(), client.ChartQuery{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if c.Name != "jupyterhub" && c.Name != "binderhub" {
+			continue
+		}
+		if seen++; seen%step != 0 {
 			continue
 		}
 		charts = append(charts, c)
@@ -74,7 +84,7 @@ func TestSealingRealCharts(t *testing.T) {
 	}
 	t.Logf("%d packages sealed; rendered by Helm 3: %d, by Helm 4: %d", len(charts), rendered[3].Load(), rendered[4].Load())
 	for _, major := range []int{3, 4} {
-		if n := rendered[major].Load(); n < 100 {
+		if n := rendered[major].Load(); n < int64(least) {
 			t.Errorf("helm %d rendered only %d packages: the test values no longer fit", major, n)
 		}
 	}

@@ -38,7 +38,7 @@ func TestSealingInputs(t *testing.T) {
 				repository, tag, _ := strings.Cut(name, ":")
 				b.Image(repository, tag, registrytest.Make("system", name))
 			}
-			b.Ctl(0, "publish", packed(b, filepath.Join(inputs, in.dir)))
+			b.Ctl(0, "publish", helmPacked(b, filepath.Join(inputs, in.dir)))
 			b.Ctl(0, "env", "create", "x/prod", "--chart", in.name)
 			pinned := b.Ctl(0, "bump", "x/prod", "--version", "1.0.0", "--no-files")
 			b.EachHelm(t, func(t *testing.T, h *rig.Helm) { in.check(t, h, pinned) })
@@ -52,8 +52,8 @@ func TestSubchartTwice(t *testing.T) {
 	b := rig.New(t)
 	dir := filepath.Join(testtools.Shared(t, "data", "inputs"), "dir-and-tgz")
 	for pkg, want := range map[string]string{
-		dir:            `"charts/sub/" and "charts/sub-1.0.0.tgz" are both sub 1.0.0, and differ`,
-		packed(b, dir): `"both/charts/sub/Chart.yaml" is there twice`,
+		dir:                `"charts/sub/" and "charts/sub-1.0.0.tgz" are both sub 1.0.0, and differ`,
+		helmPacked(b, dir): `"both/charts/sub/Chart.yaml" is there twice`,
 	} {
 		if r := b.Ctl(8, "publish", pkg); !strings.Contains(r.Err, want) {
 			t.Errorf("%s: %s", pkg, r.Text())
@@ -61,7 +61,7 @@ func TestSubchartTwice(t *testing.T) {
 	}
 }
 
-func packed(b *rig.Bench, dir string) string {
+func helmPacked(b *rig.Bench, dir string) string {
 	h := b.Helm(3)
 	out := b.TempDir()
 	h.Do("package", dir, "-d", out)
@@ -100,7 +100,8 @@ func (in sealInput) check(t *testing.T, h *rig.Helm, pinned rig.Result) {
 	in.override(t, h, url)
 }
 
-// override lays another tag over the sealed package, which refuses it.
+// override lays another tag over the sealed package: the guarded form refuses
+// it, and the plain one, which is served where the policy says so, does not.
 func (in sealInput) override(t *testing.T, h *rig.Helm, url string) {
 	set := "image.tag=2.0.0"
 	if in.dir == "alias-twice" {
@@ -110,6 +111,41 @@ func (in sealInput) override(t *testing.T, h *rig.Helm, url string) {
 	if r.Code == 0 || !strings.Contains(r.Text(), ":2.0.0, and this package is bound to quay.io/example/") {
 		t.Errorf("--set %s is not refused: exit %d\n%s", set, r.Code, r.Text())
 	}
+	if shown := h.Ctl(0, "show", in.name+"@1.0.0", "--seal").Out; !strings.Contains(shown, "chartd-guard-") {
+		t.Errorf("show --seal lists no guard:\n%s", shown)
+	}
+	h.Ctl(0, "env", "set", "x/prod", "--seal", "plain")
+	defer h.Ctl(0, "env", "set", "x/prod", "--seal", "guarded")
+	if out := h.Do("template", "x", in.name, "--repo", url, "--version", "1.0.0", "--set", set); !strings.Contains(out, ":2.0.0") {
+		t.Errorf("plain, --set %s has no effect:\n%s", set, out)
+	}
+	if why := h.Ctl(0, "why", "x/prod").Out; !strings.Contains(why, "not guarded, by the policy") {
+		t.Errorf("why does not say that it is plain:\n%s", why)
+	}
+}
+
+// Without rendering a package is sealed by convention, and that is said.
+func TestSealUnproven(t *testing.T) {
+	b := rig.New(t, "--render=off")
+	id, want := publishHub(t, b, "1.0.0")
+	prod := newEnv(t, b, "data8/prod")
+	noted := b.Ctl(0, "gate", "data8/prod", "--version", "1.0.0").Err
+	pin(t, b, prod, 0, id)
+	for where, said := range map[string]string{
+		"gate": noted, "why": b.Ctl(0, "why", "data8/prod").Out, "show": b.Ctl(0, "show", "jupyterhub@1.0.0").Out,
+	} {
+		if !strings.Contains(said, "not proven by rendering: ") {
+			t.Errorf("%s does not say that nothing was proven:\n%s", where, said)
+		}
+	}
+	if said := b.Ctl(0, "status").Out; !strings.Contains(said, "seal not") { // the column is narrow
+		t.Errorf("status does not mark it:\n%s", said)
+	}
+	b.EachHelm(t, func(t *testing.T, h *rig.Helm) {
+		if got := rendered(t, h.Do("template", "x", "jupyterhub", "--repo", h.Server.URL+"/environments/data8/prod")); got != want {
+			t.Errorf("rendered %v, want %v", got, want)
+		}
+	})
 }
 
 func parsedEnv(t *testing.T, name string) ref.Env {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/ref"
@@ -18,7 +19,10 @@ type Record struct {
 	Recipe int `json:"recipe"`
 	// Settings are the values that make the images; of a package without a
 	// seal those of the first way, for who sets them himself.
-	Settings  []Setting       `json:"settings,omitempty"`
+	Settings []Setting `json:"settings,omitempty"`
+	// Stated are the other parts of the images, which stay as they are: a values
+	// file over the package says them as well, so that no other one moves them.
+	Stated    []Stated        `json:"stated,omitempty"`
 	Guards    []guard.Guarded `json:"guards,omitempty"`
 	Unguarded string          `json:"unguarded,omitempty"` // why there are none
 	// Unproven says why nothing was rendered; "" of what is proven.
@@ -33,6 +37,12 @@ type Record struct {
 type Setting struct {
 	archive.Edit
 	Values []string `json:"values,omitempty"`
+}
+
+// Stated is a value of the package, by the path by which a values file sets it.
+type Stated struct {
+	Values []string `json:"values"`
+	Value  string   `json:"value"`
 }
 
 // Parse reads a Record as it is kept; nothing is one of the first recipe.
@@ -105,30 +115,39 @@ func (r Record) Compare(original, sealed []byte, images []archive.SealImage, o a
 // the original. A prefix is the name under which a wrapper has the chart.
 func (r Record) Overlay(prefix string) ([]byte, error) {
 	root := map[string]any{}
+	says := slices.Clone(r.Stated)
 	for _, s := range r.Settings {
-		at := root
+		says = append(says, Stated{s.Values, s.Value})
+	}
+	for _, s := range says {
+		if slices.ContainsFunc(s.Values, isIndex) {
+			return nil, fmt.Errorf("%w: %s stands in a list, which Helm replaces as a whole", archive.ErrNoSite, strings.Join(s.Values, "."))
+		}
 		path := s.Values
 		if prefix != "" {
 			path = append([]string{prefix}, path...)
 		}
-		for i, key := range path {
-			if _, err := strconv.Atoi(key); err == nil {
-				return nil, fmt.Errorf("%w: %s stands in a list, which Helm replaces as a whole", archive.ErrNoSite, s.Values)
-			}
-			if i == len(path)-1 {
-				at[key] = s.Value
-				break
-			}
-			next, ok := at[key].(map[string]any)
-			if !ok {
-				next = map[string]any{}
-				at[key] = next
-			}
-			at = next
-		}
+		put(root, path, s.Value)
 	}
 	if len(root) == 0 {
 		return nil, errors.New("it says of no value that it makes the images")
 	}
 	return yaml.Marshal(root)
+}
+
+func isIndex(key string) bool {
+	_, err := strconv.Atoi(key)
+	return err == nil
+}
+
+func put(root map[string]any, path []string, value string) {
+	for _, key := range path[:len(path)-1] {
+		next, ok := root[key].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			root[key] = next
+		}
+		root = next
+	}
+	root[path[len(path)-1]] = value
 }

@@ -59,11 +59,11 @@ func Make(ctx context.Context, prove Prove, q Request) (Seal, error) {
 	if q.Trace.Verdict == "" || q.Trace.Verdict == render.NotRendered {
 		return spliced(q, unproven(q.Trace))
 	}
-	m := &maker{ctx: ctx, prove: prove, q: q}
+	m := &maker{ctx: ctx, prove: prove, q: q, first: Record{Recipe: Traced}}
 	s, err := m.make()
 	var no *noSeal
 	if errors.As(err, &no) {
-		return Seal{Record: Record{Recipe: Traced, Settings: no.settings}, Reason: no.why}, nil
+		return Seal{Record: m.first, Reason: no.why}, nil
 	}
 	return s, err
 }
@@ -87,10 +87,7 @@ func spliced(q Request, why string) (Seal, error) {
 }
 
 // noSeal is why no seal is possible.
-type noSeal struct {
-	why      string
-	settings []Setting
-}
+type noSeal struct{ why string }
 
 func (n *noSeal) Error() string { return n.why }
 
@@ -99,6 +96,7 @@ type maker struct {
 	ctx   context.Context
 	prove Prove
 	q     Request
+	first Record // of the first way of each image
 }
 
 // role is one image to seal and the ways to do it.
@@ -124,6 +122,7 @@ func (m *maker) make() (Seal, error) {
 	for i, r := range roles {
 		first[i] = r.ways[0]
 	}
+	m.first = recordOf(roles, first)
 	s, _, err := m.try(roles, first, true)
 	if err != nil || s.Package != nil {
 		return s, err
@@ -144,7 +143,7 @@ func (m *maker) make() (Seal, error) {
 		return s, err
 	}
 	if s.Package == nil {
-		return s, &noSeal{s.Reason, slices.Concat(chosen...)}
+		return s, &noSeal{s.Reason}
 	}
 	s.Record.Unguarded = guarded
 	return s, nil
@@ -165,7 +164,7 @@ func (m *maker) choose(r role) ([]Setting, error) {
 			first = s.Reason
 		}
 	}
-	return nil, &noSeal{first, r.ways[0]}
+	return nil, &noSeal{first}
 }
 
 func sameWay(a, b []Setting) bool {
@@ -178,19 +177,19 @@ func sameWay(a, b []Setting) bool {
 func (m *maker) roles() ([]role, error) {
 	for _, t := range m.q.Trace.Twice {
 		if !t.Equal {
-			return nil, &noSeal{why: fmt.Sprintf("the subchart %s is there twice, as %s, and they differ: which of them is rendered is left to chance", t.Name, strings.Join(t.Files, " and "))}
+			return nil, &noSeal{fmt.Sprintf("the subchart %s is there twice, as %s, and they differ: which of them is rendered is left to chance", t.Name, strings.Join(t.Files, " and "))}
 		}
 	}
 	var out []role
 	for _, name := range slices.Sorted(maps.Keys(m.q.Images)) {
 		i := slices.IndexFunc(m.q.Trace.Images, func(i render.Image) bool { return i.Role == string(name) })
 		if i < 0 {
-			return nil, &noSeal{why: fmt.Sprintf("nothing that is rendered shows the image of role %s", name)}
+			return nil, &noSeal{fmt.Sprintf("nothing that is rendered shows the image of role %s", name)}
 		}
 		r := role{role: name, image: m.q.Trace.Images[i], want: m.q.Images[name]}
 		var err error
 		if r.ways, err = waysOf(r.image, r.want); err != nil {
-			return nil, &noSeal{why: fmt.Sprintf("role %s: %v", name, err)}
+			return nil, &noSeal{fmt.Sprintf("role %s: %v", name, err)}
 		}
 		out = append(out, r)
 	}
@@ -200,7 +199,7 @@ func (m *maker) roles() ([]role, error) {
 // try makes a package of one way for each image and proves it. It is possible
 // where the scalars can be written.
 func (m *maker) try(roles []role, ways [][]Setting, guarded bool) (s Seal, possible bool, err error) {
-	r := Record{Recipe: Traced, Settings: slices.Concat(ways...)}
+	r := recordOf(roles, ways)
 	var bound []render.Bound
 	for _, x := range roles {
 		bound = append(bound, x.bound())
@@ -228,6 +227,28 @@ func (m *maker) try(roles []role, ways [][]Setting, guarded bool) (s Seal, possi
 	}
 	r.Engine, r.Pinned, r.Copies = m.q.Trace.Engine, p.Pinned, p.Copies
 	return Seal{Package: sealed, Record: r}, true, nil
+}
+
+func recordOf(roles []role, ways [][]Setting) Record {
+	r := Record{Recipe: Traced, Settings: slices.Concat(ways...)}
+	for _, x := range roles {
+		r.Stated = append(r.Stated, stated(x.image, r.Settings)...)
+	}
+	return r
+}
+
+// stated are the parts of an image that a seal leaves as they are, but for
+// those that other images share.
+func stated(i render.Image, settings []Setting) []Stated {
+	var out []Stated
+	for _, f := range i.Feeds {
+		if slices.Contains([]render.Part{render.PartRepository, render.PartName, render.PartRegistry, render.PartTag}, f.Part) &&
+			f.Value != "" && isValues(f.File) && !slices.Contains(f.Values, "global") &&
+			!slices.ContainsFunc(settings, func(s Setting) bool { return slices.Equal(s.Values, f.Values) }) {
+			out = append(out, Stated{f.Values, f.Value})
+		}
+	}
+	return out
 }
 
 // guards are the templates that refuse other images.

@@ -68,7 +68,7 @@ func (w *ways) add(way []write) {
 			if top {
 				s.File, s.Path = "values.yaml", x.feed.Values
 			}
-			if path.Base(s.File[strings.LastIndexByte(s.File, '!')+1:]) != "values.yaml" || len(s.Path) == 0 {
+			if !isValues(s.File) || len(s.Path) == 0 {
 				settings = nil
 				break
 			}
@@ -78,6 +78,11 @@ func (w *ways) add(way []write) {
 			w.out = append(w.out, settings)
 		}
 	}
+}
+
+// isValues: a file of the package that Helm reads values from.
+func isValues(file string) bool {
+	return path.Base(file[strings.LastIndexByte(file, '!')+1:]) == "values.yaml"
 }
 
 func (w *ways) feeds(parts ...render.Part) []render.Feed {
