@@ -90,6 +90,7 @@ type finder struct {
 type wrapper struct {
 	dir, prefix, chart string
 	line               int
+	version            string // as it is written
 	dependency         site.Site
 	evidence           Evidence
 }
@@ -121,6 +122,7 @@ func Discover(s Search) (Proposal, error) {
 		return f.out, err
 	}
 	f.dropDoubled()
+	f.dropRanges()
 	f.findBranches()
 	f.site = len(f.out.Evidence)
 	// hubploy's list says which image of several is the first.

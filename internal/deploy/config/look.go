@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +43,29 @@ func (f *finder) findWrappers() {
 	}
 }
 
+// exact is a version that is one, in any form that charts have had.
+var exact = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+([-+].*)?$`)
+
+// dropRanges leaves out charts that take the pinned one at a range of versions:
+// a bump would have nothing to write in its place, and Helm takes any of them.
+func (f *finder) dropRanges() {
+	files := site.NewFiles(func(name string) ([]byte, error) { return f.Read(name, maxYAML) })
+	f.wrappers = slices.DeleteFunc(f.wrappers, func(w wrapper) bool {
+		if exact.MatchString(w.version) {
+			return false
+		}
+		write := "write the version that runs"
+		for _, name := range []string{"Chart.lock", "requirements.lock"} {
+			at := site.Site{Kind: site.HelmLock, File: path.Join(w.dir, name), Name: w.chart}
+			if v, err := files.Value(at); err == nil {
+				write = fmt.Sprintf("%s has %s: write that", at.File, v.Version)
+			}
+		}
+		f.leave(fmt.Sprintf("%s:%d", w.dependency.File, w.evidence.Line), "%q is a range of versions of %q, and a pin is of one; %s", w.version, w.chart, write)
+		return true
+	})
+}
+
 // dropDoubled leaves out a chart that depends on the pinned one twice: one pair
 // cannot say two.
 func (f *finder) dropDoubled() {
@@ -66,7 +90,7 @@ func (f *finder) wrapper(file string, item *yaml.Node) {
 	if chart == nil || chart.Kind != yaml.ScalarNode || version == nil || version.Kind != yaml.ScalarNode {
 		return
 	}
-	w := wrapper{dir: path.Dir(file), prefix: chart.Value, chart: chart.Value, line: item.Line}
+	w := wrapper{dir: path.Dir(file), prefix: chart.Value, chart: chart.Value, line: item.Line, version: version.Value}
 	if alias != nil && alias.Kind == yaml.ScalarNode && alias.Value != "" {
 		w.prefix = alias.Value
 	}
