@@ -64,7 +64,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	} else if path != "" {
 		log.Info("made the token \"admin\" with all scopes, which does not expire", "file", path)
 	}
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := transport.Listen(c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
@@ -192,7 +192,7 @@ func (p process) serveMetrics(h *server.Server) (io.Closer, error) {
 	if p.MetricsListen == "" {
 		return srv, nil
 	}
-	l, err := net.Listen("tcp", p.MetricsListen)
+	l, err := transport.Listen(p.MetricsListen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
