@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/deploy/config"
 	"chartd.dev/chartd/internal/deploy/site"
 	"chartd.dev/chartd/internal/e2e/rig"
@@ -39,6 +40,7 @@ type layoutWant struct {
 	Environments map[string]struct {
 		Chart, Wrapper, Prefix string
 		Version, Image, From   []layoutPlace
+		Values                 []string
 	}
 	Said []struct {
 		At       string
@@ -107,8 +109,17 @@ func (l layout) check(t *testing.T) {
 		t.Fatalf("environments %q, want %q", got, want)
 	}
 	files := site.NewFiles(func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(l.dir, name)) })
+	all := c.ValuesFiles(filepath.Base(l.dir), strings.Fields(l.sh(0, "git ls-files").Out))
 	for key, want := range l.want.Environments {
 		e := c.Environments[key]
+		env, err := ref.ParseEnv(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		given, _ := c.HelmValues(env, all)
+		if given = append([]string{e.Wrapper + "/values.yaml"}, given...); !slices.Equal(given, want.Values) {
+			t.Errorf("%s: Helm is given %q, want %q", key, given, want.Values)
+		}
 		if e.Chart != want.Chart || e.Wrapper != want.Wrapper || cmp.Or(e.Prefix, want.Prefix) != want.Prefix {
 			t.Errorf("%s: chart %q, wrapper %q, prefix %q, want %q, %q, %q", key, e.Chart, e.Wrapper, e.Prefix, want.Chart, want.Wrapper, want.Prefix)
 		}
@@ -175,6 +186,26 @@ func (l layout) bump(t *testing.T, n int) {
 		t.Errorf("%s changes\n%s\nwant\n%s", b.Run, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	l.sh(0, "git commit -q -m bump && chartctl verify")
+	for _, c := range b.Changes {
+		l.putBack(t, c.File, c.Line)
+	}
+}
+
+// putBack puts one line back as it was before the bump. That half of a pair is
+// found, with the lock file and, where Helm reads it, without.
+func (l layout) putBack(t *testing.T, file string, line int) {
+	t.Helper()
+	was := fmt.Sprintf("git show HEAD~:%[1]s | sed -n %[2]dp > ../line && sed -i -e '%[2]dr ../line' -e '%[2]dd' %[1]s", file, line)
+	l.sh(0, was)
+	l.sh(api.ExitDrift, "chartctl verify")
+	if base := filepath.Base(file); base == "Chart.yaml" || base == "values.yaml" {
+		out := l.sh(api.ExitDrift, "mv chartd.lock ..; chartctl verify --render --helm "+testtools.Helm(t, 3)).Out
+		if !strings.Contains(out, fmt.Sprintf("%s:%d: ", file, line)) {
+			t.Errorf("%s:%d was put back, and verify --render says\n%s", file, line, out)
+		}
+		l.sh(0, "mv ../chartd.lock .")
+	}
+	l.sh(0, "git checkout -q -- "+file)
 }
 
 // digestless is a line without quotes and digests, which no layout spells out.
