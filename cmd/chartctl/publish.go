@@ -25,7 +25,9 @@ func (a *app) publish() *cobra.Command {
 		Use:   "publish PACKAGE|DIR…",
 		Short: "Publish chart packages",
 		Long: `Publish sends packages (.tgz) to the server; a directory is packaged first, and
-the same files always give the same bytes. A version is immutable: the same
+the same files always give the same bytes. It is read as "helm package" reads it:
+.helmignore is honoured, links are followed, out of the chart with a warning.
+A version is immutable: the same
 content again is fine and changes nothing, other content is refused (exit 6).
 
 The server binds the new version to the images that its values name, or to those

@@ -18,19 +18,21 @@ type directory struct {
 	o     Options
 	rules ignoreRules
 	names []string // of what goes in, Chart.yaml left out
+	seen  int      // what was looked at: links make few files many
 	links []string // remarks on links out of the directory
 }
 
 // list lists what goes into the package below a directory. A symbolic link counts
 // as what it leads to, as far as the file system follows it.
 func (d *directory) list(dir string, depth int) error {
-	if depth > d.o.Limits.Depth || len(d.names) > d.o.Limits.Entries {
+	if depth > d.o.Limits.Depth || d.seen > d.o.Limits.Entries {
 		return refused("tar-path", "%s: more than %d directories deep, or more than %d files: does a link lead to a directory above it?", quote(dir), d.o.Limits.Depth, d.o.Limits.Entries)
 	}
 	entries, err := fs.ReadDir(d.FS, dir)
 	if err != nil {
 		return err
 	}
+	d.seen += len(entries)
 	for _, e := range entries {
 		if err := d.entry(path.Join(dir, e.Name()), e, depth); err != nil {
 			return err

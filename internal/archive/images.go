@@ -118,7 +118,7 @@ func (f *found) fill() {
 	}
 	switch {
 	case tag == placeholder || strings.Contains(name, placeholder):
-		f.Problem = fmt.Sprintf("the tag is %q, which the chart's build has to replace", placeholder)
+		f.Problem = fmt.Sprintf("the tag is %q, which the chart's build has to replace: run chartpress --skip-build, which writes tags and version, and publish what it made", placeholder)
 	case err != nil:
 		f.Problem = firstLine(err)
 	case f.Tag == "" && digest == "":

@@ -107,6 +107,19 @@ func TestLinksAsHelmPacksThem(t *testing.T) {
 	}
 }
 
+// Two links back are 2³² ways to the limit of depth, without a file on any.
+func TestLinksThatLeadBackEnd(t *testing.T) {
+	dir := writeTree(t, map[string]string{"Chart.yaml": chartYAML("c", "1.0.0")})
+	for _, name := range []string{"a", "b"} {
+		if err := os.Symlink(".", filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := Pack(dir, Options{}); !errors.Is(err, ErrRefused) {
+		t.Errorf("packed: %v", err)
+	}
+}
+
 // packedAsHelm packs a directory with Helm and with Pack; the content is the same.
 func packedAsHelm(t *testing.T, dir string) *Package {
 	t.Helper()

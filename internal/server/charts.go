@@ -103,6 +103,11 @@ func (s *Server) store(c *call, u upload, up repo.Upload) (api.PublishResult, er
 	up.Waits = s.aside(c)
 	p, err := s.Repo.Publish(c.Context(), c.op("publish"), up)
 	c.existed(p.Existed)
+	by := "publish"
+	if up.Import != nil {
+		by = "import"
+	}
+	s.count(by, p)
 	out, err := s.chartOf(c, p.Chart, err)
 	return api.PublishResult{Saved: true, Existed: p.Existed, Chart: out}, err
 }
@@ -110,6 +115,13 @@ func (s *Server) store(c *call, u upload, up repo.Upload) (api.PublishResult, er
 // aside gives an upload's place to others, once.
 func (s *Server) aside(c *call) func() {
 	return sync.OnceFunc(func() { c.leave = s.slots.Aside(c.leave) })
+}
+
+// count counts what is unusual about a version that was not there before.
+func (s *Server) count(by string, p repo.Published) {
+	if !p.Existed {
+		s.unusual.WithLabelValues(by).Add(float64(len(p.Chart.Warnings)))
+	}
 }
 
 // existed answers 200 where what is asked for is there already.

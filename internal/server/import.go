@@ -84,6 +84,9 @@ func (s *Server) importCharts(c *call, _ none) (api.ImportResults, error) {
 	defer free()
 	broken := s.readImport(c, im, multipart.NewReader(body, params["boundary"]))
 	results, err := im.Wait()
+	for _, r := range results {
+		s.count("import", r.Published)
+	}
 	return api.ImportResults{Results: each(results, importResult)}, errors.Join(err, broken)
 }
 

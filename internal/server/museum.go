@@ -116,6 +116,7 @@ func (s *Server) museumPublish(c *call, _ none) (saved, error) {
 		return s.saveProv(c, u.prov)
 	}
 	p, err := s.Repo.Publish(c.Context(), c.op("publish"), repo.Upload{Package: u.pkg, Prov: u.prov, Authorize: c.authorize(auth.Publish), Waits: s.aside(c)})
+	s.count("publish", p)
 	if c.existed(p.Existed); p.Existed && u.form {
 		c.status = http.StatusAccepted
 	}

@@ -71,6 +71,7 @@ type Server struct {
 	anonymous  auth.Principal
 	ready      readiness
 	readyGauge prometheus.Gauge
+	unusual    *prometheus.CounterVec
 	openAPI    []byte
 }
 
@@ -97,7 +98,8 @@ func New(c Config) (*Server, error) {
 		guesses: transport.NewGuesses(c.Limits.FailedAuth, m), limits: newLimits(c.Limits, m), anonymous: auth.Anonymous(c.AnonymousRead),
 		readyGauge: prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_ready", Help: "1 if the last readiness check found that writes can be kept."}),
 	}
-	m.Registry.MustRegister(append(s.Collectors, s.readyGauge)...)
+	s.unusual = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "chartd_chart_warnings_total", Help: "Warnings about chart versions that were taken."}, []string{"by"})
+	m.Registry.MustRegister(append(s.Collectors, s.readyGauge, s.unusual)...)
 	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
 		return nil, err
 	}
