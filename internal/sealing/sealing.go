@@ -149,22 +149,24 @@ func (m *maker) make() (Seal, error) {
 	return s, nil
 }
 
-// choose finds the first way that seals an image alone.
+// choose finds the first way that seals an image alone. Where there is none, or
+// no time for more, the first that could be tried says why.
 func (m *maker) choose(r role) ([]Setting, error) {
-	var first string
-	for i, way := range r.ways {
+	why, tried := "", false
+	for _, way := range r.ways {
 		s, possible, err := m.try([]role{r}, [][]Setting{way}, false)
-		if err != nil {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && tried:
+			return nil, &noSeal{why + " (there was no time for every other way)"}
+		case err != nil:
 			return nil, err
-		}
-		if s.Package != nil {
+		case s.Package != nil:
 			return way, nil
-		}
-		if possible && first == "" || i == 0 {
-			first = s.Reason
+		case why == "" || possible && !tried:
+			why, tried = s.Reason, possible
 		}
 	}
-	return nil, &noSeal{first}
+	return nil, &noSeal{why}
 }
 
 func sameWay(a, b []Setting) bool {

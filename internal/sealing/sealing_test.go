@@ -2,6 +2,7 @@ package sealing_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -159,6 +160,22 @@ func TestMakeSeveral(t *testing.T) {
 	q.Images = map[ref.Role]archive.SealImage{"other": bound(t, "quay.io/example/web:1.0.0")}
 	if s := made(t, p, q); s.Package != nil || !strings.Contains(s.Reason, "role other") {
 		t.Errorf("%s", told(s))
+	}
+}
+
+// Where the time is up before every way was tried, the first one says why.
+func TestMakeOutOfTime(t *testing.T) {
+	p := pool(t)
+	q := request(t, p, rendertest.Charts(t, "../render/renderer/testdata/charts.txtar")["label"], nil, map[ref.Role]archive.SealImage{"main": bound(t, "quay.io/example/app:1.0.0")})
+	n := 0
+	s, err := sealing.Make(t.Context(), func(ctx context.Context, key string, r render.ProveRequest) (render.Proof, error) {
+		if n++; n > 2 {
+			return render.Proof{}, context.DeadlineExceeded
+		}
+		return p.Prove(ctx, key, r)
+	}, q)
+	if err != nil || s.Package != nil || !strings.Contains(s.Reason, "a label or selector changes") || !strings.Contains(s.Reason, "no time") {
+		t.Errorf("%s, %v", s.Reason, err)
 	}
 }
 
