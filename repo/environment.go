@@ -193,6 +193,9 @@ func (r *Repository) Overlay(ctx context.Context, env ref.Env, revision uint64, 
 			return Page{}, fmt.Errorf("overlay of %s revision %d: %w", env, revision, err)
 		}
 		head := fmt.Sprintf("# %s revision %d: %s, binding %s\n", env, revision, pin.Chart, b.ID)
+		if b.Unsealed != "" {
+			head += fmt.Sprintf("# There is no sealed package, so render this and look at it first: %q\n", b.Unsealed)
+		}
 		return page(append([]byte(head), body...), "application/yaml"), nil
 	})
 }

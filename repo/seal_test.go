@@ -139,6 +139,17 @@ func TestSealIsFoundLater(t *testing.T) {
 	if out.Binding == nil || !out.Binding.Sealed.IsZero() || !strings.Contains(out.Binding.Unsealed, "not proven within 3s") {
 		t.Fatalf("%s: %+v", out.Chart.Unbound, out.Binding)
 	}
+	e := env(t, "data8/prod")
+	if _, err := g.lockfile.CreateEnvironment(ctx, op("env"), lock.NewEnvironment{Env: e, Chart: "jupyterhub"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.lockfile.MakePin(ctx, op("pin"), lock.NewPin{Env: e, Binding: out.Binding.ID}); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := g.Overlay(ctx, e, 1, "")
+	if err != nil || !bytes.Contains(overlay.Body, []byte("\n# There is no sealed package, so render this and look at it first: \"")) {
+		t.Errorf("the values of a revision without a seal are %s, %v", overlay.Body, err)
+	}
 	g.Renderer, g.RenderTimeout = pool, time.Minute
 	b, existed, err := g.Bind(ctx, op("bind"), repo.BindRequest{Chart: out.Chart.Chart})
 	if err != nil || !existed || b.ID != out.Binding.ID || b.Sealed.IsZero() || b.Unsealed != "" {

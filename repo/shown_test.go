@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"chartd.dev/chartd/internal/archive"
 	"chartd.dev/chartd/internal/model"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/lock"
@@ -165,7 +166,7 @@ func TestSubchartThatIsThereTwice(t *testing.T) {
 	g := newRig(t)
 	files["both/charts/sub-1.0.0.tgz"] = packed("2.0.0")
 	_, err := g.Publish(ctx, op("publish"), repo.Upload{Package: pack(t, files)})
-	if !errors.Is(err, lock.ErrRefused) || !strings.Contains(err.Error(), "charts/sub") || !strings.Contains(err.Error(), "charts/sub-1.0.0.tgz") {
+	if !errors.Is(err, archive.ErrRefused) || !strings.Contains(err.Error(), "charts/sub") || !strings.Contains(err.Error(), "charts/sub-1.0.0.tgz") {
 		t.Errorf("different copies: %v", err)
 	}
 	files["both/charts/sub-1.0.0.tgz"] = packed("1.0.0")
