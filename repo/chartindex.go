@@ -80,7 +80,7 @@ func (x *Index) part(from []*segment, name string) (*Index, error) {
 		return nil, err
 	}
 	at, err := newest(b.out)
-	out := newIndex(x.generation, at, "", x.format)
+	out := newIndex(x.generation, at, x.context, x.format)
 	out.segments = b.out
 	return out, err
 }

@@ -81,6 +81,7 @@ func version(data []byte, p *archive.Package, bare, whole bool) (lock.ChartVersi
 		Chart: p.Chart, Package: p.Digest, Content: p.Content, Size: p.Size,
 		Lenient: p.Lenient, BareRequirements: bare, Metadata: raw, Warnings: p.Warnings,
 	}
+	v.Warnings = append(v.Warnings, tooLargeForSome(p.Size)...)
 	for _, i := range p.Images {
 		v.Images = append(v.Images, lock.ChartImage{
 			Role: i.Role, Repository: i.Repository, Tag: i.Tag, Digest: i.Digest, File: i.File, Path: i.Path,

@@ -17,14 +17,21 @@ func (a *app) yank() *cobra.Command {
 			Use:   "yank NAME@VERSION --reason R",
 			Short: "Hide a version from the index and from new pins",
 			Long: `A yanked version is gone from the index and takes no new pin but a rollback;
-those who have pinned it can still fetch it. The version is never reused.`,
+those who have pinned it can still fetch it. The version is never reused.
+
+A client that follows a range in the whole index, such as Flux, takes an older
+version by itself then, and one that names the version does not find it any more.
+The repository of an environment stays as it is.`,
 			Example:           `  chartctl yank jupyterhub@3.3.6 --reason "hub crashes on start"`,
 			ValidArgsFunction: a.completeCharts,
 		},
 		parse: parseChart,
 		kept:  "it is kept with the version",
 		do:    (*client.Client).Yank,
-		lines: func(w *writer, ch api.Chart) { w.line("yanked %s@%s: %s", ch.Name, ch.Version, ch.Reason) },
+		lines: func(w *writer, ch api.Chart) {
+			w.line("yanked %s@%s: %s", ch.Name, ch.Version, ch.Reason)
+			w.line("who follows a range in the whole index goes down to an older version, and who names this one no longer finds it; environments stay")
+		},
 	}.of(a)
 }
 

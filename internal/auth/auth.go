@@ -184,6 +184,7 @@ func (a *Authenticator) writeTouches() {
 }
 
 // credential takes the token from "Bearer TOKEN" or "Basic base64(USER:TOKEN)".
+// The user may be empty: Argo CD sends that for a repository with only a password.
 func credential(headers []string) (string, error) {
 	if len(headers) > 1 {
 		return "", fmt.Errorf("%w: %d Authorization headers, want one", ErrUnauthorized, len(headers))
@@ -200,8 +201,8 @@ func credential(headers []string) (string, error) {
 		}
 	case strings.EqualFold(scheme, "Basic"):
 		raw, err := base64.StdEncoding.DecodeString(rest)
-		user, password, ok := strings.Cut(string(raw), ":")
-		if err == nil && ok && user != "" && password != "" {
+		_, password, ok := strings.Cut(string(raw), ":")
+		if err == nil && ok && password != "" {
 			return password, nil
 		}
 		return "", fmt.Errorf("%w: want Basic credentials with any user name and a token as the password", ErrUnauthorized)

@@ -21,7 +21,7 @@ var policy = map[string]string{
 	"GET /charts/{name}/index.yaml": "read", "GET /charts/{name}/charts/{file}": "read",
 	"GET /api/charts": "read", "GET /api/charts/{name}": "read", "GET /api/charts/{name}/{version}": "read",
 	"GET /api/charts/{name}/{version}/templates": "read", "GET /api/charts/{name}/{version}/values": "read",
-	"POST /api/charts": "publish", "POST /api/prov": "publish", "DELETE /api/charts/{name}/{version}": "yank",
+	"POST /api/charts": "publish", "POST /api/charts/{name}/charts": "publish", "POST /api/prov": "publish", "DELETE /api/charts/{name}/{version}": "yank",
 
 	"GET /api/v1/charts": "read", "GET /api/v1/charts/{name}": "read", "GET /api/v1/charts/{name}/{version}": "read",
 	"POST /api/v1/charts": "publish", "POST /api/v1/import": "import", "POST /api/v1/imports": "import",

@@ -102,6 +102,7 @@ func (s *Server) store(c *call, u upload, up repo.Upload) (api.PublishResult, er
 	up.Package, up.Prov = u.pkg, u.prov
 	up.Waits = s.aside(c)
 	p, err := s.Repo.Publish(c.Context(), c.op("publish"), up)
+	s.noteIndex(c.Context())
 	c.existed(p.Existed)
 	by := "publish"
 	if up.Import != nil {

@@ -87,6 +87,7 @@ func (s *Server) importCharts(c *call, _ none) (api.ImportResults, error) {
 	for _, r := range results {
 		s.count("import", r.Published)
 	}
+	s.noteIndex(c.Context())
 	return api.ImportResults{Results: each(results, importResult)}, errors.Join(err, broken)
 }
 

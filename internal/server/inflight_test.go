@@ -34,6 +34,7 @@ func (g *rig) underWay() map[string]request {
 	why := api.ReasonRequest{Reason: "a test"}
 	out := map[string]request{
 		"POST /api/charts":                                                upload("/api/charts", fresh, map[string]string{}),
+		"POST /api/charts/{name}/charts":                                  upload("/api/charts/"+ownChart+"/charts", fresh, map[string]string{}),
 		"POST /api/v1/charts":                                             upload("/api/v1/charts", fresh, map[string]string{}),
 		"POST /api/v1/import":                                             upload("/api/v1/import", single, singleForm),
 		"POST /api/v1/imports":                                            upload("/api/v1/imports", several, severalForm),

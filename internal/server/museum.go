@@ -11,6 +11,7 @@ import (
 	"chartd.dev/chartd/internal/auth"
 	"chartd.dev/chartd/internal/ref"
 	"chartd.dev/chartd/internal/transport"
+	"chartd.dev/chartd/lock"
 	"chartd.dev/chartd/repo"
 )
 
@@ -117,6 +118,7 @@ func (s *Server) museumPublish(c *call, _ none) (saved, error) {
 	}
 	p, err := s.Repo.Publish(c.Context(), c.op("publish"), repo.Upload{Package: u.pkg, Prov: u.prov, Authorize: c.authorize(auth.Publish), Waits: s.aside(c)})
 	s.count("publish", p)
+	s.noteIndex(c.Context())
 	if c.existed(p.Existed); p.Existed && u.form {
 		c.status = http.StatusAccepted
 	}
@@ -139,7 +141,12 @@ func (s *Server) saveProv(c *call, prov []byte) (saved, error) {
 
 // authorize checks the scope on the identity that was parsed out of an upload.
 func (c *call) authorize(a auth.Action) func(ref.ChartVersion) error {
-	return func(cv ref.ChartVersion) error { return c.who.Require(a, cv.Name()) }
+	return func(cv ref.ChartVersion) error {
+		if name := c.Var("name"); name != "" && name != cv.Name() {
+			return fmt.Errorf("%w: the package is of chart %q, and this is the repository of chart %q", lock.ErrRefused, cv.Name(), transport.Clip(name))
+		}
+		return c.who.Require(a, cv.Name())
+	}
 }
 
 func (s *Server) museumDelete(c *call, _ none) (deleted, error) {

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"chartd.dev/chartd/internal/api"
 	"chartd.dev/chartd/internal/model"
+	"chartd.dev/chartd/lock/store"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -325,5 +327,52 @@ func TestRepositoryOfOneChart(t *testing.T) {
 	g.publish("demo", "1.0.1", "x")
 	if w := g.want(200, request{path: "/charts/demo/index.yaml", header: known}); !strings.Contains(w.Body.String(), "demo-1.0.1.tgz") {
 		t.Error("the next GET does not show what was published")
+	}
+}
+
+// helm cm-push posts to /api, the path of the repository without its context path,
+// and charts; the body has no length and one part, whose file name is of no use.
+func TestPushToTheRepositoryOfOneChart(t *testing.T) {
+	for _, c := range []struct{ base, path string }{
+		{"", "/api/charts/demo/charts"}, {"/org/repo", "/org/repo/api/charts/demo/charts"}, {"/org/repo", "/api/org/repo/charts/demo/charts"},
+	} {
+		base, path := c.base, c.path
+		g := newRig(t, func(c *Config) { c.BasePath = base; c.AnonymousRead = true })
+		body, header := form(t, field{"chart", pack(t, "demo", "1.0.0", "x")})
+		push := request{method: "POST", path: path, token: g.admin, body: body, header: header}
+		g.want(201, push)
+		g.want(202, push)
+		body, header = form(t, field{"chart", pack(t, "other", "1.0.0", "x")})
+		w := g.want(422, request{method: "POST", path: path, token: g.admin, body: body, header: header})
+		if !strings.Contains(w.Body.String(), `the package is of chart \"other\"`) {
+			t.Errorf("a package of another chart: %s", w.Body)
+		}
+		var index struct{ ServerInfo struct{ ContextPath string } }
+		data := g.want(200, request{path: base + "/charts/demo/index.yaml"}).Body.Bytes()
+		if err := json.Unmarshal(data, &index); err != nil || index.ServerInfo.ContextPath != base {
+			t.Errorf("the context path is %q, want %q: %v", index.ServerInfo.ContextPath, base, err)
+		}
+	}
+}
+
+// Argo CD sends Basic with an empty user name for a repository with a password only.
+func TestBasicWithoutUser(t *testing.T) {
+	g := newRig(t)
+	g.publish("demo", "1.0.0", "x")
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(":"+g.admin))
+	for _, path := range []string{"/index.yaml", "/charts/demo/index.yaml", "/charts/demo-1.0.0.tgz"} {
+		g.want(200, request{path: path, header: map[string]string{"Authorization": basic}})
+	}
+}
+
+// Renovate gives a repository up at a 503 with Retry-After; nobody knows how long a
+// disk is full or a database away.
+func TestNoRetryAfterWhereNobodyKnows(t *testing.T) {
+	g := newRig(t)
+	g.store.SetFault(func(string) error { return store.ErrLocked })
+	w := g.want(503, request{path: "/index.yaml", token: g.admin})
+	g.store.SetFault(nil)
+	if after := w.Header().Get("Retry-After"); after != "" {
+		t.Errorf("Retry-After %s", after)
 	}
 }

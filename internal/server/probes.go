@@ -51,16 +51,31 @@ func (s *Server) readyz(c *call, _ none) (healthy, error) {
 		return healthy{}, fmt.Errorf("%w: %w", errNotReady, err)
 	}
 	s.readyGauge.Set(1)
-	return healthy{true}, nil
+	return healthy{true, s.noteIndex(c.Context())}, nil
 }
 
-func (s *Server) healthz(*call, none) (healthy, error) { return healthy{true}, nil }
+// noteIndex says which clients cannot read the whole index, and in the log once
+// for each time that they become more.
+func (s *Server) noteIndex(ctx context.Context) string {
+	idx, err := s.Repo.Index(ctx)
+	if err != nil {
+		return ""
+	}
+	kinds, what := idx.Unread()
+	if before := s.unread.Swap(int32(kinds)); kinds > int(before) {
+		s.Log.Warn("the index is too large for some clients", "what", what)
+	}
+	return what
+}
+
+func (s *Server) healthz(*call, none) (healthy, error) { return healthy{Healthy: true}, nil }
 
 func (s *Server) info(*call, none) (info, error) { return info{s.Version}, nil }
 
 var welcomeText = `chartd: a Helm chart repository, and which chart and image run where.
 
-  helm repo add NAME URL-OF-THIS-PAGE
+  helm repo add NAME URL-OF-THIS-PAGE/charts/CHART     one chart: the small index
+  helm repo add NAME URL-OF-THIS-PAGE                  all charts
   helm repo update
   ` + advice.Login.With(model.Facts{Server: "URL-OF-THIS-PAGE"}) + `
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"chartd.dev/chartd/internal/auth"
@@ -70,6 +71,7 @@ type Server struct {
 	limits     limits
 	anonymous  auth.Principal
 	ready      readiness
+	unread     atomic.Int32 // kinds of clients that cannot read the whole index, as logged
 	readyGauge prometheus.Gauge
 	unusual    *prometheus.CounterVec
 	openAPI    []byte

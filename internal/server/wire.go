@@ -18,7 +18,8 @@ type (
 		Deleted bool `json:"deleted"`
 	}
 	healthy struct {
-		Healthy bool `json:"healthy"`
+		Healthy bool   `json:"healthy"`
+		Index   string `json:"index,omitempty"` // which clients cannot read the whole index
 	}
 	info struct {
 		Version string `json:"version"`

@@ -68,8 +68,12 @@ func (c *Call) refuse(err error) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Basic realm="chartd", charset="UTF-8"`)
-	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
-		h.Set("Retry-After", "5")
+	case http.StatusServiceUnavailable:
+		// Only where waiting helps: a client that is told to wait may give the
+		// whole repository up until then, as Renovate does.
+		if errors.Is(err, ErrBusy) {
+			h.Set("Retry-After", "5")
+		}
 	case http.StatusTooManyRequests:
 		h.Set("Retry-After", retryAfter(err))
 	case http.StatusRequestTimeout:
