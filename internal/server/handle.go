@@ -158,11 +158,11 @@ func (s *Server) wrap(rt route) func(*transport.Call) error {
 			return err
 		}
 		if rt.upload {
-			var err error
-			if c.leave, err = s.slots.Take(c.Context()); err != nil {
-				return err
-			}
-			defer func() { c.leave() }()
+			defer func() {
+				if c.leave != nil {
+					c.leave()
+				}
+			}()
 		}
 		if rt.method != get {
 			defer s.Feed.Changed() // a refusal is an event, too
@@ -185,6 +185,12 @@ func (s *Server) wrap(rt route) func(*transport.Call) error {
 		}
 		return rt.do(s, c)
 	}
+}
+
+// slot waits for a place among the uploads that are worked on. It is taken once
+// a body is there: how slowly that came is nobody else's matter.
+func (s *Server) slot(c *call) (release func(), err error) {
+	return s.slots.Take(c.Context(), c.who.TokenID, c.who.Require(auth.Admin, "") == nil)
 }
 
 // admit checks the credential and the route's rule, before the body is read.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,22 +210,57 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 func TestUploadSlots(t *testing.T) {
 	g := newRig(t, func(c *Config) { c.UploadSlots, c.UploadWait = 1, 10*time.Millisecond })
-	release, err := g.server.slots.Take(t.Context())
+	release, err := g.server.slots.Take(t.Context(), "other", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := pack(t, "demo", "1.0.0", "x")
-	w := g.want(503, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
+	data, token := pack(t, "demo", "1.0.0", "x"), g.token("publisher", "publish:*")
+	w := g.want(503, request{method: "POST", path: "/api/charts", token: token, body: data})
 	if w.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := g.server.slots.Take(cancelled); !errors.Is(err, context.Canceled) {
+	if _, err := g.server.slots.Take(cancelled, "other", false); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that is gone: %v", err)
 	}
+	g.want(201, request{method: "POST", path: "/api/charts", token: g.admin, body: pack(t, "admins", "1.0.0", "x")})
 	release()
-	g.want(201, request{method: "POST", path: "/api/charts", token: g.admin, body: data})
+	g.want(201, request{method: "POST", path: "/api/charts", token: token, body: data})
+}
+
+// Uploads whose bodies do not come, and imports that say nothing, stop nobody:
+// a slot is taken when there is something to do.
+func TestIdleUploadsTakeNoSlot(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.UploadSlots, c.UploadWait = 2, 10*time.Millisecond })
+	srv := httptest.NewServer(g.server)
+	defer srv.Close()
+	lazy := g.token("lazy", "publish:*", "import")
+	body, header := form(t, field{"chart", pack(t, "lazy", "1.0.0", "x")})
+	var idle sync.WaitGroup
+	defer idle.Wait()
+	for i := range 24 {
+		path := []string{"/api/charts", "/api/v1/import", "/api/v1/imports"}[i%3]
+		r, w := io.Pipe()
+		defer w.CloseWithError(io.ErrUnexpectedEOF)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+path, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+lazy)
+		req.Header.Set("Content-Type", header["Content-Type"])
+		idle.Go(func() {
+			if resp, err := srv.Client().Do(req); err == nil {
+				resp.Body.Close()
+			}
+		})
+		if _, err := w.Write(body[:len(body)-8]); err != nil { // the server has read all but the end
+			t.Fatal(err)
+		}
+	}
+	for i, token := range []string{g.admin, g.token("honest", "publish:*"), lazy} {
+		g.want(201, request{method: "POST", path: "/api/charts", token: token, body: pack(t, fmt.Sprint("other-", i), "1.0.0", "x")})
+	}
 }
 
 func TestFaultsOfTheStores(t *testing.T) {

@@ -76,9 +76,7 @@ func (s *Server) importCharts(c *call, _ none) (api.ImportResults, error) {
 	if c.R.ContentLength > most {
 		return api.ImportResults{}, transport.TooLarge(most)
 	}
-	// Each package that is read at once takes as much memory as an upload.
-	workers, release := s.slots.More(2*runtime.GOMAXPROCS(0) + 2)
-	defer release()
+	workers := 2*runtime.GOMAXPROCS(0) + 2
 	im := s.Repo.Import(c.Context(), c.op("import"), workers)
 	body, free := buffered(transport.Bounded(c.RequestBody(), most))
 	defer free()
@@ -91,7 +89,7 @@ func (s *Server) importCharts(c *call, _ none) (api.ImportResults, error) {
 	return api.ImportResults{Results: each(results, importResult)}, errors.Join(err, broken)
 }
 
-// readImport hands on package after package. An error is a body that cannot be
+// readImport hands on package after package, each in a slot of its own. An error is a body that cannot be
 // read on; what is wrong with one package is for its own answer.
 func (s *Server) readImport(c *call, im *repo.Importer, form *multipart.Reader) error {
 	for n := 0; ; n++ {
@@ -107,6 +105,16 @@ func (s *Server) readImport(c *call, im *repo.Importer, form *multipart.Reader) 
 			item.Done()
 			return fmt.Errorf("%w: more than %d packages, send the rest in another request", transport.ErrTooLarge, maxItems)
 		}
+		release, err := s.slot(c)
+		for n > 0 && errors.Is(err, transport.ErrBusy) { // what has begun goes on
+			release, err = s.slot(c)
+		}
+		if err != nil {
+			item.Done()
+			return err
+		}
+		done := item.Done
+		item.Done = func() { done(); release() }
 		if im.Add(item, fault) != nil {
 			item.Done()
 			return nil // Wait says why

@@ -130,6 +130,9 @@ func (s *Server) museumProv(c *call, _ none) (saved, error) {
 	if err != nil {
 		return saved{}, err
 	}
+	if c.leave, err = s.slot(c); err != nil {
+		return saved{}, err
+	}
 	c.body = ref.DigestOf(data)
 	return s.saveProv(c, data)
 }

@@ -52,8 +52,16 @@ func (s *Server) readPackage(c *call, fields ...string) (upload, error) {
 
 // readUpload reads a package: the parts of a form, or the body itself,
 // whatever its type says, as push scripts send anything there. File names are
-// not looked at: they are the caller's.
+// not looked at: they are the caller's. Then it waits for a slot.
 func (s *Server) readUpload(c *call, fields ...string) (upload, error) {
+	u, err := s.readParts(c, fields)
+	if err == nil {
+		c.leave, err = s.slot(c)
+	}
+	return u, err
+}
+
+func (s *Server) readParts(c *call, fields []string) (upload, error) {
 	contentType := c.R.Header.Get("Content-Type")
 	media, params, err := mime.ParseMediaType(contentType)
 	if strings.HasPrefix(strings.ToLower(contentType), "multipart/") {

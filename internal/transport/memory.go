@@ -16,8 +16,9 @@ const smallBody = 4 << 10
 // and sent. One caller has half of it at most, unless a single want of his is
 // larger, so that no token takes it from the others. A nil one has no bounds.
 type Memory struct {
-	most int64
-	wait time.Duration
+	most  int64
+	share int64 // of one caller
+	wait  time.Duration
 
 	mu    sync.Mutex
 	used  int64
@@ -28,8 +29,11 @@ type Memory struct {
 // NewMemory returns a budget of so many bytes. Who finds it used up waits so
 // long for it.
 func NewMemory(most int64, wait time.Duration) *Memory {
-	return &Memory{most: most, wait: wait, by: map[string]int64{}}
+	return &Memory{most: most, share: most / 2, wait: wait, by: map[string]int64{}}
 }
+
+// has reports whether n bytes are there now.
+func (m *Memory) has(n int64) bool { return m.Used()+n <= m.most }
 
 // Used is how many bytes are held now.
 func (m *Memory) Used() int64 {
@@ -82,7 +86,7 @@ func (h *Hold) Take(ctx context.Context, n int64) error {
 func (m *Memory) take(who string, n int64) (freed chan struct{}, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if has := m.by[who]; m.used+n <= m.most && (has == 0 || has+n <= m.most/2) {
+	if has := m.by[who]; m.used+n <= m.most && (has == 0 || has+n <= m.share) {
 		m.used += n
 		m.by[who] = has + n
 		return nil, true

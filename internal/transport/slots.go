@@ -2,42 +2,50 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Slots are the places of the uploads that run at once.
+// Slots are the places of the uploads that are worked on at once. They are a
+// budget like Memory, of which one caller has three quarters at most; and there
+// is one place more that only administrators take, so that nobody locks them out.
 type Slots struct {
-	taken chan struct{}
-	aside chan struct{} // of uploads that wait for something else
-	wait  time.Duration // for a place
-	gauge prometheus.Gauge
+	places, kept *Memory
+	aside        chan struct{} // of uploads that wait for something else
+	n            int
+	gauge        prometheus.Gauge
 }
 
 // asideOf is how many uploads may step aside for each place. Their packages stay
 // in memory.
 const asideOf = 4
 
-// NewSlots returns n free places.
+// NewSlots returns n free places. Who finds none waits so long for one.
 func NewSlots(n int, wait time.Duration, m *Metrics) *Slots {
-	return &Slots{taken: make(chan struct{}, n), aside: make(chan struct{}, asideOf*n), wait: wait, gauge: m.uploads}
+	s := &Slots{places: NewMemory(int64(n), wait), kept: NewMemory(1, wait), aside: make(chan struct{}, asideOf*n), n: n, gauge: m.uploads}
+	s.places.share = max(1, int64(n-n/4))
+	return s
 }
 
-// Take waits for a place.
-func (s *Slots) Take(ctx context.Context) (release func(), err error) {
-	wait := time.NewTimer(s.wait)
-	defer wait.Stop()
-	select {
-	case s.taken <- struct{}{}:
-		s.gauge.Inc()
-		return func() { s.gauge.Dec(); <-s.taken }, nil
-	case <-wait.C:
-		return nil, fmt.Errorf("%w: %d uploads are running, try again in a few seconds", ErrBusy, cap(s.taken))
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// Take waits for a place, which may be given back more than once.
+func (s *Slots) Take(ctx context.Context, who string, admin bool) (release func(), err error) {
+	from := s.places
+	if admin && !s.places.has(1) {
+		from = s.kept
 	}
+	h := from.Hold(who)
+	if err := h.Take(ctx, 1); errors.Is(err, ErrBusy) {
+		return nil, fmt.Errorf("%w: %d uploads are running, try again in a few seconds", ErrBusy, s.n)
+	} else if err != nil {
+		return nil, err
+	}
+	s.gauge.Inc()
+	var once sync.Once
+	return func() { once.Do(func() { s.gauge.Dec(); h.Free() }) }, nil
 }
 
 // Aside gives the place of an upload to the next one while it waits for what is
@@ -50,23 +58,5 @@ func (s *Slots) Aside(release func()) func() {
 		return func() { <-s.aside }
 	default:
 		return release
-	}
-}
-
-// More takes up to so many places that nobody else wants now, beside the one
-// that the caller has, and returns how many that makes.
-func (s *Slots) More(want int) (have int, release func()) {
-	for have = 1; have < want; have++ {
-		select {
-		case s.taken <- struct{}{}:
-			continue
-		default:
-		}
-		break
-	}
-	return have, func() {
-		for range have - 1 {
-			<-s.taken
-		}
 	}
 }

@@ -1,36 +1,38 @@
 package transport
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
 
-// An import takes the places of other uploads only while they are free.
-func TestMoreTakesFreeSlotsOnly(t *testing.T) {
-	s := NewSlots(4, time.Second, NewMetrics())
-	take := func() func() {
-		release, err := s.Take(t.Context())
-		if err != nil {
-			t.Fatal(err)
+// One caller never has all places, and an administrator always gets one.
+func TestSlotsAreShared(t *testing.T) {
+	s := NewSlots(4, time.Millisecond, NewMetrics())
+	take := func(who string, admin, ok bool) func() {
+		t.Helper()
+		release, err := s.Take(t.Context(), who, admin)
+		if (err == nil) != ok || err != nil && !errors.Is(err, ErrBusy) {
+			t.Errorf("%s takes a place: %v", who, err)
 		}
 		return release
 	}
-	take() // the request's own
-	for _, c := range []struct{ taken, want int }{{0, 4}, {2, 2}, {3, 1}} {
-		var releases []func()
-		for range c.taken {
-			releases = append(releases, take())
-		}
-		have, release := s.More(10)
-		if have != c.want || len(s.taken) != cap(s.taken) {
-			t.Errorf("%d taken: %d workers, %d of %d slots", c.taken, have, len(s.taken), cap(s.taken))
-		}
-		release()
-		for _, release := range releases {
-			release()
-		}
-		if len(s.taken) != 1 {
-			t.Fatalf("%d slots are taken at the end", len(s.taken))
-		}
+	for range 3 {
+		defer take("a", false, true)()
+	}
+	take("a", false, false)
+	b := take("b", false, true)
+	take("c", false, false)
+	admin := take("root", true, true)
+	take("root", true, false)
+	admin()
+	admin()
+	take("root", true, true)
+	b()
+	b()
+	take("c", false, true)
+	take("b", false, false)
+	if n := s.places.Used(); n != 4 {
+		t.Errorf("%d places are taken, want 4", n)
 	}
 }
