@@ -294,3 +294,27 @@ func ignoreGlance(err error) error {
 	}
 	return err
 }
+
+// Real charts, unpacked: the same content as helm package, or refused by both.
+func TestRealDirectoriesAsHelmPacksThem(t *testing.T) {
+	packed, n := 0, 0
+	realCharts(t, func(t *testing.T, name string, data []byte) {
+		if n++; n%20 != 0 {
+			return
+		}
+		dir := t.TempDir()
+		if err := chartutil.Expand(dir, bytes.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Read(data, Options{})
+		if err != nil {
+			return // no version to publish
+		}
+		if packedAsHelm(t, filepath.Join(dir, p.Chart.Name())) != nil {
+			packed++
+		}
+	})
+	if packed < 10 {
+		t.Errorf("only %d were packed", packed)
+	}
+}

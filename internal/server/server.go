@@ -101,6 +101,9 @@ func New(c Config) (*Server, error) {
 		readyGauge: prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_ready", Help: "1 if the last readiness check found that writes can be kept."}),
 	}
 	s.unusual = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "chartd_chart_warnings_total", Help: "Warnings about chart versions that were taken."}, []string{"by"})
+	for _, by := range []string{"publish", "import"} {
+		s.unusual.WithLabelValues(by) // 0 is a figure too
+	}
 	m.Registry.MustRegister(append(s.Collectors, s.readyGauge, s.unusual)...)
 	if s.openAPI, err = describe(s.Version, s.BasePath); err != nil {
 		return nil, err
