@@ -158,6 +158,7 @@ func (s *Server) wrap(rt route) func(*transport.Call) error {
 			return err
 		}
 		if rt.upload {
+			defer s.slots.Begin()()
 			defer func() {
 				if c.leave != nil {
 					c.leave()

@@ -35,7 +35,7 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"route", "method"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_http_requests_in_flight", Help: "Requests being answered."}),
-		uploads:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_uploads_in_flight", Help: "Uploads that have a slot."}),
+		uploads:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "chartd_uploads_in_flight", Help: "Uploads being read or stored."}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chartd_rate_limited_total", Help: "Requests refused by a limit, by its name.",
 		}, []string{"limit"}),

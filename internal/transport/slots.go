@@ -43,9 +43,13 @@ func (s *Slots) Take(ctx context.Context, who string, admin bool) (release func(
 	} else if err != nil {
 		return nil, err
 	}
+	return sync.OnceFunc(h.Free), nil
+}
+
+// Begin counts an upload until its end is called, from before its body is read.
+func (s *Slots) Begin() (end func()) {
 	s.gauge.Inc()
-	var once sync.Once
-	return func() { once.Do(func() { s.gauge.Dec(); h.Free() }) }, nil
+	return s.gauge.Dec
 }
 
 // Aside gives the place of an upload to the next one while it waits for what is
