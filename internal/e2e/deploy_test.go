@@ -25,7 +25,7 @@ type hubCheckout struct {
 func newHubCheckout(t *testing.T, h *rig.Helm, c *rig.Cluster, env string) *hubCheckout {
 	t.Helper()
 	k := &hubCheckout{Helm: h, cluster: c, dir: t.TempDir(), env: env}
-	k.config("{kind: image, file: hub.yaml, path: hub.image, role: hub}", "")
+	k.config("{kind: image, file: hub.yaml, path: hub.image, role: hub}", ", kept: {chart: helm-repository}")
 	k.write("hub.yaml", "hub:\n  image: {name: quay.io/example/hub, tag: none-yet}\n")
 	// What somebody has left in values that are not the checkout's loses
 	// against the pin; within it, verify would name it.

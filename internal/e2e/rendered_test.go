@@ -74,7 +74,7 @@ func TestSubchartAsDirectoryAndAsPackage(t *testing.T) {
 			t.Errorf("publishing Helm's package says %s", out.Err)
 		}
 		out := b.Ctl(8, "publish", dir)
-		if !strings.Contains(out.Err, "charts/sub-1.0.0.tgz") || !strings.Contains(out.Err, "charts/sub/") || !strings.Contains(out.Err, "keep one of them") {
+		if !strings.Contains(out.Err, "charts/sub-1.0.0.tgz") || !strings.Contains(out.Err, "charts/sub/") || !strings.Contains(out.Err, "remove one of them") {
 			t.Errorf("publishing the directory says %s", out.Err)
 		}
 	})
